@@ -1,0 +1,121 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxName is the longest name of a user or channel, in bytes.
+const MaxName = 200
+
+// Kind says whom an [Address] means.
+type Kind uint8
+
+// The kinds of address.
+const (
+	KindAll     Kind = iota + 1 // every client
+	KindConn                    // one connection, by its id
+	KindUser                    // all connections of one user
+	KindChannel                 // all connections that joined a channel
+	KindSelf                    // the connection whose script answers; never leaves the process
+)
+
+// Address names clients: conn:<id>, user:<name>, channel:<name> or all.
+// Everything after the first colon is the name. It is comparable and serves
+// as a map key.
+type Address struct {
+	Kind Kind
+	Name string
+}
+
+// All addresses every client.
+var All = Address{Kind: KindAll}
+
+// Self addresses the connection that a reply belongs to.
+var Self = Address{Kind: KindSelf}
+
+// Conn addresses the connection with this id.
+func Conn(id string) Address { return Address{KindConn, id} }
+
+// User addresses all connections of one user.
+func User(name string) Address { return Address{KindUser, name} }
+
+// Channel addresses all connections that joined a channel.
+func Channel(name string) Address { return Address{KindChannel, name} }
+
+// ParseAddress reads an address as users write it. It checks the name by
+// [CheckName]; "self" is not an address here, see [Command.Except].
+func ParseAddress(s string) (Address, error) {
+	if s == "all" {
+		return All, nil
+	}
+	kind, name, found := strings.Cut(s, ":")
+	if !found {
+		return Address{}, fmt.Errorf("address %q: want conn:<id>, user:<name>, channel:<name> or all", shorten(s))
+	}
+	if err := CheckName(name); err != nil {
+		return Address{}, fmt.Errorf("address %q: %w", shorten(s), err)
+	}
+	switch kind {
+	case "conn":
+		return Conn(name), nil
+	case "user":
+		return User(name), nil
+	case "channel":
+		return Channel(name), nil
+	}
+	return Address{}, fmt.Errorf("address %q: want conn:, user: or channel: before the name", shorten(s))
+}
+
+// String is the address as users write it.
+func (a Address) String() string {
+	switch a.Kind {
+	case KindAll:
+		return "all"
+	case KindConn:
+		return "conn:" + a.Name
+	case KindUser:
+		return "user:" + a.Name
+	case KindChannel:
+		return "channel:" + a.Name
+	case KindSelf:
+		return "self"
+	}
+	return ""
+}
+
+// CheckName reports why s cannot be the name of a user or channel, or nil: a
+// name is 1 to [MaxName] bytes of UTF-8 without control characters, comma,
+// semicolon, asterisk, or space at its ends.
+func CheckName(s string) error {
+	switch {
+	case s == "":
+		return errors.New("name is empty")
+	case len(s) > MaxName:
+		return fmt.Errorf("name has %d bytes, at most %d are allowed", len(s), MaxName)
+	case !utf8.ValidString(s):
+		return errors.New("name is not UTF-8")
+	case s[0] == ' ' || s[len(s)-1] == ' ':
+		return errors.New("name begins or ends with a space")
+	}
+	for _, r := range s {
+		switch {
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
+			return errors.New("name has a control character")
+		case r == ',' || r == ';' || r == '*':
+			return fmt.Errorf("name has %q in it", r)
+		}
+	}
+	return nil
+}
+
+// shorten keeps a peer's text from filling an error or a log line.
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxCommands is the longest list of commands in one answer or push.
+const MaxCommands = 1000
+
+// MaxAddresses is the largest number of addresses that one command may name,
+// To and Except together.
+const MaxAddresses = 1000
+
+// MaxState is the longest state of a connection, in bytes.
+const MaxState = 8 << 10
+
+// Command says what shall happen to some clients. Replies of scripts, Redis
+// publishers and POST /push use the same vocabulary. In one command the order
+// is: join and leave, then the message, then close.
+type Command struct {
+	// To names the clients. Empty means the connection itself, which only a
+	// script's answer may say.
+	To []Address
+	// Except names clients that are left out. [Self] may stand here until the
+	// command leaves its connection, see [Command.Resolve].
+	Except []Address
+	// Message is what the clients are sent; nil sends nothing.
+	Message *Message
+	// Join and Leave are names of channels; Leave may hold "*", all of them.
+	Join, Leave []string
+	// Close ends the connections; nil does not.
+	Close *Close
+	// User binds the connection itself to a user, "" unbinds it; nil leaves
+	// the binding. Only without To.
+	User *string
+	// State replaces the state of the connection itself, "" clears it; nil
+	// leaves it. Only without To.
+	State *string
+}
+
+// Close is a close code with its reason (RFC 6455, 7.4). The reason is at
+// most [MaxCloseReason] bytes.
+type Close struct {
+	Code   int
+	Reason string
+}
+
+// MaxCloseReason is the longest reason that fits a Close frame, in bytes.
+const MaxCloseReason = 123
+
+// NewClose checks a close that a script or a push asks for: codes 1000, 1001,
+// 1008, 1011 to 1013 and 3000 to 4999. It cuts the reason to
+// [MaxCloseReason] bytes at a character.
+func NewClose(code int, reason string) (Close, error) {
+	switch {
+	case code == 1000, code == 1001, code == 1008, code >= 1011 && code <= 1013:
+	case code >= 3000 && code <= 4999:
+	default:
+		return Close{}, fmt.Errorf("close code %d: want 1000, 1001, 1008, 1011 to 1013, or 3000 to 4999", code)
+	}
+	if !utf8.ValidString(reason) {
+		return Close{}, fmt.Errorf("close reason is not UTF-8")
+	}
+	return Close{Code: code, Reason: CutReason(reason)}, nil
+}
+
+// CutReason cuts a reason to [MaxCloseReason] bytes at a character.
+func CutReason(s string) string {
+	if len(s) <= MaxCloseReason {
+		return s
+	}
+	cut := MaxCloseReason
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
+
+// Resolve replaces [Self] in Except by the address of the connection with
+// this id, so that the command can travel to other nodes.
+func (c Command) Resolve(id string) Command {
+	for i, a := range c.Except {
+		if a.Kind != KindSelf {
+			continue
+		}
+		except := append([]Address(nil), c.Except...)
+		for j := i; j < len(except); j++ {
+			if except[j].Kind == KindSelf {
+				except[j] = Conn(id)
+			}
+		}
+		c.Except = except
+		return c
+	}
+	return c
+}
+
+// Encode is the JSON text of a command, as [Decode] reads it.
+func (c Command) Encode() ([]byte, error) {
+	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State}
+	if c.Close != nil {
+		w.Close = &wireClose{Code: c.Close.Code, Reason: c.Close.Reason}
+	}
+	switch {
+	case c.Message == nil:
+	case c.Message.Binary():
+		data := base64.StdEncoding.EncodeToString(c.Message.Data())
+		w.Base64 = &data
+	default:
+		data, err := json.Marshal(string(c.Message.Data()))
+		if err != nil {
+			return nil, fmt.Errorf("encode command: %w", err)
+		}
+		w.Data = data
+	}
+	return json.Marshal(w)
+}
+
+// texts writes addresses as users do.
+func texts(list []Address) names {
+	var out names
+	for _, a := range list {
+		out = append(out, a.String())
+	}
+	return out
+}
