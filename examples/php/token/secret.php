@@ -1,0 +1,16 @@
+<?php
+declare(strict_types=1);
+
+/**
+ * The key that signs tokens: 32 random bytes or more, known to the server only.
+ * Make one with: php -r 'echo bin2hex(random_bytes(32)), "\n";'
+ *
+ * It comes from the environment. For the WebSocket script:
+ *   the route's  params = { WSFPM_JWT_SECRET = "…" }
+ * and for the web pages, in the PHP-FPM pool:
+ *   env[WSFPM_JWT_SECRET] = …
+ */
+function jwtSecret(): string
+{
+    return $_SERVER['WSFPM_JWT_SECRET'] ?? (getenv('WSFPM_JWT_SECRET') ?: throw new LogicException('WSFPM_JWT_SECRET is not set'));
+}
