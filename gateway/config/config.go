@@ -1,0 +1,200 @@
+package config
+
+import (
+	"net/netip"
+)
+
+// Config is everything that an operator can say. [Load] and [Config.Check]
+// leave it complete: defaults are filled in and addresses are parsed. Nobody
+// changes it afterwards, so it may be shared.
+type Config struct {
+	// Node names this process in connection ids, metrics and WS_NODE: 1 to 64
+	// letters, digits, dots, hyphens and underscores. Default: the host name.
+	// A change needs a restart.
+	Node string `toml:"node"`
+
+	// Listen holds the addresses for clients: "host:port", "unix:/path", or
+	// "systemd" for the sockets that systemd passes on (LISTEN_FDS). In the
+	// file it is a string or a list of them. Default: "127.0.0.1:8080". There
+	// is no TLS here: nginx ends it. A change needs a restart.
+	Listen []string `toml:"listen" scalar:"yes"`
+
+	// ListenMode is the mode of the unix sockets in Listen and Admin, in octal.
+	// Default: "0660". nginx's user needs write permission, so usually its
+	// group owns the socket (listen_group).
+	ListenMode Mode `toml:"listen_mode"`
+
+	// ListenGroup is the group, by name or number, that owns those sockets.
+	// Default: the process's own.
+	ListenGroup string `toml:"listen_group"`
+
+	// Admin is the address of the operators' listener: "unix:/path" or
+	// "host:port". Default: "", off. It must never be reachable for clients.
+	// A change needs a restart.
+	Admin string `toml:"admin"`
+
+	// AdminToken opens /push, /connections and /debug/pprof on a TCP admin
+	// listener (Authorization: Bearer …); at least 16 visible ASCII characters.
+	// Without it these paths are shut there. A unix socket needs none. Give it
+	// by WSFPM_ADMIN_TOKEN rather than by a file that many can read.
+	AdminToken string `toml:"admin_token"`
+
+	// Drain is the time over which clients are closed after SIGTERM. Default:
+	// 30s. Running handlers and disconnect events may take some seconds more:
+	// whatever stops the process must wait at least drain + 15 s.
+	Drain Duration `toml:"drain"`
+
+	// DisconnectRetry is how long a disconnect event that PHP-FPM could not
+	// take is tried again, while nothing of it was sent. Default: 60s.
+	DisconnectRetry Duration `toml:"disconnect_retry"`
+
+	// TrustedProxies holds the peers whose X-Forwarded-For, X-Forwarded-Proto
+	// and Host are believed: addresses, networks, or "unix" for every peer on a
+	// unix socket. Default: 127.0.0.1/32, ::1/128 and unix. Whoever is in here
+	// can claim any client address.
+	TrustedProxies []string `toml:"trusted_proxies"`
+
+	// FPM holds the PHP-FPM pools by name. Default: one, named "default".
+	FPM map[string]*FPM `toml:"fpm"`
+
+	// Redis is the way to other nodes and to programs that push.
+	Redis Redis `toml:"redis"`
+
+	// Routes says which script answers which path. At least one is needed.
+	Routes []*Route `toml:"route"`
+
+	// Limits bounds what clients may take.
+	Limits Limits `toml:"limits"`
+
+	// Log says what is logged, and how.
+	Log Log `toml:"log"`
+
+	// Web is a folder whose files and PHP pages are served to requests that
+	// are no WebSocket handshake. Only the flag --web sets it: it is for
+	// development, because it serves everything below the folder.
+	Web string `toml:"-"`
+
+	trusted Trusted           // TrustedProxies, parsed by Check
+	origin  map[string]string // where a key was set: "line 12", "WSFPM_NODE", "--listen"
+	notes   []string          // warnings of the loader
+}
+
+// Trusted says whose forwarded headers are believed.
+type Trusted struct {
+	// Prefixes holds the networks of trusted TCP peers, masked.
+	Prefixes []netip.Prefix
+	// Unix is set when every peer on a unix socket is trusted.
+	Unix bool
+}
+
+// Trusted is TrustedProxies in the form for use. It is empty before
+// [Config.Check].
+func (c *Config) Trusted() Trusted { return c.trusted }
+
+// Contains reports whether the TCP peer at addr is trusted. IPv4 addresses in
+// IPv6 form count as IPv4.
+func (t Trusted) Contains(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, p := range t.Prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// FPM is one PHP-FPM pool. Everything here is read again on SIGHUP.
+type FPM struct {
+	// Name is the pool's name, the key in [Config.FPM].
+	Name string `toml:"-"`
+
+	// Address is the pool's "listen": "unix:/path" or "tcp:host:port". Each
+	// address may be named once. Default, for the pool "default" only:
+	// "unix:/run/php/php8.2-fpm.sock".
+	Address string `toml:"address"`
+
+	// Network and Addr are Address for net.Dial; [Config.Check] sets them.
+	Network string `toml:"-"`
+	Addr    string `toml:"-"`
+
+	// MaxConnections is the number of PHP workers that this process may use at
+	// once. Default: 3. The sum over all gateways must stay below
+	// pm.max_children of a pool that a web site uses too: Debian's stock pool
+	// has 5 workers, and taking all of them stops the site. With a pool of its
+	// own: pm.max_children.
+	MaxConnections int `toml:"max_connections"`
+
+	// MaxIdle is the number of connections kept open between events. Each one
+	// occupies a PHP worker. Default: 1. With a pool of its own: as
+	// MaxConnections.
+	MaxIdle int `toml:"max_idle"`
+
+	// IdleTimeout is how long an unused connection is kept. Default: 2s.
+	// 0: a connection per event. FPM's request_terminate_timeout counts this
+	// time too.
+	IdleTimeout Duration `toml:"idle_timeout"`
+
+	// QueueWait is how long an event may wait for a free connection. Default:
+	// 10s. 0: not at all.
+	QueueWait Duration `toml:"queue_wait"`
+
+	// DialTimeout bounds the connect to PHP-FPM. Default: 1s.
+	DialTimeout Duration `toml:"dial_timeout"`
+
+	// PoolShare is the part of MaxConnections that the events of one user may
+	// take while others wait. Default: "50 %", also written 0.5.
+	PoolShare Fraction `toml:"pool_share"`
+
+	// MaxStreams is the number of streamed answers that may run at once.
+	// Default, also for 0: half of MaxConnections, at least 1.
+	MaxStreams int `toml:"max_streams"`
+}
+
+// Redis is the way to other nodes and to programs that push. A change needs a
+// restart.
+type Redis struct {
+	// URL is the server: redis://, rediss:// (TLS) or unix://. Default: "", no
+	// Redis: this process is alone. "embedded" opens a Redis-compatible server
+	// in this process, for development. Several addr= parameters name the
+	// nodes of a Cluster, master_name= the master that Sentinels watch.
+	URL string `toml:"url"`
+
+	// Listen is the address of the embedded server. Default: "127.0.0.1:6379".
+	// It has no password.
+	Listen string `toml:"listen"`
+
+	// Prefix stands before every name in Redis; in the file it is a string or a
+	// list. All are heard, the first is spoken. Default: "ws:". Each
+	// application and environment needs its own: a database number does not
+	// separate pub/sub.
+	Prefix []string `toml:"prefix" scalar:"yes"`
+
+	// Confirm is how long a reply waits for Redis to confirm the subscriptions
+	// and the publish that belong to it. Default: 1s.
+	Confirm Duration `toml:"confirm"`
+
+	// PushLimit is the longest payload that is taken from Redis. Default: 1MiB.
+	// Longer ones are dropped, logged and counted.
+	PushLimit Size `toml:"push_limit"`
+
+	// Relays carry what an application publishes already to clients.
+	Relays []Relay `toml:"relay"`
+}
+
+// Relay hands what is published on one set of Redis channels to clients.
+type Relay struct {
+	// Pattern is a Redis channel with at most one "*". It may not match our own
+	// prefix.
+	Pattern string `toml:"pattern"`
+	// To is the address of the clients; {name} in it is what "*" matched.
+	To string `toml:"to"`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	// Level is debug, info, warn or error. Default: info. SIGHUP changes it.
+	Level string `toml:"level"`
+	// Format is json, console, or auto: console on a terminal, JSON otherwise.
+	// Default: auto.
+	Format string `toml:"format"`
+}

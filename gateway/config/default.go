@@ -1,0 +1,81 @@
+package config
+
+import "time"
+
+// DefaultPool is the name of the pool that routes use when they name none.
+const DefaultPool = "default"
+
+// Default is the configuration in which nothing was said, without a route. It
+// belongs to the caller.
+func Default() *Config {
+	return &Config{
+		Listen:          []string{"127.0.0.1:8080"},
+		ListenMode:      0o660,
+		Drain:           Duration(30 * time.Second),
+		DisconnectRetry: Duration(60 * time.Second),
+		TrustedProxies:  []string{"127.0.0.1/32", "::1/128", "unix"},
+		FPM:             map[string]*FPM{},
+		Redis: Redis{
+			Listen:    "127.0.0.1:6379",
+			Prefix:    []string{"ws:"},
+			Confirm:   Duration(time.Second),
+			PushLimit: 1 << 20,
+		},
+		Limits: defaultLimits(),
+		Log:    Log{Level: "info", Format: "auto"},
+	}
+}
+
+func defaultLimits() Limits {
+	return Limits{
+		Connections:           100_000,
+		ConnectionsPerAddress: 100,
+		Channels:              64,
+		MessagesPerSecond:     10,
+		Burst:                 30,
+		Queue:                 1 << 20,
+		WriteTimeout:          Duration(10 * time.Second),
+		InboundMemory:         256 << 20,
+		Backlog:               32,
+		BacklogBytes:          256 << 10,
+		PingInterval:          Duration(25 * time.Second),
+		PongTimeout:           Duration(20 * time.Second),
+		HandshakeTimeout:      Duration(10 * time.Second),
+		HandshakeHeaders:      32 << 10,
+		MaxFragments:          1024,
+		AssemblyTimeout:       Duration(60 * time.Second),
+		ControlRate:           10,
+		ControlBurst:          20,
+	}
+}
+
+// NewFPM is a pool in which nothing but its name and address was said.
+func NewFPM(name, address string) *FPM {
+	return &FPM{
+		Name:           name,
+		Address:        address,
+		MaxConnections: 3,
+		MaxIdle:        1,
+		IdleTimeout:    Duration(2 * time.Second),
+		QueueWait:      Duration(10 * time.Second),
+		DialTimeout:    Duration(time.Second),
+		PoolShare:      0.5,
+	}
+}
+
+// NewRoute is a route in which nothing but its path and script was said.
+func NewRoute(path, script string) *Route {
+	return &Route{
+		Path:            path,
+		Script:          script,
+		DetectPHPErrors: true,
+		Events:          []string{EventConnect, EventMessage, EventDisconnect},
+		ContentType:     "text/plain; charset=utf-8",
+		OnError:         OnErrorKeep,
+		Accept:          Accept2xx,
+		MessageLimit:    64 << 10,
+		AnswerLimit:     16 << 20,
+		Timeout:         Duration(30 * time.Second),
+		StreamTimeout:   Duration(10 * time.Minute),
+	}
+}

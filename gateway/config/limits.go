@@ -1,0 +1,90 @@
+package config
+
+// Limits bounds what clients may take. 0 is no limit, where nothing else is
+// said. Everything here but the two handshake keys is read again on SIGHUP.
+type Limits struct {
+	// Connections is the number of clients of this process. Default: 100000.
+	// Each one needs a file descriptor.
+	Connections int `toml:"connections"`
+
+	// ConnectionsPerAddress is the number of clients of one address, for IPv6
+	// of one /64. Default: 100.
+	ConnectionsPerAddress int `toml:"connections_per_address"`
+
+	// ConnectionsPerUser is the number of clients of one user on this process.
+	// Default: 0.
+	ConnectionsPerUser int `toml:"connections_per_user"`
+
+	// Channels is the number of channels that one client may be in. Default:
+	// 64.
+	Channels int `toml:"channels"`
+
+	// MessagesPerSecond is how many messages of one client are handled.
+	// Default: 10. Further ones wait (back-pressure), they are not dropped.
+	MessagesPerSecond float64 `toml:"messages_per_second"`
+
+	// Burst is how many messages may be handled at once after a silence.
+	// Default: 30. At least 1.
+	Burst int `toml:"burst"`
+
+	// Queue is the size of the pushes that may wait for one client; beyond it
+	// the client is closed with 4408. Default: 1MiB.
+	Queue Size `toml:"queue"`
+
+	// WriteTimeout is how long a client may take nothing of what waits for it
+	// before it is closed with 4408. Default: 10s.
+	WriteTimeout Duration `toml:"write_timeout"`
+
+	// InboundMemory bounds the messages that are being received or waiting, of
+	// all clients together. Default: 256MiB.
+	InboundMemory Size `toml:"inbound_memory"`
+
+	// Backlog is how many messages of one client are read ahead while a handler
+	// runs. Default: 32. At least 1.
+	Backlog int `toml:"backlog"`
+
+	// BacklogBytes is the size of these messages; one message always fits.
+	// Default: 256KiB.
+	BacklogBytes Size `toml:"backlog_bytes"`
+
+	// PingInterval is the time between pings, ± 10 %. Default: 25s. It must be
+	// below the read timeout of every proxy in front, which is 60 s in a plain
+	// nginx. 0: no pings.
+	PingInterval Duration `toml:"ping_interval"`
+
+	// PongTimeout is how long a client may take to answer a ping. Default: 20s.
+	// At most PingInterval.
+	PongTimeout Duration `toml:"pong_timeout"`
+
+	// HandshakeTimeout bounds the reading of the handshake's headers. Default:
+	// 10s. A change needs a restart.
+	HandshakeTimeout Duration `toml:"handshake_timeout"`
+
+	// HandshakeHeaders is the size of the handshake's headers; beyond it the
+	// answer is 431. Default: 32KiB, at least 1KiB. A change needs a restart.
+	HandshakeHeaders Size `toml:"handshake_headers"`
+
+	// MaxFragments is the number of frames that one message may come in; beyond
+	// it the client is closed with 1008. Default: 1024.
+	MaxFragments int `toml:"max_fragments"`
+
+	// AssemblyTimeout is how long one message may take to arrive; beyond it the
+	// client is closed with 1008. Default: 60s.
+	AssemblyTimeout Duration `toml:"assembly_timeout"`
+
+	// ControlRate is how many pings and pongs per second one client may send;
+	// beyond it the client is closed with 1008. Default: 10.
+	ControlRate float64 `toml:"control_rate"`
+
+	// ControlBurst is how many of them may come at once. Default: 20. At least
+	// 1.
+	ControlBurst int `toml:"control_burst"`
+
+	// Lifetime is how long a connection may last, ± 10 %; then it is closed
+	// with 1012 and the client comes back. Default: 0.
+	Lifetime Duration `toml:"lifetime"`
+
+	// Idle is how long a connection may go without a message in either
+	// direction; then it is closed with 1001. Default: 0.
+	Idle Duration `toml:"idle"`
+}

@@ -1,0 +1,142 @@
+package config
+
+// AnyPath is the path of a route that answers every path. The flag --script
+// makes such a route; in a file it is written path = "*".
+const AnyPath = "*"
+
+// ScriptVar is the variable part of a path: it stands for the name of a script
+// of letters, digits, "_" and "-" in the route's root.
+const ScriptVar = "{script}"
+
+// The events of a connection, as in [Route.Events] and WS_EVENT.
+const (
+	EventConnect    = "connect"
+	EventMessage    = "message"
+	EventDisconnect = "disconnect"
+)
+
+// What a client is told when a handler failed, as in [Route.OnError].
+const (
+	OnErrorKeep    = "keep"    // nothing
+	OnErrorMessage = "message" // the route's error message
+	OnErrorClose   = "close"   // close code 1011
+)
+
+// What makes a connect accepted, as in [Route.Accept].
+const (
+	Accept2xx    = "2xx"    // a status of 200 to 299
+	AcceptHeader = "header" // that, and the header WS-Accept: 1
+)
+
+// Route says which script answers which path. A changed route counts for new
+// connections.
+type Route struct {
+	// Path is matched exactly. Its last part may be {script}: "/ws/{script}"
+	// with root = "/srv/app/ws" runs chat.php there for /ws/chat. "*" answers
+	// every path. An exact path goes before one with {script}, that before "*",
+	// and a route with a host before one without. Required.
+	Path string `toml:"path"`
+
+	// Host holds the host names for which the route stands, without port.
+	// Default: any.
+	Host []string `toml:"host"`
+
+	// Script is the PHP file, absolute, as PHP-FPM sees it.
+	Script string `toml:"script"`
+
+	// Root is the folder of the scripts that {script} names, absolute.
+	Root string `toml:"root"`
+
+	// DocumentRoot becomes DOCUMENT_ROOT; SCRIPT_NAME is the script's path
+	// below it. Default: the script's folder, or Root.
+	DocumentRoot string `toml:"document_root"`
+
+	// FPM names the pool that runs the script. Default: "default", or the only
+	// pool there is.
+	FPM string `toml:"fpm"`
+
+	// Origins holds the origins of pages that may connect, such as
+	// "https://example.com"; "*" lets every page in. Default: pages of the same
+	// host. It protects visitors: browsers send the login cookie from foreign
+	// pages too.
+	Origins []string `toml:"origins"`
+
+	// RequireOrigin refuses handshakes without Origin, which come from
+	// programs, not from browsers. Default: false.
+	RequireOrigin bool `toml:"require_origin"`
+
+	// Public says that nobody is asked before a client gets in. It is needed
+	// when Events has no "connect". Default: false.
+	Public bool `toml:"public"`
+
+	// Dev sends PHP's error text to clients. Never in production. Default:
+	// false.
+	Dev bool `toml:"dev"`
+
+	// DetectPHPErrors makes an answer a failure when it shows PHP's own error
+	// text, although its status is 200. Default: true. Without it a login
+	// script that crashes may let everybody in.
+	DetectPHPErrors bool `toml:"detect_php_errors"`
+
+	// Events holds the events that PHP is called for. Default: "connect",
+	// "message" and "disconnect".
+	Events []string `toml:"events"`
+
+	// ContentType is CONTENT_TYPE of text messages. Default: "text/plain;
+	// charset=utf-8". With "application/x-www-form-urlencoded" PHP parses
+	// messages into $_POST; "multipart/form-data" is refused.
+	ContentType string `toml:"content_type"`
+
+	// OnError says what follows a failed message: "keep" the connection and say
+	// nothing, send error_message ("message"), or "close" with 1011. Default:
+	// "keep".
+	OnError string `toml:"on_error"`
+
+	// ErrorMessage is the text for OnError "message".
+	ErrorMessage string `toml:"error_message"`
+
+	// Accept is what makes a connect accepted: a status of "2xx", or in
+	// addition the header WS-Accept: 1 ("header"), which a careful script sends
+	// last. Default: "2xx".
+	Accept string `toml:"accept"`
+
+	// AnswerStatuses holds further statuses, such as "4xx" or "422", whose
+	// bodies are ordinary answers. Default: none, all others are failures.
+	AnswerStatuses []string `toml:"answer_statuses"`
+
+	// Protocols holds the WebSocket subprotocols that the route speaks, best
+	// first. Default: none.
+	Protocols []string `toml:"protocols"`
+
+	// Params are further FastCGI parameters; they are set last and win. WS_*,
+	// PHP_VALUE, PHP_ADMIN_VALUE and CONTENT_LENGTH are errors.
+	Params map[string]string `toml:"params"`
+
+	// PassHeaders holds request headers that would be held back, but shall
+	// reach PHP. Default: none.
+	PassHeaders []string `toml:"pass_headers"`
+
+	// ServerName is SERVER_NAME where the handshake has no usable Host.
+	// Default: "".
+	ServerName string `toml:"server_name"`
+
+	// ServerPort is SERVER_PORT for clients that come by a unix socket.
+	// Default: 0, which is 443 with HTTPS and else 80.
+	ServerPort int `toml:"server_port"`
+
+	// MessageLimit is the longest message of a client; a longer one is closed
+	// with 1009. Default: 64KiB. Above PHP's post_max_size (8M) php://input is
+	// empty.
+	MessageLimit Size `toml:"message_limit"`
+
+	// AnswerLimit is the longest answer of a script, streams aside; a longer
+	// one is a failure. Default: 16MiB.
+	AnswerLimit Size `toml:"answer_limit"`
+
+	// Timeout is how long PHP may take for one event, and for a stream its
+	// longest silence. Default: 30s.
+	Timeout Duration `toml:"timeout"`
+
+	// StreamTimeout is how long a streamed answer may run. Default: 10m.
+	StreamTimeout Duration `toml:"stream_timeout"`
+}
