@@ -1,0 +1,208 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// ErrEnded is returned for what came after the end of a session.
+var ErrEnded = errors.New("session has ended")
+
+// Outlet takes the messages of one client, in order. Its methods must not
+// block: they are called under the session's lock. [Outlet.Flush] is called
+// without it.
+type Outlet interface {
+	// Queue takes a push; it refuses when too many wait already.
+	Queue(*Message) error
+	// QueueReply takes a reply, which may exceed the bound of the pushes.
+	QueueReply(*Message) error
+	// Flush begins to write what is queued.
+	Flush()
+	// Close ends the connection behind what is queued.
+	Close(code int, reason string)
+}
+
+// Standing is what a client is known by: the user it is bound to, the
+// channels it joined, in that order, and the state that its scripts keep.
+// It is a value; Channels must not be changed.
+type Standing struct {
+	User     string
+	Channels []string
+	State    string
+}
+
+// With is the standing after a command: channels are left, then joined, so
+// that a command with both moves from the ones to the others. It fails when
+// more than maxChannels (0: no limit) would be joined.
+func (st Standing) With(c Command, maxChannels int) (Standing, error) {
+	if c.User != nil {
+		st.User = *c.User
+	}
+	if c.State != nil {
+		st.State = *c.State
+	}
+	if len(c.Join) == 0 && len(c.Leave) == 0 {
+		return st, nil
+	}
+	channels := slices.Clone(st.Channels)
+	for _, name := range c.Leave {
+		if name == "*" {
+			channels = nil
+			continue
+		}
+		channels = slices.DeleteFunc(channels, func(s string) bool { return s == name })
+	}
+	for _, name := range c.Join {
+		if !slices.Contains(channels, name) {
+			channels = append(channels, name)
+		}
+	}
+	if maxChannels > 0 && len(channels) > maxChannels {
+		return st, fmt.Errorf("%d channels joined, at most %d are allowed", len(channels), maxChannels)
+	}
+	st.Channels = channels
+	return st, nil
+}
+
+// Addresses are those under which others reach this standing: its user and
+// its channels.
+func (st Standing) Addresses() []Address {
+	list := make([]Address, 0, 1+len(st.Channels))
+	if st.User != "" {
+		list = append(list, User(st.User))
+	}
+	for _, name := range st.Channels {
+		list = append(list, Channel(name))
+	}
+	return list
+}
+
+// Diff tells which addresses a change from st to next adds and which it gives
+// up.
+func (st Standing) Diff(next Standing) (joined, left []Address) {
+	if st.User != next.User {
+		if next.User != "" {
+			joined = append(joined, User(next.User))
+		}
+		if st.User != "" {
+			left = append(left, User(st.User))
+		}
+	}
+	for _, name := range next.Channels {
+		if !slices.Contains(st.Channels, name) {
+			joined = append(joined, Channel(name))
+		}
+	}
+	for _, name := range st.Channels {
+		if !slices.Contains(next.Channels, name) {
+			left = append(left, Channel(name))
+		}
+	}
+	return joined, left
+}
+
+// Session is one client. Its methods may be called concurrently.
+type Session struct {
+	id  string
+	out Outlet
+
+	// changes is held by whoever changes the standing, from reading the old
+	// one to setting the new one. It may be held while Redis is asked.
+	changes sync.Mutex
+
+	mu       sync.Mutex // guards what follows; never held over I/O
+	standing Standing
+	present  bool // in the hub
+	ended    bool
+}
+
+// New makes the session of a client that out leads to. Nobody finds it before
+// [Hub.Add].
+func New(id string, out Outlet) *Session {
+	return &Session{id: id, out: out}
+}
+
+// ID is the connection's id, unique over all nodes.
+func (s *Session) ID() string { return s.id }
+
+// Standing is what the client is known by now.
+func (s *Session) Standing() Standing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.standing
+}
+
+// LockChanges keeps others from changing the standing until
+// [Session.UnlockChanges].
+func (s *Session) LockChanges() { s.changes.Lock() }
+
+// UnlockChanges ends what [Session.LockChanges] began.
+func (s *Session) UnlockChanges() { s.changes.Unlock() }
+
+// Reply sends messages to the client without a change of its standing.
+func (s *Session) Reply(messages ...*Message) error {
+	for _, m := range messages {
+		if err := s.out.QueueReply(m); err != nil {
+			return err
+		}
+	}
+	s.out.Flush()
+	return nil
+}
+
+// Close ends the client's connection behind what is queued for it.
+func (s *Session) Close(c Close) { s.out.Close(c.Code, c.Reason) }
+
+// Deliver does to the client what a command of others says of messages and
+// closing, provided that one of the command's addresses still means it: the
+// look-up in the hub may be older than a change of its standing. It reports
+// whether the client was meant.
+func (s *Session) Deliver(c *Command) (meant bool, err error) {
+	s.mu.Lock()
+	meant = s.present && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+	if meant && c.Message != nil {
+		err = s.out.Queue(c.Message)
+	}
+	s.mu.Unlock()
+	if !meant {
+		return false, nil
+	}
+	if c.Message != nil {
+		s.out.Flush()
+	}
+	if c.Close != nil {
+		s.Close(*c.Close)
+	}
+	return true, err
+}
+
+// Matches reports whether the client is meant by the command.
+func (s *Session) Matches(c *Command) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.present && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+}
+
+func (s *Session) matchesLocked(list []Address) bool {
+	for _, a := range list {
+		switch a.Kind {
+		case KindAll:
+			return true
+		case KindConn:
+			if a.Name == s.id {
+				return true
+			}
+		case KindUser:
+			if a.Name == s.standing.User && a.Name != "" {
+				return true
+			}
+		case KindChannel:
+			if slices.Contains(s.standing.Channels, a.Name) {
+				return true
+			}
+		}
+	}
+	return false
+}
