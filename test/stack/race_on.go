@@ -1,0 +1,6 @@
+//go:build race
+
+package stack
+
+// raceEnabled tells whether the tests were built with -race; the binary then is too.
+const raceEnabled = true
