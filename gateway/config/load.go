@@ -1,5 +1,31 @@
 package config
 
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// EnvPrefix begins the names of environment variables. Behind it stands the
+// key in capitals, with "_" for each dot: WSFPM_REDIS_URL is redis.url,
+// WSFPM_FPM_DEFAULT_ADDRESS is fpm.default.address. Lists and routes can be
+// given by the file only; listen and redis.prefix can be given as one value.
+const EnvPrefix = "WSFPM_"
+
+// EnvFile is the variable that names the configuration file. It is no key.
+const EnvFile = EnvPrefix + "CONFIG"
+
+// defaultAddress is the address of the pool "default".
+const defaultAddress = "unix:/run/php/php8.2-fpm.sock"
+
 // Source says where a configuration comes from. Flags win over the
 // environment, that over the file, that over the defaults.
 type Source struct {
@@ -8,9 +34,224 @@ type Source struct {
 	// Environ holds NAME=value pairs, as os.Environ returns them.
 	Environ []string
 	// Flags holds values by key, such as "redis.url" or "fpm.default.address".
+	// What the environment can give can be given here.
 	Flags map[string]string
-	// Script, the flag --script, makes one route that answers every path.
+	// Script, the flag --script, makes one route that answers every path, and
+	// is an error when the file has routes. It may be relative.
 	Script string
-	// Web, the flag --web, is the folder of [Config.Web].
+	// Web, the flag --web, is the folder of [Config.Web]. It may be relative.
 	Web string
+}
+
+// Load reads a configuration and checks it. The error is an [*Error] with
+// every problem that was found, or says why the file could not be read.
+func Load(from Source) (*Config, error) {
+	var doc []byte
+	if from.File != "" {
+		var err error
+		if doc, err = os.ReadFile(from.File); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+	}
+	c := Default()
+	c.Node = hostName()
+	r := &report{origin: map[string]string{}}
+	c.origin = r.origin
+	if !c.loadFile(r, doc) {
+		return nil, r.err(from.File) // the rest would only repeat that the file is missing
+	}
+	c.loadEnviron(r, from.Environ)
+	c.loadFlags(r, from)
+	if len(c.FPM) == 0 {
+		c.FPM[DefaultPool] = newPool(DefaultPool)
+	}
+	c.check(r)
+	if err := r.err(from.File); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// loadFile lays the file over the defaults. False means that it is no TOML.
+func (c *Config) loadFile(r *report, doc []byte) bool {
+	var tree map[string]any
+	doc = bytes.TrimPrefix(doc, []byte("\xef\xbb\xbf"))
+	if err := toml.Unmarshal(doc, &tree); err != nil {
+		p := Problem{Text: strings.TrimPrefix(err.Error(), "toml: ")}
+		if syntax := (*toml.DecodeError)(nil); errors.As(err, &syntax) {
+			line, column := syntax.Position()
+			p.Where = fmt.Sprintf("line %d, column %d", line, column)
+		}
+		r.problems = append(r.problems, p)
+		return false
+	}
+	for path, line := range keyLines(doc) {
+		r.origin[path] = fmt.Sprintf("line %d", line)
+	}
+	d := decoder{r}
+	d.table("", reflect.ValueOf(c).Elem(), tree)
+	return true
+}
+
+// loadEnviron lays the environment over the file.
+func (c *Config) loadEnviron(r *report, environ []string) {
+	keys := map[string]string{}
+	for _, path := range c.scalarKeys() {
+		keys[EnvName(path)] = path
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, EnvPrefix) || name == EnvFile {
+			continue
+		}
+		path, ok := keys[name]
+		if !ok {
+			c.notes = append(c.notes, name+" in the environment was ignored: it is no key"+suggestEnv(name, keys))
+			continue
+		}
+		c.setKey(r, path, name, value)
+	}
+}
+
+// loadFlags lays the flags over everything.
+func (c *Config) loadFlags(r *report, from Source) {
+	const where = "command line"
+	known := c.scalarKeys()
+	for _, path := range slices.Sorted(maps.Keys(from.Flags)) {
+		if !slices.Contains(known, path) {
+			r.problems = append(r.problems, Problem{Key: path, Where: where,
+				Text: "unknown key, or one that only the file can give"})
+			continue
+		}
+		c.setKey(r, path, where, from.Flags[path])
+	}
+	if from.Script != "" {
+		if len(c.Routes) > 0 {
+			r.problems = append(r.problems, Problem{Key: "--script", Where: where,
+				Text: "the file has routes already: write the script into a [[route]] there"})
+		} else {
+			c.Routes = []*Route{NewRoute(AnyPath, absolute(from.Script))}
+			r.origin["route[1]"] = where
+		}
+	}
+	if from.Web != "" {
+		c.Web = absolute(from.Web)
+	}
+}
+
+// setKey sets one scalar key, and remembers where that was said.
+func (c *Config) setKey(r *report, path, where, text string) {
+	r.origin[path] = where
+	if name, ok := strings.CutPrefix(parent(path), "fpm."); ok && c.FPM[name] == nil {
+		c.FPM[name] = newPool(name)
+	}
+	into := c.field(path)
+	if into.Kind() == reflect.Slice {
+		into.Set(reflect.ValueOf([]string{text}))
+		return
+	}
+	if err := setText(into, text); err != nil {
+		r.bad(path, "%v", err)
+	}
+}
+
+// field finds the value of a scalar key.
+func (c *Config) field(path string) reflect.Value {
+	table, key := reflect.ValueOf(c).Elem(), path
+	if name := parent(path); name != "" {
+		key = strings.TrimPrefix(path, name+".")
+		if pool, ok := strings.CutPrefix(name, "fpm."); ok {
+			table = reflect.ValueOf(c.FPM[pool]).Elem()
+		} else {
+			field, _ := fieldOf(table.Type(), name)
+			table = table.FieldByIndex(field.Index)
+		}
+	}
+	field, _ := fieldOf(table.Type(), key)
+	return table.FieldByIndex(field.Index)
+}
+
+// scalarKeys lists the keys that a flag or variable can give. The pool
+// "default" is always among them.
+func (c *Config) scalarKeys() []string {
+	keys := scalarFields("", reflect.TypeFor[Config]())
+	keys = append(keys, scalarFields("redis", reflect.TypeFor[Redis]())...)
+	keys = append(keys, scalarFields("limits", reflect.TypeFor[Limits]())...)
+	keys = append(keys, scalarFields("log", reflect.TypeFor[Log]())...)
+	keys = append(keys, scalarFields("fpm."+DefaultPool, reflect.TypeFor[FPM]())...)
+	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
+		if name != DefaultPool {
+			keys = append(keys, scalarFields("fpm."+name, reflect.TypeFor[FPM]())...)
+		}
+	}
+	return keys
+}
+
+// scalarFields lists the scalar keys of one table.
+func scalarFields(table string, t reflect.Type) []string {
+	var keys []string
+	for field := range t.Fields() {
+		key := field.Tag.Get("toml")
+		if key == "" || key == "-" {
+			continue
+		}
+		if kindOf(field.Type) == kindScalar || field.Tag.Get("scalar") != "" {
+			keys = append(keys, dotted(table, key))
+		}
+	}
+	return keys
+}
+
+// EnvName is the environment variable of a key.
+func EnvName(key string) string {
+	upper := strings.ToUpper(key)
+	return EnvPrefix + strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, upper)
+}
+
+// suggestEnv names the variable that was probably meant.
+func suggestEnv(name string, keys map[string]string) string {
+	for _, known := range slices.Sorted(maps.Keys(keys)) {
+		if editDistance(name, known) <= 2 {
+			return "; did you mean " + known + "?"
+		}
+	}
+	return ""
+}
+
+// newPool is a pool in which nothing was said. Only the pool "default" has an
+// address by itself.
+func newPool(name string) *FPM {
+	if name == DefaultPool {
+		return NewFPM(name, defaultAddress)
+	}
+	return NewFPM(name, "")
+}
+
+// absolute is a path of the command line, seen from the root.
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path // only without a working folder; Check refuses what is not absolute
+	}
+	return abs
+}
+
+// hostName is the default name of the node: the host name with what cannot
+// stand in a node's name replaced.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "node"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && nodeByte(byte(r)) {
+			return r
+		}
+		return '-'
+	}, name[:min(len(name), maxNode)])
 }

@@ -1,0 +1,324 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"mime"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+func (c *Config) checkRoutes(r *report) {
+	if len(c.Routes) == 0 {
+		r.bad("route", "there is none: write a [[route]] with path and script, or give --script")
+	}
+	seen := map[string]int{}
+	for i, route := range c.Routes {
+		key := indexed("route", i+1)
+		route.checkPath(r, key)
+		route.checkScript(r, key)
+		route.checkWords(r, key)
+		route.checkHeaders(r, key)
+		route.checkBounds(r, key, c.Limits)
+		c.checkRoutePool(r, key, route)
+		hosts := route.Host
+		if len(hosts) == 0 {
+			hosts = []string{""}
+		}
+		for _, host := range hosts {
+			at := host + " " + route.Path
+			if first := seen[at]; first > 0 && first != i+1 {
+				r.bad(key+".path", "%q is the path of %s too: give them different paths or hosts", clip(route.Path), indexed("route", first))
+				break
+			}
+			seen[at] = i + 1
+		}
+	}
+}
+
+func (route *Route) checkPath(r *report, key string) {
+	key += ".path"
+	p := route.Path
+	fixed := strings.TrimSuffix(p, "/"+ScriptVar)
+	switch {
+	case p == AnyPath:
+	case p == "":
+		r.bad(key, `is missing: write "/ws/chat", or "/ws/{script}" with root`)
+	case !strings.HasPrefix(p, "/"):
+		r.bad(key, `%q: write "/%s"`, clip(p), clip(p))
+	case strings.ContainsAny(fixed, "{}"):
+		r.bad(key, `%q: only a last part {script} can vary, as in "/ws/{script}"`, clip(p))
+	case strings.ContainsAny(p, "?#*%\\\x00"):
+		r.bad(key, "%q: write the plain path, without ? # * %% and backslashes", clip(p))
+	case fixed != "" && !cleanURLPath(fixed):
+		r.bad(key, "%q: write it without empty parts, . and ..", clip(p))
+	}
+}
+
+// checkScript checks which file PHP runs, and derives the document root.
+func (route *Route) checkScript(r *report, key string) {
+	varies := strings.HasSuffix(route.Path, ScriptVar)
+	switch {
+	case varies && route.Root == "":
+		r.bad(key+".root", "is missing: write the folder in which {script} lies")
+	case varies && route.Script != "":
+		r.bad(key+".script", "stands beside {script} in path: remove one of them")
+	case !varies && route.Script == "":
+		r.bad(key+".script", "is missing: write the PHP file, or {script} as the path's last part and root")
+	case !varies && route.Root != "":
+		r.bad(key+".root", "is for paths that end in /{script}: remove it, or write such a path")
+	}
+	if route.Script != "" && r.folder(key+".script", route.Script) && !strings.HasSuffix(route.Script, ".php") {
+		r.bad(key+".script", "%q does not end in .php: PHP-FPM would refuse it", clip(route.Script))
+	}
+	if route.Root != "" {
+		r.folder(key+".root", route.Root)
+	}
+	if route.DocumentRoot == "" {
+		route.DocumentRoot = route.Root
+		if !varies && route.Script != "" {
+			route.DocumentRoot = filepath.Dir(route.Script)
+		}
+		return
+	}
+	if !r.folder(key+".document_root", route.DocumentRoot) {
+		return
+	}
+	for _, file := range []string{route.Script, route.Root} {
+		if file != "" && !within(route.DocumentRoot, file) {
+			r.bad(key+".document_root", "%q does not hold %q: write a folder above it", clip(route.DocumentRoot), clip(file))
+		}
+	}
+}
+
+// folder notes a path that is not absolute and clean.
+func (r *report) folder(key, file string) bool {
+	switch {
+	case !filepath.IsAbs(file):
+		r.bad(key, "%q is not absolute: write the whole path, as PHP-FPM sees it", clip(file))
+	case strings.ContainsFunc(file, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		r.bad(key, "%q has a control character", clip(file))
+	case filepath.Clean(file) != strings.TrimSuffix(file, "/") && file != "/":
+		r.bad(key, "%q: write %q", clip(file), clip(filepath.Clean(file)))
+	default:
+		return true
+	}
+	return false
+}
+
+// within reports whether a file lies in a folder or is it.
+func within(folder, file string) bool {
+	rel, err := filepath.Rel(folder, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// checkWords checks the keys that take some words only.
+func (route *Route) checkWords(r *report, key string) {
+	if len(route.Events) == 0 {
+		r.bad(key+".events", `is empty: write ["connect", "message", "disconnect"] or some of them`)
+	}
+	for _, event := range route.Events {
+		r.oneOf(key+".events", event, EventConnect, EventMessage, EventDisconnect)
+	}
+	if len(route.Events) > 0 && !slices.Contains(route.Events, EventConnect) && !route.Public {
+		r.bad(key+".events", "without connect nobody is asked who may come in: add it, or write public = true")
+	}
+	r.oneOf(key+".on_error", route.OnError, OnErrorKeep, OnErrorMessage, OnErrorClose)
+	if route.OnError == OnErrorMessage && route.ErrorMessage == "" {
+		r.bad(key+".error_message", `is missing: on_error = "message" sends it`)
+	}
+	r.oneOf(key+".accept", route.Accept, Accept2xx, AcceptHeader)
+	for _, status := range route.AnswerStatuses {
+		if !answerStatus(status) {
+			r.bad(key+".answer_statuses", `%q: write a class, "3xx", "4xx" or "5xx", or a status, such as "422"`, clip(status))
+		}
+	}
+	kind, _, err := mime.ParseMediaType(route.ContentType)
+	switch {
+	case err != nil || !strings.Contains(kind, "/") || !headerValue(route.ContentType):
+		r.bad(key+".content_type", `%q is not a media type: write "text/plain; charset=utf-8", "application/json" or the like`, clip(route.ContentType))
+	case strings.EqualFold(kind, "multipart/form-data"):
+		r.bad(key+".content_type", "multipart/form-data leaves php://input empty: write application/x-www-form-urlencoded or application/json")
+	}
+}
+
+// answerStatus reports whether s names statuses other than 2xx.
+func answerStatus(s string) bool {
+	if len(s) != 3 || s[0] < '3' || s[0] > '5' {
+		return false
+	}
+	if s[1:] == "xx" {
+		return true
+	}
+	return s[1] >= '0' && s[1] <= '9' && s[2] >= '0' && s[2] <= '9'
+}
+
+// checkHeaders checks what is compared with the handshake, or added to it.
+func (route *Route) checkHeaders(r *report, key string) {
+	for i, host := range route.Host {
+		u, err := url.Parse("//" + host)
+		if err != nil || host == "" || u.Host != host || u.Port() != "" || strings.ContainsAny(host, "*{} ") {
+			r.bad(key+".host", `%q: write a host name without scheme and port, such as "example.com"`, clip(host))
+			continue
+		}
+		route.Host[i] = strings.ToLower(host)
+	}
+	for i, origin := range route.Origins {
+		plain, ok := plainOrigin(origin)
+		if !ok {
+			r.bad(key+".origins", `%q: write scheme, host and port exactly, such as "https://example.com", or "*" for any`, clip(origin))
+			continue
+		}
+		route.Origins[i] = plain
+	}
+	for _, protocol := range route.Protocols {
+		switch {
+		case !token(protocol):
+			r.bad(key+".protocols", "%q is not a subprotocol: write letters, digits and any of !#$%%&'*+-.^_`|~", clip(protocol))
+		case strings.HasPrefix(strings.ToLower(protocol), "wsfpm."):
+			r.bad(key+".protocols", "%q: names that begin with wsfpm. are ours", clip(protocol))
+		}
+	}
+	for _, name := range route.PassHeaders {
+		if !token(name) {
+			r.bad(key+".pass_headers", "%q is not a header's name", clip(name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(route.Params)) {
+		if why := badParam(name, route.Params[name]); why != "" {
+			r.bad(key+".params."+name, "%s", why)
+		}
+	}
+	if !headerValue(route.ServerName) || strings.Contains(route.ServerName, " ") {
+		r.bad(key+".server_name", "%q is not a host name", clip(route.ServerName))
+	}
+	if route.ServerPort < 0 || route.ServerPort > 65535 {
+		r.bad(key+".server_port", "%d: write 1 to 65535, or 0", route.ServerPort)
+	}
+}
+
+// plainOrigin writes an origin as browsers do: in lower case, without a slash
+// at its end and without the scheme's own port.
+func plainOrigin(origin string) (string, bool) {
+	if origin == "*" || origin == "null" {
+		return origin, true
+	}
+	u, err := url.Parse(strings.ToLower(origin))
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.Contains(u.Host, "*") ||
+		u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return "", false
+	}
+	host := u.Host
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		host = strings.TrimSuffix(host, ":"+u.Port())
+	}
+	return u.Scheme + "://" + host, true
+}
+
+// badParam says why a FastCGI parameter may not be set, or "".
+func badParam(name, value string) string {
+	upper := strings.ToUpper(name)
+	switch {
+	case upper == "PHP_VALUE" || upper == "PHP_ADMIN_VALUE":
+		return "would stay with the PHP worker for every later request: set it in the pool's own file"
+	case strings.HasPrefix(upper, "WS_"):
+		return "names that begin with WS_ are ours: choose another"
+	case upper == "CONTENT_LENGTH":
+		return "is computed: a wrong one would mix up requests"
+	case !token(name):
+		return "is not a parameter's name: write capitals, digits and underscores"
+	case strings.ContainsAny(value, "\x00\r\n"):
+		return "has a NUL or a line break in its value"
+	}
+	return ""
+}
+
+// checkBounds checks sizes and times.
+func (route *Route) checkBounds(r *report, key string, limits Limits) {
+	if route.MessageLimit < 1 {
+		r.bad(key+".message_limit", `0: write a size, such as "64KiB"`)
+	}
+	if limits.InboundMemory > 0 && route.MessageLimit > limits.InboundMemory {
+		r.bad(key+".message_limit", "%v is more than limits.inbound_memory, %v: such a message could never be received", route.MessageLimit, limits.InboundMemory)
+	}
+	if route.AnswerLimit < 1 {
+		r.bad(key+".answer_limit", `0: write a size, such as "16MiB"`)
+	}
+	if route.Timeout <= 0 {
+		r.bad(key+".timeout", `0: write a duration, such as "30s"`)
+	}
+	if route.StreamTimeout < route.Timeout {
+		r.bad(key+".stream_timeout", "%v is less than timeout, %v, the longest silence: write at least that", route.StreamTimeout, route.Timeout)
+	}
+}
+
+// checkRoutePool finds the route's pool: the one it names, "default", or the
+// only one there is.
+func (c *Config) checkRoutePool(r *report, key string, route *Route) {
+	names := slices.Sorted(maps.Keys(c.FPM))
+	if route.FPM == "" {
+		route.FPM = DefaultPool
+		if len(names) == 1 {
+			route.FPM = names[0]
+		}
+	}
+	if c.FPM[route.FPM] == nil {
+		hint := fmt.Sprintf("write [fpm.%s] with its address", clip(route.FPM))
+		if len(names) > 0 {
+			hint += ", or one of " + strings.Join(names, ", ")
+		}
+		r.bad(key+".fpm", "there is no pool %q: %s", clip(route.FPM), hint)
+	}
+}
+
+// checkLimits checks the limits and how they fit each other.
+func (c *Config) checkLimits(r *report) {
+	l := &c.Limits
+	for _, n := range []struct {
+		key   string
+		value float64
+		least float64
+	}{
+		{"connections", float64(l.Connections), 0},
+		{"connections_per_address", float64(l.ConnectionsPerAddress), 0},
+		{"connections_per_user", float64(l.ConnectionsPerUser), 0},
+		{"channels", float64(l.Channels), 0},
+		{"messages_per_second", l.MessagesPerSecond, 0},
+		{"burst", float64(l.Burst), 1},
+		{"backlog", float64(l.Backlog), 1},
+		{"backlog_bytes", float64(l.BacklogBytes), 1},
+		{"handshake_headers", float64(l.HandshakeHeaders), 1 << 10},
+		{"max_fragments", float64(l.MaxFragments), 0},
+		{"control_rate", l.ControlRate, 0},
+		{"control_burst", float64(l.ControlBurst), 1},
+	} {
+		if !(n.value >= n.least && n.value <= 1<<53) { // NaN fails both
+			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
+		}
+	}
+	if l.PingInterval > 0 && l.PongTimeout <= 0 {
+		r.bad("limits.pong_timeout", `0: write a duration, such as "20s", or ping_interval = "0" for no pings`)
+	}
+	if l.PingInterval > 0 && l.PongTimeout > l.PingInterval {
+		r.bad("limits.pong_timeout", "%v is more than ping_interval, %v: the next ping would go out before the last one is given up", l.PongTimeout, l.PingInterval)
+	}
+}
+
+// token reports whether s is a token of HTTP (RFC 9110, 5.6.2).
+func token(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		letter := b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(b)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// headerValue reports whether s can stand in a header.
+func headerValue(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
+}

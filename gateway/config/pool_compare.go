@@ -1,0 +1,159 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settle is what request_terminate_timeout must leave beyond an event and the
+// idle time before it.
+const settle = 5 * time.Second
+
+// Compare holds the configuration against the pools of PHP-FPM's own file:
+// problems stop events from working, warnings do not. A pool of ours that is
+// not among them is not a problem: each pool may have its own file.
+func (c *Config) Compare(files []*PoolFile) (problems, warnings []string) {
+	r := &comparison{c: c}
+	matched := false
+	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
+		for _, file := range files {
+			if sameAddress(file.Listen, c.FPM[name]) {
+				matched = true
+				r.pool(c.FPM[name], file)
+			}
+		}
+	}
+	if !matched {
+		r.unmatched(files)
+	}
+	return r.problems, r.warnings
+}
+
+// comparison gathers what Compare finds.
+type comparison struct {
+	c                  *Config
+	problems, warnings []string
+}
+
+func (r *comparison) bad(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+func (r *comparison) warn(format string, args ...any) {
+	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+}
+
+func (r *comparison) unmatched(files []*PoolFile) {
+	for _, file := range files {
+		r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
+	}
+}
+
+// pool compares one pool of ours with FPM's.
+func (r *comparison) pool(pool *FPM, file *PoolFile) {
+	key := dotted("fpm", pool.Name)
+	switch {
+	case file.MaxChildren == 0:
+		r.warn("[%s] does not set pm.max_children", file.Name)
+	case pool.MaxConnections > file.MaxChildren:
+		r.bad("%s.max_connections is %d, and pm.max_children of [%s] is %d: events would wait inside FPM, where no timeout of ours sees them; write at most %d",
+			key, pool.MaxConnections, file.Name, file.MaxChildren, file.MaxChildren)
+	case pool.MaxConnections == file.MaxChildren:
+		r.warn("%s.max_connections takes all %d workers of [%s]: right for a pool of its own, else the web site stops", key, file.MaxChildren, file.Name)
+	}
+	if file.PM == "ondemand" {
+		r.warn("[%s] has pm = ondemand: the first event after a silence waits for a new worker; static suits a pool of its own", file.Name)
+	}
+	if !slices.Contains(file.Extensions, ".php") && len(file.Extensions) > 0 {
+		r.bad("security.limit_extensions of [%s] leaves out .php", file.Name)
+	}
+	if file.CatchOutput {
+		r.warn("catch_workers_output of [%s] puts what scripts write to stderr into FPM's log too", file.Name)
+	}
+	r.timeouts(pool, file, key)
+	r.ini(pool, file)
+}
+
+// timeouts compares request_terminate_timeout, which counts the idle time of a
+// kept connection too.
+func (r *comparison) timeouts(pool *FPM, file *PoolFile, key string) {
+	if file.TerminateTimeout == 0 {
+		return
+	}
+	for i, route := range r.c.Routes {
+		if route.FPM != pool.Name {
+			continue
+		}
+		least := time.Duration(route.Timeout) + time.Duration(pool.IdleTimeout) + settle
+		if file.TerminateTimeout < least {
+			r.bad("request_terminate_timeout of [%s] is %v: it counts %s.idle_timeout too and would kill workers of %s (timeout %v); write 0, or at least %v",
+				file.Name, file.TerminateTimeout, key, indexed("route", i+1), route.Timeout, Duration(least))
+		}
+		if stream := time.Duration(route.StreamTimeout) + time.Duration(pool.IdleTimeout) + settle; file.TerminateTimeout < stream {
+			r.warn("request_terminate_timeout of [%s] is %v: streams of %s end by then, not after stream_timeout (%v)",
+				file.Name, file.TerminateTimeout, indexed("route", i+1), route.StreamTimeout)
+		}
+	}
+}
+
+// ini compares the directives of php.ini that the pool sets. What it does not
+// set comes from php.ini itself, which is not read.
+func (r *comparison) ini(pool *FPM, file *PoolFile) {
+	if iniOn(file.INI["display_errors"]) || strings.EqualFold(file.INI["display_errors"], "stdout") {
+		r.warn("display_errors of [%s] is on: clients may be sent PHP's error pages; write php_admin_flag[display_errors] = off", file.Name)
+	}
+	if value, ok := file.INI["log_errors"]; ok && !iniOn(value) {
+		r.warn("log_errors of [%s] is off: nobody is told why a script failed; write php_admin_flag[log_errors] = on", file.Name)
+	}
+	if file.INI["error_log"] != "" {
+		r.warn("error_log of [%s] keeps PHP's errors from wsfpm, which knows a failure by them: leave it unset", file.Name)
+	}
+	if value := file.INI["zlib.output_compression"]; iniOn(value) || value != "" && strings.Trim(value, "0123456789kKmM") == "" && value != "0" {
+		r.warn("zlib.output_compression of [%s] is on: compressed answers are refused; write php_admin_flag[zlib.output_compression] = off", file.Name)
+	}
+	switch value, ok := file.INI["output_buffering"]; {
+	case !ok:
+		r.warn("[%s] does not set output_buffering: headers after the first 4096 bytes of output are lost with PHP's own value; write php_admin_value[output_buffering] = 65536", file.Name)
+	case value == "0" || strings.EqualFold(value, "off"):
+		r.warn("output_buffering of [%s] is off: a header() after the first echo is lost; write php_admin_value[output_buffering] = 65536", file.Name)
+	}
+	post, known := iniSize(file.INI["post_max_size"])
+	for i, route := range r.c.Routes {
+		if known && post > 0 && route.FPM == pool.Name && int64(route.MessageLimit) > post {
+			r.bad("%s.message_limit is %v, and post_max_size of [%s] is %s: php://input is empty for longer messages; raise it to %d",
+				indexed("route", i+1), route.MessageLimit, file.Name, file.INI["post_max_size"], int64(route.MessageLimit))
+		}
+	}
+}
+
+// fpmAddress is FPM's listen as an address of ours.
+func fpmAddress(listen string) string {
+	if strings.HasPrefix(listen, "/") {
+		return "unix:" + filepath.Clean(listen)
+	}
+	if _, err := strconv.ParseUint(listen, 10, 16); err == nil {
+		return "tcp:127.0.0.1:" + listen
+	}
+	return "tcp:" + listen
+}
+
+// sameAddress compares addresses by their parts. A listen without a host takes
+// connections to every one, so only the port counts there.
+func sameAddress(listen string, pool *FPM) bool {
+	network, address, _ := strings.Cut(fpmAddress(listen), ":")
+	if network != pool.Network {
+		return false
+	}
+	if address == pool.Addr {
+		return true
+	}
+	port := pool.Addr[strings.LastIndexByte(pool.Addr, ':')+1:]
+	_, err := strconv.ParseUint(listen, 10, 16)
+	anyHost := err == nil || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") || strings.HasPrefix(listen, "*:")
+	return network == "tcp" && anyHost && strings.HasSuffix(":"+listen, ":"+port)
+}

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration.
+type Problem struct {
+	// Key is the key's path, such as "redis.url" or "route[2].timeout", where
+	// lists are counted from 1.
+	Key string
+	// Where says where the key was set: "line 12", "WSFPM_REDIS_URL", "command
+	// line", or "" when it was not.
+	Where string
+	// Text says what is wrong and what to write instead.
+	Text string
+}
+
+// String is the problem on one line.
+func (p Problem) String() string {
+	s := p.Text
+	if p.Key != "" {
+		s = p.Key + ": " + s
+	}
+	if p.Where != "" {
+		s = p.Where + ": " + s
+	}
+	return s
+}
+
+// Error holds every problem of a configuration, at least one.
+type Error struct {
+	// File is the path of the configuration file, "" when there is none.
+	File string
+	// Problems stand in the order of the file, then those of other places.
+	Problems []Problem
+}
+
+// Error lists the problems, one a line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	name := e.File
+	if name == "" {
+		name = "configuration"
+	}
+	if len(e.Problems) == 1 {
+		return name + ": " + e.Problems[0].String()
+	}
+	fmt.Fprintf(&b, "%s: %d problems", name, len(e.Problems))
+	for _, p := range e.Problems {
+		b.WriteString("\n  " + p.String())
+	}
+	return b.String()
+}
+
+// report gathers problems.
+type report struct {
+	origin   map[string]string
+	problems []Problem
+}
+
+// bad notes a problem with a key. Keys that were not set borrow the place of
+// the table that lacks them.
+func (r *report) bad(key, format string, args ...any) {
+	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
+	for path := key; path != "" && p.Where == ""; path = parent(path) {
+		p.Where = r.origin[path]
+	}
+	r.problems = append(r.problems, p)
+}
+
+// err is nil when nothing is wrong.
+func (r *report) err(file string) error {
+	if len(r.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.line(), b.line()) })
+	return &Error{File: file, Problems: r.problems}
+}
+
+// line is the line of the file; what stands elsewhere comes after the file.
+func (p Problem) line() int {
+	var n int
+	if _, err := fmt.Sscanf(p.Where, "line %d", &n); err != nil {
+		return math.MaxInt
+	}
+	return n
+}

@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Figures of other programs' stock configuration, which the warnings compare
+// with.
+const (
+	phpPostMaxSize     = 8 << 20          // post_max_size of php.ini
+	debianWorkers      = 5                // pm.max_children of Debian's pool www
+	nginxReadTimeout   = 60 * time.Second // proxy_read_timeout
+	systemdStopTimeout = 90 * time.Second // DefaultTimeoutStopSec
+)
+
+// afterDrain is what a shutdown may need beyond Drain: the disconnect events.
+const afterDrain = 15 * time.Second
+
+// Warnings tells what is allowed but often a mistake, one sentence each. It
+// looks at the configuration only, not at the machine. Call it after
+// [Config.Check].
+func (c *Config) Warnings() []string {
+	w := slices.Clone(c.notes)
+	w = append(w, c.warnListeners()...)
+	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
+		w = append(w, c.warnPool(name, c.FPM[name])...)
+	}
+	for i, route := range c.Routes {
+		w = append(w, route.warnings(indexed("route", i+1))...)
+	}
+	w = append(w, c.warnTimes()...)
+	if len(c.Redis.Relays) > 0 && c.Redis.URL == "" {
+		w = append(w, "redis.relay: nothing is relayed while redis.url is empty")
+	}
+	if c.Redis.URL == Embedded && !loopback(c.Redis.Listen) {
+		w = append(w, fmt.Sprintf("redis.listen: %q is reachable from other machines, and the embedded server has no password", c.Redis.Listen))
+	}
+	return w
+}
+
+func (c *Config) warnListeners() []string {
+	var w []string
+	unix := strings.HasPrefix(c.Admin, "unix:")
+	for _, address := range c.Listen {
+		if strings.HasPrefix(address, "unix:") {
+			unix = true
+			continue
+		}
+		if address != Systemd && !loopback(address) {
+			w = append(w, fmt.Sprintf("listen: %q is reachable from other machines, and there is no TLS here: put nginx in front and listen on 127.0.0.1 or a unix socket", address))
+		}
+	}
+	if c.ListenGroup != "" && !unix {
+		w = append(w, "listen_group has no effect: no listener is a unix socket")
+	}
+	switch {
+	case c.Admin == "" && c.AdminToken != "":
+		w = append(w, "admin_token has no effect: admin is off")
+	case c.Admin == "":
+	case c.AdminToken == "" && !strings.HasPrefix(c.Admin, "unix:"):
+		w = append(w, "admin: without admin_token /push, /connections and /debug/pprof are shut on this TCP listener")
+	case c.AdminToken != "" && !strings.HasPrefix(c.Admin, "unix:") && !loopback(c.Admin):
+		w = append(w, fmt.Sprintf("admin: %q is reachable from other machines: /live, /ready and /metrics are open to all of them", c.Admin))
+	}
+	for _, p := range c.trusted.Prefixes {
+		if p.Bits() == 0 {
+			w = append(w, fmt.Sprintf("trusted_proxies: %v trusts everybody: any client can claim any address", p))
+		}
+	}
+	return w
+}
+
+func (c *Config) warnPool(name string, pool *FPM) []string {
+	var w []string
+	key := dotted("fpm", name)
+	if pool.MaxConnections >= debianWorkers && strings.HasPrefix(pool.Addr, "/run/php/php") {
+		w = append(w, fmt.Sprintf("%s.max_connections: %d may be every worker of this pool (Debian's stock pool has %d), which stops the web site that uses it too: compare with wsfpm check --fpm-pool, or give wsfpm a pool of its own",
+			key, pool.MaxConnections, debianWorkers))
+	}
+	if pool.MaxIdle > 0 && pool.IdleTimeout == 0 {
+		w = append(w, key+`.max_idle has no effect: idle_timeout = "0" closes a connection after each event`)
+	}
+	if pool.Network == "tcp" && !loopback(pool.Addr) {
+		if host, _, err := net.SplitHostPort(pool.Addr); err == nil {
+			w = append(w, fmt.Sprintf("%s.address: FastCGI to %s is neither encrypted nor authenticated: keep it on a network of your own, with listen.allowed_clients in the pool", key, host))
+		}
+	}
+	used := slices.ContainsFunc(c.Routes, func(r *Route) bool { return r.FPM == name })
+	if !used {
+		w = append(w, key+": no route uses this pool")
+	}
+	return w
+}
+
+// warnings tells what is odd about one route.
+func (route *Route) warnings(key string) []string {
+	var w []string
+	add := func(condition bool, format string, args ...any) {
+		if condition {
+			w = append(w, fmt.Sprintf(format, args...))
+		}
+	}
+	add(route.MessageLimit > phpPostMaxSize, "%s.message_limit: %v is above PHP's post_max_size as shipped (8M): php://input is empty beyond it, so raise post_max_size in the pool", key, route.MessageLimit)
+	add(route.Dev, "%s.dev: clients are sent PHP's error texts: never in production", key)
+	add(!route.DetectPHPErrors, "%s.detect_php_errors: a script that crashes with status 200 counts as a success, on connect too", key)
+	add(slices.Contains(route.Origins, "*"), "%s.origins: any web page can connect with its visitor's cookies", key)
+	add(slices.Contains(route.Origins, "null"), `%s.origins: "null" is the origin of every sandboxed page and local file`, key)
+	add(route.Public && slices.Contains(route.Events, EventConnect), "%s.public has no effect: the script is asked on connect", key)
+	passes := func(name string) bool {
+		return slices.ContainsFunc(route.PassHeaders, func(h string) bool { return strings.EqualFold(h, name) })
+	}
+	add(passes("Proxy"), "%s.pass_headers: Proxy becomes HTTP_PROXY, which many HTTP clients in PHP take for their proxy (httpoxy)", key)
+	add(passes("Accept-Encoding"), "%s.pass_headers: with Accept-Encoding PHP's zlib may compress answers, which are refused then", key)
+	return w
+}
+
+func (c *Config) warnTimes() []string {
+	var w []string
+	interval := time.Duration(c.Limits.PingInterval)
+	if interval+interval/10 >= nginxReadTimeout {
+		w = append(w, fmt.Sprintf("limits.ping_interval: %v is not below nginx's proxy_read_timeout as shipped (60s), which then cuts idle clients", c.Limits.PingInterval))
+	}
+	if interval == 0 {
+		w = append(w, "limits.ping_interval: without pings lost clients stay, and proxies cut idle ones")
+	}
+	if stop := time.Duration(c.Drain) + afterDrain; stop > systemdStopTimeout {
+		w = append(w, fmt.Sprintf("drain: systemd kills after 90s as shipped: set TimeoutStopSec=%d or more", int(stop.Seconds())))
+	}
+	if c.Limits.HandshakeTimeout == 0 {
+		w = append(w, "limits.handshake_timeout: without it a client can hold a connection for ever by sending nothing")
+	}
+	return w
+}
