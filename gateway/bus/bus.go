@@ -1,0 +1,304 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"wsfpm/session"
+)
+
+// ErrDown is returned by [Bus.Publish], at once, while the last attempt to
+// reach Redis has failed.
+var ErrDown = errors.New("redis is down")
+
+// ErrClosed is returned by methods of a Bus that was closed.
+var ErrClosed = errors.New("bus is closed")
+
+// Config says how pushes travel. Zero fields take the defaults named.
+type Config struct {
+	// URL names the Redis that carries pushes between processes:
+	//
+	//	""                                            none: this process only
+	//	embedded                                      a server inside this process, see Listen
+	//	redis://user:password@host:6379               one Redis; rediss:// with TLS
+	//	unix:///run/redis/redis.sock                  one Redis on a unix socket
+	//	redis://h1:6379,h2:6379/?cluster=true         a Cluster; the hosts are seeds
+	//	redis://s1:26379,s2:26379/?master_name=main   the master of a Sentinel group
+	//
+	// With Sentinel, user and password before the host are the Sentinels' own;
+	// those of Redis stand behind as &username= and &password=. Further
+	// parameters are those of go-redis; its protocol, retries, timeouts and
+	// database number are set by the Bus, whatever the URL says.
+	URL string
+	// Listen is the TCP address of the embedded server; default
+	// "127.0.0.1:6379". Port 0 takes any, see [Bus.EmbeddedAddr].
+	Listen string
+	// Prefixes stand before all names in Redis; default {"ws:"}. All are
+	// heard, the first is spoken.
+	Prefixes []string
+	// Relays bring to clients what an application publishes already.
+	Relays []Relay
+	// PushLimit is the largest text of the fast door and of relays, in bytes;
+	// default 1 MiB. A larger one is dropped, logged and counted.
+	PushLimit int64
+	// Confirm is the longest that Join and Publish wait for Redis; default 1 s.
+	Confirm time.Duration
+	// Logger is told what goes wrong; default none.
+	Logger *zap.Logger
+}
+
+// Bus carries pushes between the processes that share a Redis, or within one
+// process when there is none. All methods are safe for concurrent use.
+//
+// The reader of [Bus.Commands] must keep reading: behind it commands wait up
+// to 16 MiB, then Redis is not read any more, and after some megabytes more
+// Redis cuts the connection.
+type Bus struct {
+	cfg      Config
+	log      *zap.Logger
+	droplog  *zap.Logger // log, at most a few lines a second
+	relays   map[string]relay
+	patterns []string // of the relays
+	fixed    []string // Redis channels that every node hears
+	client   *client  // nil without Redis
+	embedded *embedded
+
+	queue  *queue
+	work   chan struct{} // holds a token when the roster may have a command
+	end    context.CancelFunc
+	ended  <-chan struct{}
+	ending sync.WaitGroup // the goroutines
+	counts counts
+
+	mu     sync.Mutex // guards what follows
+	roster *roster
+	status status
+	reason error     // why the last connection ended or failed
+	epochs uint64    // connections that were made
+	heard  time.Time // when Redis last said anything
+	pinged time.Time // when a PING was sent that has no answer, else zero
+}
+
+// status is how things stand with Redis.
+type status string
+
+const (
+	statusLocal      status = "local"      // no Redis is configured
+	statusConnecting status = "connecting" // no attempt has failed yet
+	statusUp         status = "up"
+	statusDown       status = "down" // the last attempt failed
+	statusClosed     status = "closed"
+)
+
+// counts are what Stats tells, beside what the roster knows.
+type counts struct {
+	fast, command, relay                     atomic.Uint64
+	tooLarge, notUTF8, badAddress, malformed atomic.Uint64
+	published, failed, unconfirmed           atomic.Uint64
+}
+
+// New checks cfg and starts a Bus. It does not wait for Redis: connecting
+// goes on in the background, and again after every loss. The context bounds
+// New only; a Bus lives until Close.
+func New(ctx context.Context, cfg Config) (*Bus, error) {
+	b, err := newBus(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("bus: %w", err)
+	}
+	run, end := context.WithCancel(context.WithoutCancel(ctx))
+	b.end, b.ended = end, run.Done()
+	b.ending.Go(func() { b.queue.pump(run) })
+	if b.client != nil {
+		b.ending.Go(func() { b.run(run) })
+	}
+	return b, nil
+}
+
+// newBus is New without the goroutines.
+func newBus(cfg Config) (*Bus, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	relays, err := newRelays(cfg.Relays, cfg.Prefixes)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bus{
+		cfg:    cfg,
+		log:    cfg.Logger,
+		relays: relays,
+		queue:  newQueue(),
+		work:   make(chan struct{}, 1),
+		roster: newRoster(len(cfg.Prefixes)),
+		status: statusLocal,
+	}
+	b.droplog = b.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
+	}))
+	for pattern := range relays {
+		b.patterns = append(b.patterns, pattern)
+	}
+	for _, p := range cfg.Prefixes {
+		b.fixed = append(b.fixed, p+session.All.String(), p+commandName)
+	}
+	if cfg.URL == "" {
+		return b, nil
+	}
+	b.status = statusConnecting
+	return b, b.reach()
+}
+
+// reach makes the client, and the embedded server when that is asked for.
+func (b *Bus) reach() error {
+	url := b.cfg.URL
+	if url == "embedded" {
+		server, err := startEmbedded(b.cfg.Listen)
+		if err != nil {
+			return fmt.Errorf("embedded server: %w", err)
+		}
+		b.embedded = server
+		url = "redis://" + server.addr()
+	}
+	var err error
+	b.client, err = newClient(url)
+	return err
+}
+
+// withDefaults fills the zero fields and checks the rest.
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:6379"
+	}
+	if len(cfg.Prefixes) == 0 {
+		cfg.Prefixes = []string{"ws:"}
+	}
+	if cfg.PushLimit == 0 {
+		cfg.PushLimit = 1 << 20
+	}
+	if cfg.Confirm == 0 {
+		cfg.Confirm = time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if cfg.PushLimit < 0 || cfg.Confirm < 0 {
+		return cfg, errors.New("push limit and confirm time may not be negative")
+	}
+	return cfg, checkPrefixes(cfg.Prefixes)
+}
+
+// checkPrefixes makes sure that a name in Redis can be read in one way only.
+func checkPrefixes(prefixes []string) error {
+	for i, p := range prefixes {
+		if p == "" {
+			return errors.New("a prefix is empty")
+		}
+		for j, other := range prefixes {
+			if i != j && strings.HasPrefix(p, other) {
+				return fmt.Errorf("prefix %q begins with prefix %q", p, other)
+			}
+		}
+	}
+	return nil
+}
+
+// Commands are all commands heard for this node, in the order in which Redis
+// gave them. The channel is closed by Close.
+func (b *Bus) Commands() <-chan session.Command { return b.queue.out }
+
+// Publish sends a command to all processes, this one included, once. It
+// returns when Redis has answered, after Config.Confirm, or when ctx ends;
+// after an error the command may still arrive. c.To may not be empty, and Self
+// must be resolved. Without Redis the command goes to Commands, and Publish
+// waits for room there.
+func (b *Bus) Publish(ctx context.Context, c session.Command) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
+	defer cancel()
+	if err := b.publish(ctx, c); err != nil {
+		b.counts.failed.Add(1)
+		return fmt.Errorf("publish: %w", err)
+	}
+	b.counts.published.Add(1)
+	return nil
+}
+
+func (b *Bus) publish(ctx context.Context, c session.Command) error {
+	if len(c.To) == 0 {
+		return errors.New("the command names no clients")
+	}
+	if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
+		return errors.New("the text is not UTF-8")
+	}
+	switch b.standing() {
+	case statusClosed:
+		return ErrClosed
+	case statusLocal:
+		return b.queue.push(ctx, c, payloadSize(c))
+	case statusDown:
+		return ErrDown
+	}
+	prefix := b.cfg.Prefixes[0]
+	if b.fast(c) {
+		return b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data(), prefix)
+	}
+	body, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	return b.client.publish(ctx, prefix+commandName, body, prefix)
+}
+
+// fast reports whether the fast door carries all that c says.
+func (b *Bus) fast(c session.Command) bool {
+	return len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
+		len(c.Except)+len(c.Join)+len(c.Leave) == 0 && c.Close == nil &&
+		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
+}
+
+func payloadSize(c session.Command) int {
+	if c.Message == nil {
+		return 0
+	}
+	return len(c.Message.Data())
+}
+
+// EmbeddedAddr is the address that the embedded server listens on, "" without
+// one.
+func (b *Bus) EmbeddedAddr() string {
+	if b.embedded == nil {
+		return ""
+	}
+	return b.embedded.addr()
+}
+
+// Close ends all goroutines and releases every Join that waits. It takes
+// milliseconds; while Redis hangs, up to 3 seconds. Later calls do nothing.
+func (b *Bus) Close() error {
+	b.mu.Lock()
+	closed := b.status == statusClosed
+	b.status = statusClosed
+	b.mu.Unlock()
+	if closed {
+		return nil
+	}
+	b.end()
+	b.ending.Wait()
+	var err error
+	if b.client != nil {
+		err = b.client.close()
+	}
+	if b.embedded != nil {
+		b.embedded.close()
+	}
+	return err
+}

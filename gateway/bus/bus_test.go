@@ -1,0 +1,309 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/session"
+)
+
+func TestPublishWithoutRedisStaysInTheProcess(t *testing.T) {
+	b := newTestBus(t, Config{})
+	want := session.Command{
+		To:      []session.Address{session.User("7"), session.Channel("a")},
+		Except:  []session.Address{session.Conn("x")},
+		Message: session.NewMessage(true, []byte{0, 1}),
+	}
+	if !b.Join(context.Background(), []session.Address{session.Channel("a")}) {
+		t.Error("join not confirmed")
+	}
+	if err := b.Publish(context.Background(), want); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, b); got.Message != want.Message || !slices.Equal(got.To, want.To) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if err := b.Ready(); err != nil {
+		t.Error(err)
+	}
+	if s := b.Stats(); s.State != "local" || s.Published != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestPublishWithoutRedisGivesUpWhenTheReaderIsSlow(t *testing.T) {
+	b := newTestBus(t, Config{Confirm: 20 * time.Millisecond})
+	big := text(session.All, strings.Repeat("x", queueBytes/4))
+	var err error
+	for range 8 {
+		if err = b.Publish(context.Background(), big); err != nil {
+			break
+		}
+	}
+	wantError(t, err, context.DeadlineExceeded)
+	if s := b.Stats(); s.ReaderStalls == 0 || s.PublishFailed != 1 || s.WaitingBytes > queueBytes {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestPushesReachWhoJoined(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	names := []session.Address{session.Conn("c1"), session.User("müller"), session.Channel("a:b")}
+	mustJoin(t, b, names...)
+	for _, name := range append(names, session.All) {
+		if n := count(t, other, "ws:"+name.String()); n != 1 {
+			t.Errorf("PUBLISH to %v counted %d, want 1", name, n)
+		}
+		c := next(t, b)
+		if len(c.To) != 1 || c.To[0] != name || string(c.Message.Data()) != "x" || c.Message.Binary() {
+			t.Errorf("got %+v for %v", c, name)
+		}
+	}
+	b.Leave(names)
+	for _, name := range names {
+		eventually(t, "nobody hears "+name.String(), func() bool { return count(t, other, "ws:"+name.String()) == 0 })
+	}
+	waitReady(t, b)
+	if s := b.Stats(); s.Names != 0 || s.Epochs != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestPublishComesBackWhole(t *testing.T) {
+	server, _ := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr(), PushLimit: 100})
+	mustJoin(t, b, session.User("7"), session.Channel("a"))
+	user := []session.Address{session.User("7")}
+	tests := []struct {
+		name    string
+		command session.Command
+		fast    bool
+	}{
+		{"one text", text(session.User("7"), "hello"), true},
+		{"empty text", text(session.User("7"), ""), true},
+		{"text over the limit", text(session.User("7"), strings.Repeat("x", 101)), false},
+		{"binary", session.Command{To: user, Message: session.NewMessage(true, []byte{0, 255})}, false},
+		{"two addresses", session.Command{To: append(user, session.Channel("a")), Message: session.NewMessage(false, []byte("m"))}, false},
+		{"except", session.Command{To: user, Except: []session.Address{session.Conn("x")}, Message: session.NewMessage(false, []byte("m"))}, false},
+		{"close", session.Command{To: user, Close: &session.Close{Code: 4001, Reason: "bye"}}, false},
+		{"join and leave", session.Command{To: user, Join: []string{"b"}, Leave: []string{"*"}}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := b.Stats().ReceivedFast
+			if err := b.Publish(context.Background(), tt.command); err != nil {
+				t.Fatal(err)
+			}
+			got, _ := next(t, b).Encode()
+			want, _ := tt.command.Encode()
+			if string(got) != string(want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if fast := b.Stats().ReceivedFast > before; fast != tt.fast {
+				t.Errorf("fast door: got %v, want %v", fast, tt.fast)
+			}
+		})
+	}
+}
+
+func TestBadPayloadsAreDropped(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{
+		URL: "redis://" + server.Addr(), PushLimit: 10,
+		Relays: []Relay{{Pattern: "pub.*", To: "channel:{name}"}},
+	})
+	waitReady(t, b)
+	bad := []struct{ channel, payload string }{
+		{"ws:all", "\xff"},
+		{"ws:all", "12345678901"},
+		{"pub.a", "\xff"},
+		{"pub.a,b", "x"}, // not a name
+		{"pub.", "x"},
+		{"ws:command", ""},
+		{"ws:command", "\xff"},
+		{"ws:command", `{"data":"to nobody"}`},
+		{"ws:command", `[{"to":"all","data":"x"},{"to":"nobody"}]`},
+	}
+	for _, p := range bad {
+		if err := other.Publish(context.Background(), p.channel, p.payload).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nothingBefore(t, b, "marker")
+	s := b.Stats()
+	got := []uint64{s.DroppedNotUTF8, s.DroppedTooLarge, s.DroppedAddress, s.DroppedCommand}
+	if want := []uint64{2, 1, 2, 4}; !slices.Equal(got, want) {
+		t.Errorf("dropped: not UTF-8, too large, address, command: got %v, want %v", got, want)
+	}
+}
+
+func TestUnknownFieldsOfCommandsAreIgnored(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	waitReady(t, b)
+	other.Publish(context.Background(), "ws:command", `{"to":"all","data":"x","later":1}`)
+	if got := string(next(t, b).Message.Data()); got != "x" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAllPrefixesAreHeardAndTheFirstIsSpoken(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{
+		URL: "redis://" + server.Addr(), Prefixes: []string{"ws:", "laravel_database_ws:"},
+		Relays: []Relay{{Pattern: "pub.*.end", To: "channel:{name}"}},
+	})
+	mustJoin(t, b, session.User("7"), session.Channel("a"))
+	for _, channel := range []string{
+		"ws:user:7", "laravel_database_ws:user:7", "ws:all", "laravel_database_ws:all", "pub.a.end",
+	} {
+		if n := count(t, other, channel); n != 1 {
+			t.Errorf("PUBLISH %s counted %d, want 1", channel, n)
+		}
+		next(t, b)
+	}
+	other.Publish(context.Background(), "laravel_database_ws:command", `{"to":"user:7","data":"json"}`)
+	if got := string(next(t, b).Message.Data()); got != "json" {
+		t.Errorf("got %q", got)
+	}
+	if err := b.Publish(context.Background(), text(session.User("7"), "own")); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(next(t, b).Message.Data()); got != "own" {
+		t.Errorf("got %q", got)
+	}
+	nothingBefore(t, b, "once")
+	b.Leave([]session.Address{session.User("7")})
+	for _, prefix := range b.cfg.Prefixes {
+		eventually(t, prefix+" left", func() bool { return count(t, other, prefix+"user:7") == 0 })
+	}
+}
+
+func TestCommandsKeepTheOrderOfRedis(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	mustJoin(t, b, session.Channel("a"))
+	const n = 2000
+	sent := make(chan error, 1)
+	go func() {
+		for i := range n {
+			channel, payload := "ws:channel:a", fmt.Sprint(i)
+			if i%3 == 0 {
+				channel, payload = "ws:command", fmt.Sprintf(`{"to":"channel:a","data":%d}`, i)
+			}
+			if err := other.Publish(context.Background(), channel, payload).Err(); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	for i := range n {
+		if got := string(next(t, b).Message.Data()); got != fmt.Sprint(i) {
+			t.Fatalf("got %s, want %d", got, i)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEmbeddedServerIsOpenToOthers(t *testing.T) {
+	b := newTestBus(t, Config{URL: "embedded", Listen: "127.0.0.1:0"})
+	mustJoin(t, b, session.User("7"))
+	other := newPublisher(t, "redis://"+b.EmbeddedAddr())
+	if n := count(t, other, "ws:user:7"); n != 1 {
+		t.Errorf("counted %d, want 1", n)
+	}
+	next(t, b)
+}
+
+func TestEverythingIsSubscribedAgainAfterALoss(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr(), Confirm: patience})
+	mustJoin(t, b, session.User("7"))
+	for restart := range 3 {
+		server.Close()
+		waitNotReady(t, b)
+		joined := make(chan bool, 1)
+		name := session.Channel(fmt.Sprint(restart))
+		eventually(t, "down", func() bool { return b.Stats().State == "down" })
+		if b.Join(context.Background(), []session.Address{name}) {
+			t.Error("join confirmed while Redis is down")
+		}
+		wantError(t, b.Publish(context.Background(), text(session.All, "x")), ErrDown)
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { joined <- b.Join(context.Background(), []session.Address{name}) }()
+		waitReady(t, b)
+		<-joined
+		for _, name := range []string{"ws:user:7", "ws:" + name.String(), "ws:all"} {
+			if n := count(t, other, name); n != 1 {
+				t.Errorf("restart %d: PUBLISH %s counted %d, want 1", restart, name, n)
+			}
+			next(t, b)
+		}
+	}
+}
+
+func TestNewDoesNotWaitForRedis(t *testing.T) {
+	server, _ := newServer(t)
+	addr := server.Addr()
+	server.Close()
+	b := newTestBus(t, Config{URL: "redis://" + addr})
+	start := time.Now()
+	b.Join(context.Background(), []session.Address{session.User("7")})
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("join took %v", took)
+	}
+	if err := b.Ready(); err == nil {
+		t.Error("ready without Redis")
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	waitReady(t, b)
+	if s := b.Stats(); s.NamesConfirmed != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestCloseReleasesJoinsAndTheReader(t *testing.T) {
+	server, _ := newServer(t)
+	addr := server.Addr()
+	server.Close()
+	b, err := New(context.Background(), Config{URL: "redis://" + addr, Confirm: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const joiners = 10
+	results := make(chan bool, joiners)
+	for range joiners {
+		go func() { results <- b.Join(context.Background(), []session.Address{session.User("7")}) }()
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	for range joiners {
+		if <-results {
+			t.Error("join confirmed without Redis")
+		}
+	}
+	if _, open := <-b.Commands(); open {
+		t.Error("commands are not closed")
+	}
+	wantError(t, b.Ready(), ErrClosed)
+	wantError(t, b.Publish(context.Background(), text(session.All, "x")), ErrClosed)
+	if b.Join(context.Background(), []session.Address{session.User("7")}) {
+		t.Error("join confirmed after close")
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,94 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"wsfpm/session"
+)
+
+// commandName is the name, behind a prefix, of the door for commands as JSON.
+const commandName = "command"
+
+// Why a payload is not delivered.
+var (
+	errTooLarge = errors.New("the text is larger than the push limit")
+	errNotUTF8  = errors.New("the text is not UTF-8")
+)
+
+// deliver brings what was published to the reader of Commands. What cannot be
+// understood is dropped: a publisher's mistake ends nothing. The error is
+// that of ctx.
+func (b *Bus) deliver(ctx context.Context, e event) error {
+	if e.pattern != "" {
+		to, err := b.relays[e.pattern].address(e.name)
+		return b.deliverText(ctx, e, to, err, &b.counts.relay)
+	}
+	name, ok := b.cutPrefix(e.name)
+	if !ok {
+		return nil // nothing that this node asked for
+	}
+	if name == commandName {
+		return b.deliverCommands(ctx, e)
+	}
+	to, err := session.ParseAddress(name)
+	return b.deliverText(ctx, e, to, err, &b.counts.fast)
+}
+
+// cutPrefix is the part of a Redis channel behind our prefix.
+func (b *Bus) cutPrefix(channel string) (name string, ok bool) {
+	for _, p := range b.cfg.Prefixes {
+		if name, ok = strings.CutPrefix(channel, p); ok {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// deliverText delivers a payload as one text message.
+func (b *Bus) deliverText(ctx context.Context, e event, to session.Address, err error, received *atomic.Uint64) error {
+	received.Add(1)
+	switch {
+	case err != nil:
+		b.drop(e, err, &b.counts.badAddress)
+		return nil
+	case int64(len(e.payload)) > b.cfg.PushLimit:
+		b.drop(e, errTooLarge, &b.counts.tooLarge)
+		return nil
+	case !utf8.ValidString(e.payload):
+		b.drop(e, errNotUTF8, &b.counts.notUTF8)
+		return nil
+	}
+	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.payload))}
+	return b.queue.push(ctx, c, len(e.payload))
+}
+
+// deliverCommands delivers a payload of JSON commands, all or none.
+func (b *Bus) deliverCommands(ctx context.Context, e event) error {
+	b.counts.command.Add(1)
+	commands, unknown, err := session.Decode([]byte(e.payload), session.FromBus)
+	if err != nil {
+		b.drop(e, err, &b.counts.malformed)
+		return nil
+	}
+	if unknown != "" {
+		b.droplog.Warn("unknown field in a command ignored", zap.String("field", unknown))
+	}
+	for _, c := range commands {
+		if err := b.queue.push(ctx, c, payloadSize(c)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop counts and logs a payload that is not delivered.
+func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
+	count.Add(1)
+	b.droplog.Warn("push dropped", zap.String("address", e.name), zap.Int("bytes", len(e.payload)), zap.Error(why))
+}

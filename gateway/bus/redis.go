@@ -1,0 +1,259 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Times that a connection to Redis may take. They are longer than a healthy
+// Redis ever needs: the confirm time of Join and Publish is what callers see.
+const (
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 3 * time.Second
+)
+
+// client speaks to one Redis, a Sentinel group or a Cluster. It is safe for
+// concurrent use.
+type client struct {
+	redis   redis.UniversalClient
+	cluster *redis.ClusterClient // nil unless redis is one
+}
+
+// newClient reads the URL of a Redis, see [Config.URL]. It does not connect.
+// No error holds the URL, which may have a password in it.
+func newClient(rawURL string) (*client, error) {
+	redis.SetLogger(silent{}) // what it would print, the Bus says in its own log
+	rawURL, isCluster, isSentinel, err := splitURL(rawURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	switch {
+	case isCluster:
+		return newCluster(rawURL)
+	case isSentinel:
+		return newSentinel(rawURL)
+	}
+	o, err := redis.ParseURL(rawURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	o.Dialer = dialer(o.TLSConfig)
+	o.DB = 0                 // pub/sub knows no databases: SELECT would only need a permission
+	o.Protocol = 2           // RESP3 has nothing for us, and more to parse
+	o.MaxRetries = -1        // a publish that is tried again may arrive twice
+	o.DialerRetries = 1      // the Bus waits by itself
+	o.DisableIdentity = true // CLIENT SETINFO would need a permission
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+	o.ContextTimeoutEnabled = true
+	o.MaintNotificationsConfig = noMaintenance()
+	return &client{redis: redis.NewClient(o)}, nil
+}
+
+// newSentinel makes a client for the master of a Sentinel group.
+func newSentinel(rawURL string) (*client, error) {
+	o, err := redis.ParseFailoverURL(rawURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	o.Dialer = dialer(o.TLSConfig)
+	o.DB, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 0, 2, -1, 1, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+	o.ContextTimeoutEnabled = true
+	return &client{redis: redis.NewFailoverClient(o)}, nil
+}
+
+// newCluster makes a client for a Cluster.
+func newCluster(rawURL string) (*client, error) {
+	o, err := redis.ParseClusterURL(rawURL)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	o.Dialer = dialer(o.TLSConfig)
+	o.Protocol, o.MaxRetries, o.MaxRedirects, o.DialerRetries, o.DisableIdentity = 2, -1, -1, 1, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+	o.ContextTimeoutEnabled = true
+	o.MaintNotificationsConfig = noMaintenance()
+	c := redis.NewClusterClient(o)
+	return &client{redis: c, cluster: c}, nil
+}
+
+// splitURL finds out which kind of Redis a URL means, and brings a list of
+// hosts into the form that go-redis reads: the first host, the others as addr.
+func splitURL(rawURL string) (plain string, isCluster, isSentinel bool, err error) {
+	scheme, rest, found := strings.Cut(rawURL, "://")
+	if !found {
+		return "", false, false, errors.New("want redis://, rediss:// or unix://")
+	}
+	if scheme == "unix" {
+		return rawURL, false, false, nil
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, tail := rest[:end], rest[end:]
+	at := strings.LastIndex(authority, "@") + 1
+	hosts := strings.Split(authority[at:], ",")
+	u, err := url.Parse(scheme + "://" + authority[:at] + hosts[0] + tail)
+	if err != nil {
+		return "", false, false, err
+	}
+	q := u.Query()
+	isCluster, isSentinel = q.Get("cluster") == "true", q.Has("master_name")
+	if len(hosts) > 1 && !isCluster && !isSentinel {
+		return "", false, false, errors.New("several hosts need cluster=true or master_name=…")
+	}
+	if q.Has("cluster") && !isCluster {
+		return "", false, false, fmt.Errorf(`cluster=%q: want "true", or leave it out`, q.Get("cluster"))
+	}
+	q.Del("cluster")
+	for _, h := range hosts[1:] {
+		q.Add("addr", h)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), isCluster, isSentinel, nil
+}
+
+// withoutURL takes the URL, and so its password, from an error of net/url.
+func withoutURL(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return fmt.Errorf("redis url: %w", err)
+}
+
+// dialer connects as long as its context lives, which [line] relies on.
+func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	if secure == nil {
+		return plain.DialContext
+	}
+	return (&tls.Dialer{NetDialer: plain, Config: secure}).DialContext
+}
+
+func noMaintenance() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// silent drops what go-redis would print to stderr.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+// publish sends once and waits for the answer. In a Cluster all goes through
+// the node that key belongs to: that way all nodes see one order.
+func (c *client) publish(ctx context.Context, channel string, payload []byte, key string) error {
+	if c.cluster == nil {
+		return c.redis.Publish(ctx, channel, payload).Err()
+	}
+	master, err := c.cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	return master.Publish(ctx, channel, payload).Err()
+}
+
+func (c *client) close() error { return c.redis.Close() }
+
+// line is one connection on which Redis sends what was published. It ends
+// with its first error and never comes back by itself. One goroutine may call
+// receive, one other everything else; close is safe at any time.
+type line struct {
+	pubsub *redis.PubSub
+	ended  context.Context
+}
+
+// event is what Redis says on a line.
+type event struct {
+	kind    eventKind
+	name    string // the Redis channel, or the pattern of a confirmation
+	pattern string // of a relay's message
+	payload string
+}
+
+type eventKind uint8
+
+const (
+	eventMessage eventKind = iota + 1
+	eventSubscribed
+	eventUnsubscribed
+	eventPatternSubscribed
+	eventPong
+	eventOther
+)
+
+// open connects and waits for the answer to a PING, so that the connection is
+// known to be accepted and alive.
+func (c *client) open(ctx context.Context) (*line, error) {
+	// go-redis connects and subscribes again inside any call, unseen. It needs
+	// a living context to dial, so all calls but the first get one that is over.
+	ended, end := context.WithCancel(context.Background())
+	end()
+	l := &line{pubsub: c.redis.Subscribe(ctx), ended: ended}
+	err := l.pubsub.Ping(ctx)
+	if err == nil {
+		_, err = l.receive(ioTimeout)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *line) subscribe(names []string) error {
+	return l.pubsub.Subscribe(l.ended, names...)
+}
+
+func (l *line) subscribePatterns(patterns []string) error {
+	return l.pubsub.PSubscribe(l.ended, patterns...)
+}
+
+// unsubscribe must not be called without names: Redis would take that for all.
+func (l *line) unsubscribe(names []string) error {
+	return l.pubsub.Unsubscribe(l.ended, names...)
+}
+
+func (l *line) ping() error { return l.pubsub.Ping(l.ended) }
+
+// receive waits for the next event. An error, and so the end of the timeout,
+// leaves the line useless: half an answer may have been read.
+func (l *line) receive(timeout time.Duration) (event, error) {
+	got, err := l.pubsub.ReceiveTimeout(l.ended, timeout)
+	if err != nil {
+		return event{}, err
+	}
+	switch got := got.(type) {
+	case *redis.Message:
+		return event{kind: eventMessage, name: got.Channel, pattern: got.Pattern, payload: got.Payload}, nil
+	case *redis.Pong:
+		return event{kind: eventPong}, nil
+	case *redis.Subscription:
+		return event{kind: confirmation(got.Kind), name: got.Channel}, nil
+	}
+	return event{kind: eventOther}, nil
+}
+
+func confirmation(kind string) eventKind {
+	switch kind {
+	case "subscribe":
+		return eventSubscribed
+	case "unsubscribe":
+		return eventUnsubscribed
+	case "psubscribe":
+		return eventPatternSubscribed
+	}
+	return eventOther
+}
+
+func (l *line) close() { _ = l.pubsub.Close() } // its only error says that it is closed
