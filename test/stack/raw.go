@@ -96,3 +96,17 @@ func ClientFrame(first byte, payload []byte) []byte {
 	frame = append(frame, 0, 0, 0, 0)
 	return append(frame, payload...)
 }
+
+// HalfHandshake sends a handshake, does not wait for the answer, and returns
+// the connection.
+func HalfHandshake(t T, address, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatalf("connect to %s: %v", address, err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, address)
+	return conn
+}
