@@ -1,0 +1,56 @@
+package fcgi
+
+import "time"
+
+const (
+	// A server that has refused this often, for this long, is taken to be down. A
+	// restart of PHP-FPM is shorter: requests wait for it.
+	downFailures = 5
+	downAfter    = time.Second
+	// tryEvery is how often one request may try a server that is down.
+	tryEvery = 250 * time.Millisecond
+)
+
+// circuit remembers whether the server can be reached, so that requests for one
+// that is down fail at once and do not hammer it.
+type circuit struct {
+	down     bool
+	failures int       // in a row
+	since    time.Time // of the first of them
+	nextTry  time.Time // while down
+}
+
+// allow tells whether to connect now. While the server is down, whoever is allowed
+// makes the one attempt of this interval.
+func (c *circuit) allow(now time.Time) bool {
+	if !c.down {
+		return true
+	}
+	if now.Before(c.nextTry) {
+		return false
+	}
+	c.nextTry = now.Add(tryEvery)
+	return true
+}
+
+// failed notes an attempt that failed and tells whether the server has just been
+// found to be down.
+func (c *circuit) failed(now time.Time) bool {
+	if c.failures == 0 {
+		c.since = now
+	}
+	c.failures++
+	if c.down || c.failures < downFailures || now.Sub(c.since) < downAfter {
+		return false
+	}
+	c.down = true
+	c.nextTry = now.Add(tryEvery)
+	return true
+}
+
+// succeeded notes a connection and tells whether the server had been down.
+func (c *circuit) succeeded() bool {
+	was := c.down
+	*c = circuit{}
+	return was
+}

@@ -1,0 +1,227 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+)
+
+const (
+	redialFirst = time.Millisecond // pause after the first failed attempt
+	redialMax   = 50 * time.Millisecond
+
+	// probeAnswer is how long the answer to the first probe may take; a pool whose
+	// workers are all busy does not answer sooner than they are free.
+	probeAnswer = time.Second
+	// probeClose is how long a server that will close the connection behind that
+	// answer has to do so. PHP before 8.2 does (php-src bug 76922).
+	probeClose = 20 * time.Millisecond
+	// probeTries is how many first probes may go unanswered.
+	probeTries = 3
+)
+
+// probing is what is known of the server's answers to FCGI_GET_VALUES.
+type probing struct {
+	state      probeState
+	unanswered int
+}
+
+type probeState uint8
+
+const (
+	probeUnknown probeState = iota
+	probeAsking             // somebody is finding out; others do without meanwhile
+	probeWorks
+	probeFails
+)
+
+// connect gives the slot a connection that is good at this moment: the idle one it
+// came with, another idle one, or a new one.
+func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool) error {
+	for !fresh && s.conn != nil {
+		if !s.conn.sock.closed() {
+			p.count(func(s *Stats) { s.Reuses++ })
+			return nil
+		}
+		p.drop(s.conn)
+		p.mu.Lock()
+		p.stats.Recycles++
+		s.conn = p.popIdleLocked()
+		p.mu.Unlock()
+	}
+	c, err := p.dial(ctx, s.cfg, until)
+	s.conn = c
+	return err
+}
+
+// dial opens a connection. While the server refuses, it tries again until the time
+// is over, or until others have found the server to be down.
+func (p *Pool) dial(ctx context.Context, cfg *Config, until time.Time) (*conn, error) {
+	pause := redialFirst
+	for {
+		c, err := p.dialOnce(ctx, cfg)
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, contextError(ctx)
+		}
+		jittered := pause/2 + rand.N(pause)
+		if errors.Is(err, errGiveUp) || time.Now().Add(jittered).After(until) {
+			return nil, err
+		}
+		select {
+		case <-time.After(jittered):
+		case <-ctx.Done():
+			return nil, contextError(ctx)
+		case <-p.closing:
+			return nil, ErrClosed
+		}
+		pause = min(2*pause, redialMax)
+	}
+}
+
+// errGiveUp marks a failure after which the same request should not dial again.
+var errGiveUp = errors.New("not tried again")
+
+// dialOnce makes one attempt, unless the circuit forbids it.
+func (p *Pool) dialOnce(ctx context.Context, cfg *Config) (*conn, error) {
+	p.mu.Lock()
+	allowed, epoch := p.circuit.allow(time.Now()), p.epoch
+	p.mu.Unlock()
+	if !allowed {
+		return nil, fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
+	}
+	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	nc, err := dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	if err != nil {
+		return nil, p.dialFailed(ctx, err)
+	}
+	c, asks := p.dialed(nc, epoch)
+	if c == nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: %w", ErrClosed, errGiveUp)
+	}
+	if asks && !p.askForProbe(ctx, c) {
+		p.drop(c)
+		return nil, fmt.Errorf("%w: the connection served to find out about the ready probe", ErrUnavailable)
+	}
+	return c, nil
+}
+
+// dialFailed notes a failed attempt and returns its error.
+func (p *Pool) dialFailed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err // says nothing about the server
+	}
+	p.mu.Lock()
+	p.stats.DialErrors++
+	if isFullBacklog(err) {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: the server's backlog is full: %w", ErrOverloaded, err)
+	}
+	wentDown := p.circuit.failed(time.Now())
+	down := p.circuit.down
+	p.mu.Unlock()
+	if wentDown {
+		p.notify(Event{Kind: EventUnreachable, Err: err})
+	}
+	if down {
+		return fmt.Errorf("%w: %w (%w)", ErrUnavailable, err, errGiveUp)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// dialed takes a new connection into the pool; nil when the pool is closed. The
+// caller may have to find out about the probe with it.
+func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
+	c = newConn(nc)
+	c.epoch = epoch
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, false
+	}
+	p.stats.Dials++
+	p.conns[c] = struct{}{}
+	cameBack := p.circuit.succeeded()
+	if cameBack && p.probing.state == probeFails {
+		p.probing = probing{} // it may be another version by now
+	}
+	asks = p.probing.state == probeUnknown
+	if asks {
+		p.probing.state = probeAsking
+	}
+	c.probe = p.probing.state == probeWorks
+	p.mu.Unlock()
+	if cameBack {
+		p.notify(Event{Kind: EventReachable})
+	}
+	return c, asks
+}
+
+// askForProbe sends FCGI_GET_VALUES by itself on a new connection and sees whether
+// the connection survives the answer. It tells whether c can still be used.
+func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
+	use := c.begin()
+	stop := c.interruptOn(ctx, use)
+	defer stop()
+	answered, survived := c.tryProbe()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case c.epoch != p.epoch:
+		return false
+	case survived:
+		p.probing.state = probeWorks
+		c.probe = true
+		return true
+	case ctx.Err() != nil:
+		p.probing.state = probeUnknown
+		return false
+	case !answered:
+		p.probing.unanswered++
+		if p.probing.unanswered < probeTries {
+			p.probing.state = probeUnknown
+			return false
+		}
+	}
+	p.probing.state = probeFails
+	p.sendLocked(Event{Kind: EventNoProbe})
+	return false
+}
+
+// tryProbe asks and waits: for the answer, then for the connection to be closed.
+func (c *conn) tryProbe() (answered, survived bool) {
+	limit := time.Now().Add(probeAnswer)
+	c.setDeadline(limit, limit)
+	if _, err := io.WriteString(c.nc, probe); err != nil {
+		return false, false
+	}
+	if k, err := c.dec.next(); err != nil || k != gotReady {
+		return false, false
+	}
+	c.setDeadline(time.Now().Add(probeClose), time.Time{})
+	_, err := c.dec.r.Peek(1)
+	return true, isTimeout(err)
+}
+
+// Ping tells whether the server can be reached now. It connects and closes again,
+// which costs a worker next to nothing; it runs no script, takes no slot and does
+// not wait.
+func (p *Pool) Ping(ctx context.Context) error {
+	p.mu.Lock()
+	cfg := p.cfg
+	p.mu.Unlock()
+	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	nc, err := dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	if err != nil {
+		return fmt.Errorf("fcgi: ping: %w: %w", ErrUnavailable, err)
+	}
+	return nc.Close()
+}

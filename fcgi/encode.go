@@ -1,0 +1,105 @@
+package fcgi
+
+import (
+	"net"
+	"strconv"
+)
+
+// inlineBody is the largest body that is copied behind the parameters, so that
+// the whole request is one write. A larger one is written from where it lies.
+const inlineBody = 16 << 10
+
+// appendBegin appends the records before the body: BEGIN_REQUEST and PARAMS. The
+// Env's pairs come first, then r.Vars, then CONTENT_LENGTH. PHP parses every
+// PARAMS record by itself, so records are cut between pairs only.
+func appendBegin(b []byte, r *Request, keep bool) []byte {
+	b = appendRecordHeader(b, typeBegin, 8)
+	var flags byte
+	if keep {
+		flags = flagKeep
+	}
+	b = append(b, 0, roleResponder, flags, 0, 0, 0, 0, 0)
+
+	from := 0
+	for _, cut := range r.Env.cuts {
+		b = appendRecordHeader(b, typeParams, cut-from)
+		b = append(b, r.Env.pairs[from:cut]...)
+		from = cut
+	}
+	open := len(b) // where the header of the last, still growing record lies
+	b = appendRecordHeader(b, typeParams, 0)
+	b = append(b, r.Env.pairs[from:]...)
+	for _, v := range r.Vars {
+		if v.Name != contentLength {
+			b, open = appendVar(b, open, v)
+		}
+	}
+	// Without strconv's string: this runs for every request.
+	var digits [20]byte
+	n := strconv.AppendInt(digits[:0], int64(len(r.Body)), 10)
+	if len(b)-open-recordHeader+2+len(contentLength)+len(n) > maxContent {
+		b, open = nextParams(b, open)
+	}
+	b = append(b, byte(len(contentLength)), byte(len(n)))
+	b = append(b, contentLength...)
+	b = append(b, n...)
+
+	setRecordLength(b[open:], len(b)-open-recordHeader)
+	return appendRecordHeader(b, typeParams, 0)
+}
+
+// appendVar appends v to the PARAMS record whose header lies at open, or to a new
+// one when that is full. It returns where the growing record's header lies.
+func appendVar(b []byte, open int, v Var) ([]byte, int) {
+	if len(b)-open-recordHeader+v.size() > maxContent {
+		b, open = nextParams(b, open)
+	}
+	return v.append(b), open
+}
+
+// nextParams ends the PARAMS record at open and begins another.
+func nextParams(b []byte, open int) ([]byte, int) {
+	setRecordLength(b[open:], len(b)-open-recordHeader)
+	return appendRecordHeader(b, typeParams, 0), len(b)
+}
+
+// appendEnd appends what follows the body: the end of STDIN and the ready probe.
+func appendEnd(b []byte, withProbe bool) []byte {
+	b = appendRecordHeader(b, typeStdin, 0)
+	if withProbe {
+		b = append(b, probe...)
+	}
+	return b
+}
+
+// encode returns r's bytes, ready to be written in order. They lie in buf, which
+// is grown as needed and returned, and, above inlineBody, in r.Body itself.
+func encode(buf []byte, r *Request, withProbe bool) (out net.Buffers, grown []byte) {
+	b := appendBegin(buf[:0], r, withProbe)
+	if len(r.Body) <= inlineBody {
+		if len(r.Body) > 0 {
+			b = appendRecordHeader(b, typeStdin, len(r.Body))
+			b = append(b, r.Body...)
+		}
+		b = appendEnd(b, withProbe)
+		return nil, b
+	}
+	begin := len(b)
+	b = appendRecordHeader(b, typeStdin, maxContent)
+	full := len(b)
+	rest := len(r.Body) % maxContent
+	b = appendRecordHeader(b, typeStdin, rest)
+	last := len(b)
+	b = appendEnd(b, withProbe)
+
+	out = make(net.Buffers, 0, 2*(len(r.Body)/maxContent)+4)
+	out = append(out, b[:begin])
+	body := r.Body
+	for ; len(body) >= maxContent; body = body[maxContent:] {
+		out = append(out, b[begin:full], body[:maxContent])
+	}
+	if rest > 0 {
+		out = append(out, b[full:last], body)
+	}
+	return append(out, b[last:]), b
+}

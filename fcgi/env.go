@@ -1,0 +1,103 @@
+package fcgi
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// contentLength is the one parameter that only this package sets: a wrong or
+// missing one makes PHP read the body wrongly and lose its place in the stream.
+const contentLength = "CONTENT_LENGTH"
+
+// Env holds the parameters that many requests share, encoded once. It is
+// immutable and safe for concurrent use.
+type Env struct {
+	script string
+	pairs  []byte // encoded name-value pairs, sorted by name
+	cuts   []int  // offsets into pairs at which one PARAMS record must end
+}
+
+// Var is one parameter of a single request, such as REQUEST_METHOD. Its value may
+// hold any bytes.
+type Var struct{ Name, Value string }
+
+// NewEnv encodes params. SCRIPT_FILENAME is required; CONTENT_LENGTH is left out,
+// since every request has its own. The error is about one parameter and names it:
+// an empty name, a control byte or '=' in a name, NUL in a value, or a pair that
+// does not fit into a record of its own (ErrTooLarge), where PHP would drop the
+// connection.
+func NewEnv(params map[string]string) (*Env, error) {
+	e := &Env{script: params["SCRIPT_FILENAME"]}
+	if e.script == "" {
+		return nil, errors.New("fcgi: no SCRIPT_FILENAME among the parameters")
+	}
+	begin := 0 // of the current record
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		v := Var{name, params[name]}
+		if name == contentLength {
+			continue
+		}
+		if err := v.check(); err != nil {
+			return nil, err
+		}
+		if strings.IndexByte(v.Value, 0) >= 0 {
+			return nil, fmt.Errorf("fcgi: NUL in the value of parameter %q", name)
+		}
+		if len(e.pairs)-begin+v.size() > maxContent {
+			begin = len(e.pairs)
+			e.cuts = append(e.cuts, begin)
+		}
+		e.pairs = v.append(e.pairs)
+	}
+	return e, nil
+}
+
+// Script is the SCRIPT_FILENAME, for errors and logs.
+func (e *Env) Script() string { return e.script }
+
+// check tells whether PHP would take v.
+func (v Var) check() error {
+	if v.Name == "" {
+		return errors.New("fcgi: parameter without a name")
+	}
+	for i := range len(v.Name) {
+		if c := v.Name[i]; c < ' ' || c == 0x7f || c == '=' {
+			return fmt.Errorf("fcgi: byte %#02x in the name of parameter %q", c, v.Name)
+		}
+	}
+	if v.size() > maxContent {
+		return fmt.Errorf("fcgi: parameter %.64q of %d bytes: %w", v.Name, v.size(), ErrTooLarge)
+	}
+	return nil
+}
+
+// size is the number of bytes that append adds.
+func (v Var) size() int {
+	return lengthSize(len(v.Name)) + lengthSize(len(v.Value)) + len(v.Name) + len(v.Value)
+}
+
+// append appends v as a name-value pair (FastCGI specification, 3.4).
+func (v Var) append(b []byte) []byte {
+	b = appendLength(b, len(v.Name))
+	b = appendLength(b, len(v.Value))
+	b = append(b, v.Name...)
+	return append(b, v.Value...)
+}
+
+func lengthSize(n int) int {
+	if n < 128 {
+		return 1
+	}
+	return 4
+}
+
+func appendLength(b []byte, n int) []byte {
+	if n < 128 {
+		return append(b, byte(n))
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(n)|1<<31)
+}

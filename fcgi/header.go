@@ -1,0 +1,121 @@
+package fcgi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Field is one line of an answer's header: the name as PHP spelt it, and the
+// value without the white space around it.
+type Field struct{ Name, Value string }
+
+// Header holds an answer's header fields in PHP's order. A name may occur more
+// than once.
+type Header []Field
+
+// Get returns the first value of name, in any case, or "".
+func (h Header) Get(name string) string {
+	for _, f := range h {
+		if strings.EqualFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// Values returns all values of name, in any case, in PHP's order.
+func (h Header) Values(name string) []string {
+	var values []string
+	for _, f := range h {
+		if strings.EqualFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return values
+}
+
+// headerEnd finds the blank line that ends a header block in b, of which the
+// first seen bytes were searched before. It returns the length of the block with
+// the blank line, or 0. Lines end in LF or CRLF.
+func headerEnd(b []byte, seen int) int {
+	for i := max(0, seen-2); ; {
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return 0
+		}
+		i += n + 1
+		switch {
+		case i == 1, i == 2 && b[0] == '\r': // a blank line at once
+			return i
+		case i < len(b) && b[i] == '\n':
+			return i + 1
+		case i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n':
+			return i + 2
+		}
+	}
+}
+
+// parseHeader appends the fields of a whole header block to h and takes the
+// status out of them: 200 when there is none (RFC 3875, 6.3.3). A block without a
+// field is an error, as is a line that is none.
+func parseHeader(h Header, block string) (status int, _ Header, err error) {
+	for line := range strings.SplitSeq(block, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" {
+			continue
+		}
+		name, value, found := strings.Cut(line, ":")
+		if !found || !validName(name) {
+			return 0, h, fmt.Errorf("header line %.64q has no name", line)
+		}
+		value = strings.Trim(value, " \t")
+		if strings.ContainsAny(value, "\r\x00") {
+			return 0, h, fmt.Errorf("NUL or CR in header field %.64q", name)
+		}
+		if !strings.EqualFold(name, "Status") {
+			h = append(h, Field{name, value})
+			continue
+		}
+		if status != 0 {
+			return 0, h, errors.New("header has two Status lines")
+		}
+		if status = parseStatus(value); status == 0 {
+			return 0, h, fmt.Errorf("unreadable status %.64q", value)
+		}
+	}
+	if status == 0 {
+		if len(h) == 0 {
+			return 0, h, errors.New("empty header")
+		}
+		status = 200
+	}
+	return status, h, nil
+}
+
+// validName tells whether name has no white space and no control bytes.
+func validName(name string) bool {
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] == 0x7f {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// parseStatus reads "404" or "404 Not Found"; 0 means unreadable.
+func parseStatus(s string) int {
+	code, _, _ := strings.Cut(s, " ")
+	if len(code) != 3 || code[0] < '1' || code[0] > '9' {
+		return 0
+	}
+	status := 0
+	for i := range len(code) {
+		if code[i] < '0' || code[i] > '9' {
+			return 0
+		}
+		status = status*10 + int(code[i]-'0')
+	}
+	return status
+}

@@ -1,0 +1,229 @@
+package fcgi
+
+import "time"
+
+// waiter is one request without a slot. Waiters are used again and again.
+type waiter struct {
+	lane    Lane
+	owner   *owner
+	since   time.Time
+	number  uint64 // arrival
+	granted chan grant
+	timer   *time.Timer
+
+	list       *fifo // where it waits; nil once it has been granted something
+	prev, next *waiter
+}
+
+// grant ends a wait: with a slot, or with an error.
+type grant struct {
+	slot slot
+	err  error
+}
+
+// owner is whom requests are for. It exists while it holds a slot or waits for one.
+type owner struct {
+	name    string
+	running int // slots held
+	waiting int // requests in the queue
+	// parked are the requests passed over because the owner had its share.
+	parked [lanes]fifo
+}
+
+// queue decides who is next. The pool's lock guards it.
+//
+// A waiter stands in its lane, or is parked with its owner. One rule keeps parked
+// requests from being forgotten: an owner below its share has its oldest request
+// of every lane in that lane. So whoever finishes or leaves calls unpark.
+type queue struct {
+	lanes   [lanes]fifo
+	waiting [lanes]int // parked ones too
+	total   int
+	owners  map[string]*owner
+	spare   []*owner // for the next owners to come
+	last    uint64   // the latest arrival's number
+	streak  int      // how often LaneHigh was served since LaneNormal was
+}
+
+// owner returns the owner of that name, nil for "".
+func (q *queue) owner(name string) *owner {
+	if name == "" {
+		return nil
+	}
+	o := q.owners[name]
+	if o != nil {
+		return o
+	}
+	if n := len(q.spare); n > 0 {
+		o, q.spare = q.spare[n-1], q.spare[:n-1]
+	} else {
+		o = new(owner)
+	}
+	o.name = name
+	q.owners[name] = o
+	return o
+}
+
+// push adds w behind all others of its lane.
+func (q *queue) push(w *waiter) {
+	q.last++
+	w.number = q.last
+	q.lanes[w.lane].pushBack(w)
+	q.waiting[w.lane]++
+	q.total++
+	if w.owner != nil {
+		w.owner.waiting++
+	}
+}
+
+// next takes the waiter to be served now out of the queue; its owner has one slot
+// more. Nobody is left waiting
+// for the sake of fairness alone: when all owners have their share, the oldest goes.
+func (q *queue) next(share int) *waiter {
+	high, normal := q.front(LaneHigh, share), q.front(LaneNormal, share)
+	w := high
+	if high == nil || normal != nil && q.streak >= 3 {
+		w = normal
+	}
+	if w == nil {
+		w = q.front(LaneLow, share)
+	}
+	if w == nil {
+		w = q.oldestParked()
+	}
+	if w == nil {
+		return nil
+	}
+	switch w.lane {
+	case LaneHigh:
+		q.streak++
+	case LaneNormal:
+		q.streak = 0
+	}
+	if w.owner != nil {
+		w.owner.running++
+	}
+	q.remove(w, share)
+	return w
+}
+
+// front returns the first in the lane whose owner is below its share. Those before
+// it are parked.
+func (q *queue) front(lane Lane, share int) *waiter {
+	l := &q.lanes[lane]
+	for w := l.first; w != nil; w = l.first {
+		if w.owner == nil || w.owner.running < share {
+			return w
+		}
+		l.remove(w)
+		w.owner.parked[lane].insert(w)
+	}
+	return nil
+}
+
+// oldestParked finds who has been passed over longest. Only owners with a full
+// share have parked requests, so there are few to look at.
+func (q *queue) oldestParked() *waiter {
+	for lane := range lanes {
+		var oldest *waiter
+		for _, o := range q.owners {
+			if w := o.parked[lane].first; w != nil && (oldest == nil || w.number < oldest.number) {
+				oldest = w
+			}
+		}
+		if oldest != nil {
+			return oldest
+		}
+	}
+	return nil
+}
+
+// remove takes w out: it is served, or has given up.
+func (q *queue) remove(w *waiter, share int) {
+	w.list.remove(w)
+	q.waiting[w.lane]--
+	q.total--
+	if w.owner != nil {
+		w.owner.waiting--
+		q.unpark(w.owner, share)
+		q.forget(w.owner)
+	}
+}
+
+// finished says that o has one slot less.
+func (q *queue) finished(o *owner, share int) {
+	if o != nil {
+		o.running--
+		q.unpark(o, share)
+		q.forget(o)
+	}
+}
+
+// unpark puts o's oldest request of every lane back into the lane, if o may run
+// more.
+func (q *queue) unpark(o *owner, share int) {
+	if o.running >= share {
+		return
+	}
+	for lane := range lanes {
+		if w := o.parked[lane].first; w != nil {
+			o.parked[lane].remove(w)
+			q.lanes[lane].insert(w)
+		}
+	}
+}
+
+// forget drops an owner who holds nothing and waits for nothing.
+func (q *queue) forget(o *owner) {
+	if o != nil && o.running == 0 && o.waiting == 0 {
+		delete(q.owners, o.name)
+		q.spare = append(q.spare, o)
+	}
+}
+
+// fifo is a list of waiters in the order of their arrival.
+type fifo struct{ first, last *waiter }
+
+func (l *fifo) pushBack(w *waiter) {
+	w.list, w.prev, w.next = l, l.last, nil
+	if l.last == nil {
+		l.first = w
+	} else {
+		l.last.next = w
+	}
+	l.last = w
+}
+
+// insert puts w before the first that arrived later. Whoever is put back is older
+// than almost all, and whoever is parked younger, so both ends are tried first.
+func (l *fifo) insert(w *waiter) {
+	if l.last == nil || l.last.number < w.number {
+		l.pushBack(w)
+		return
+	}
+	at := l.first
+	for at.number < w.number {
+		at = at.next
+	}
+	w.list, w.prev, w.next = l, at.prev, at
+	at.prev = w
+	if w.prev == nil {
+		l.first = w
+	} else {
+		w.prev.next = w
+	}
+}
+
+func (l *fifo) remove(w *waiter) {
+	if w.prev == nil {
+		l.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.list, w.prev, w.next = nil, nil, nil
+}

@@ -1,0 +1,75 @@
+package fcgi
+
+import "context"
+
+// Configure changes everything about a pool, its address too, while it runs.
+// Requests that have a slot go on as they began; those that wait do so by the new
+// limits, but for their own deadline. On an error nothing changes.
+func (p *Pool) Configure(cfg Config) error {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	var drop []*conn
+	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
+		p.epoch++
+		p.probing, p.circuit = probing{}, circuit{}
+		drop = p.trimIdleLocked(0, drop)
+	}
+	p.cfg = full
+	p.limit = newWorkingLimit(full.MaxConnections)
+	drop = p.settleIdleLocked(drop)
+	p.mu.Unlock()
+	p.drop(drop...)
+	return nil
+}
+
+// Close refuses new requests and those that wait, and lets those that run go on
+// until ctx ends; then it closes their connections and returns ctx's error. Slots
+// that settle are waited for as well.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	var drop []*conn
+	if !p.closed {
+		p.closed = true
+		close(p.closing)
+		drop = p.trimIdleLocked(0, nil)
+		for w := p.queue.next(p.limit.now); w != nil; w = p.queue.next(p.limit.now) {
+			p.queue.finished(w.owner, p.limit.now) // next charged it
+			w.granted <- grant{err: ErrClosed}
+		}
+	}
+	if p.open > 0 && p.freed == nil {
+		p.freed = make(chan struct{})
+	}
+	freed := p.freed
+	p.mu.Unlock()
+	p.drop(drop...)
+
+	var err error
+	if freed != nil {
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			err = ctx.Err()
+			p.cut()
+		}
+	}
+	p.running.Wait()
+	return err
+}
+
+// cut closes the connections of requests that did not end in time. Their callers
+// find out by reading.
+func (p *Pool) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.nc.Close()
+	}
+}

@@ -1,0 +1,299 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Response is the answer to one request: its header has come, its body is still to
+// be read, by ReadAll or by Next to the end, or given up by Close. It is for one
+// goroutine, except that Close may be called from any.
+type Response struct {
+	// Status is the HTTP status, 200 when PHP named none.
+	Status int
+	// Header holds the header fields in PHP's order, without Status.
+	Header Header
+
+	pool     *Pool
+	ctx      context.Context // of Do: a response is a call in progress
+	stop     func() bool     // stops watching ctx
+	script   string
+	id       string
+	timeout  time.Duration
+	deadline time.Time
+	limit    int64 // bytes of body
+	use      uint64
+	closing  atomic.Bool
+	fields   [8]Field // Header's first room, so that a usual one costs no allocation
+
+	mu      sync.Mutex // guards what follows, and reading
+	slot    slot
+	got     int64 // bytes of body so far
+	pending int   // bytes that Next handed out, still in the connection's buffer
+	silence time.Duration
+	stderr  boundedText
+	err     error // how it ended: io.EOF is well
+}
+
+func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
+	resp := &Response{
+		pool: p, ctx: ctx, slot: s, script: r.Env.script, id: r.ID,
+		timeout: r.Timeout, limit: r.MaxAnswer,
+		stderr: boundedText{limit: int(s.cfg.MaxStderr)},
+	}
+	if resp.timeout <= 0 {
+		resp.timeout = s.cfg.Timeout
+	}
+	if resp.limit <= 0 {
+		resp.limit = s.cfg.MaxAnswer
+	}
+	resp.deadline = s.since.Add(resp.timeout)
+	return resp
+}
+
+// readHeader waits for the header block and parses it. The first wait is a short
+// one, to notice a request that no worker has come for.
+func (r *Response) readHeader() error {
+	c := r.slot.conn
+	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
+	if isTimeout(err) && time.Now().Before(r.deadline) {
+		if c.sock.unread() {
+			r.pool.stalled(c, r)
+		}
+		c.setDeadline(r.deadline, time.Time{})
+		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
+	}
+	if err == errEnded {
+		return r.abandon(PhaseEnd, fmt.Errorf("%w: the answer ended before its header did", ErrProtocol))
+	}
+	if err != nil {
+		return r.fail(PhaseWait, err)
+	}
+	r.Status, r.Header, err = parseHeader(r.fields[:0], string(block))
+	if err != nil {
+		return r.abandon(PhaseWait, fmt.Errorf("%w: %w", ErrProtocol, err))
+	}
+	return nil
+}
+
+// ReadAll reads the rest of the body. The error is nil only after END_REQUEST for
+// this request with status complete, and with as many bytes as PHP's
+// Content-Length promised, if it made one. By then the worker's slot is free
+// again, or settling. The slice is the caller's to keep.
+func (r *Response) ReadAll() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var body []byte
+	for {
+		if err := r.advance(); err == io.EOF {
+			return body, nil
+		} else if err != nil {
+			return nil, err
+		}
+		dec := &r.slot.conn.dec
+		body = slices.Grow(body, dec.left)
+		n, err := dec.readInto(body[len(body):cap(body)])
+		if err != nil {
+			return nil, r.fail(PhaseBody, err)
+		}
+		body = body[:len(body)+n]
+		if err := r.grow(n); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Next returns the next piece of the body, as PHP flushed it or smaller. It is
+// valid until the next call of any method. After the proper end the error is
+// io.EOF, and never otherwise.
+func (r *Response) Next() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.advance(); err != nil {
+		return nil, err
+	}
+	chunk, err := r.slot.conn.dec.chunk()
+	if err != nil {
+		return nil, r.fail(PhaseBody, err)
+	}
+	if err := r.grow(len(chunk)); err != nil {
+		return nil, err
+	}
+	r.pending = len(chunk)
+	return chunk, nil
+}
+
+// advance moves to body content that has not been taken. At the end it returns
+// what the response ended with.
+func (r *Response) advance() error {
+	if r.err != nil {
+		return r.err
+	}
+	c := r.slot.conn
+	c.dec.skip(r.pending)
+	r.pending = 0
+	if r.silence > 0 {
+		c.setDeadline(earlier(r.deadline, time.Now().Add(r.silence)), time.Time{})
+	}
+	err := c.nextStdout(&r.stderr)
+	if err == errEnded {
+		return r.finish()
+	}
+	if err != nil {
+		return r.fail(PhaseBody, err)
+	}
+	return nil
+}
+
+// grow counts n more bytes of body.
+func (r *Response) grow(n int) error {
+	r.got += int64(n)
+	if r.got > r.limit {
+		return r.abandon(PhaseBody, fmt.Errorf("%w: body over %d bytes", ErrTooLarge, r.limit))
+	}
+	return nil
+}
+
+// SetStream makes the answer a stream, for [Response.Next]: from now on silence is
+// the longest wait for the next piece and total the longest for all of it, in
+// place of the request's timeout. A stream that is closed or canceled has its
+// connection closed, so that PHP stops at its next flush, where another answer's
+// script would be left to run to its end.
+func (r *Response) SetStream(silence, total time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil || r.slot.stream {
+		return
+	}
+	r.silence = max(silence, 1)
+	r.deadline = time.Now().Add(total)
+	r.slot.stream = true
+	r.pool.startedStream()
+}
+
+// Stderr returns what PHP wrote to its error stream, and how many bytes more did
+// not fit into Config.MaxStderr. It is complete after the end of the body.
+func (r *Response) Stderr() (text []byte, dropped int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stderr.text, r.stderr.dropped
+}
+
+// Close gives up what has not been read; after the end it does nothing. A blocked
+// ReadAll or Next returns ErrClosed.
+func (r *Response) Close() {
+	if !r.mu.TryLock() { // somebody is reading
+		r.closing.Store(true)
+		r.slot.conn.interrupt(r.use)
+		r.mu.Lock()
+	}
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.abandon(PhaseBody, ErrClosed)
+	}
+}
+
+// finish takes a proper END_REQUEST: the slot is released, or settles, and then
+// the answer must add up.
+func (r *Response) finish() error {
+	r.stop()
+	r.pool.ended(r.slot, r.timeout, r.script, r.id)
+	if promised := r.Header.Get("Content-Length"); promised != "" {
+		if n, err := strconv.ParseInt(promised, 10, 64); err != nil || n != r.got {
+			return r.settled(PhaseEnd, SentYes,
+				fmt.Errorf("%w: %d bytes of body, Content-Length says %.20q", ErrTruncated, r.got, promised))
+		}
+	}
+	r.err = io.EOF
+	r.pool.count(func(s *Stats) { s.Completed++; s.countStderr(&r.stderr) })
+	return io.EOF
+}
+
+// fail ends the response by an error of its connection: a deadline or interruption
+// leaves a script that may be running, everything else a connection to be closed.
+func (r *Response) fail(phase Phase, err error) error {
+	c := r.slot.conn
+	if isTimeout(err) {
+		return r.abandon(phase, r.cause(err))
+	}
+	r.stop()
+	sent := r.sent()
+	switch {
+	case errors.Is(err, ErrProtocol), errors.Is(err, ErrOverloaded):
+	case errors.Is(err, net.ErrClosed):
+		err = fmt.Errorf("%w: %w", ErrClosed, err)
+	default:
+		err = fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	r.pool.drop(c) // now the writing goroutine, if any, has ended
+	if c.sendErr != nil && !c.answered {
+		phase = PhaseSend
+	}
+	r.pool.release(r.slot, false)
+	return r.settled(phase, sent, err)
+}
+
+// abandon ends the response early while its script may be running: the slot
+// settles. A stream's connection is closed instead.
+func (r *Response) abandon(phase Phase, err error) error {
+	r.stop()
+	sent := r.sent()
+	if r.slot.stream {
+		r.pool.drop(r.slot.conn)
+		r.pool.release(r.slot, false)
+	} else {
+		r.pool.settle(r.slot, r.timeout, r.script, r.id)
+	}
+	return r.settled(phase, sent, err)
+}
+
+// settled records how the response ended, when its slot has been seen to.
+func (r *Response) settled(phase Phase, sent Sent, err error) error {
+	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err}
+	r.pool.countFailure(phase, err)
+	r.pool.count(func(s *Stats) { s.countStderr(&r.stderr) })
+	return r.err
+}
+
+func (r *Response) sent() Sent {
+	if r.slot.conn.answered {
+		return SentYes
+	}
+	return SentMaybe
+}
+
+// cause says why a deadline or an interruption ended the waiting.
+func (r *Response) cause(err error) error {
+	switch {
+	case !isTimeout(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case r.ctx.Err() != nil:
+		return contextError(r.ctx)
+	case r.closing.Load():
+		return ErrClosed
+	case r.slot.stream && time.Now().Before(r.deadline):
+		return fmt.Errorf("%w: nothing for %v", ErrTimeout, r.silence)
+	}
+	return fmt.Errorf("%w after %v", ErrTimeout, time.Since(r.slot.since).Round(time.Millisecond))
+}
+
+// boundedText keeps the first limit bytes of a text and counts the rest.
+type boundedText struct {
+	text    []byte
+	limit   int
+	dropped int
+}
+
+func (t *boundedText) add(b []byte) {
+	n := min(len(b), t.limit-len(t.text))
+	t.text = append(t.text, b[:n]...)
+	t.dropped += len(b) - n
+}

@@ -1,0 +1,78 @@
+package fcgi
+
+import (
+	"time"
+)
+
+// writeGrace is how long the rest of a request may take when its answer has ended.
+const writeGrace = time.Second
+
+// ended sees to the slot of an answer that has ended well. If the worker is proven
+// free the slot is released now; otherwise the script runs on in the background
+// (fastcgi_finish_request), and the slot settles.
+func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
+	c := s.conn
+	c.takeReady()
+	switch {
+	case !c.probe:
+		p.release(s, false)
+	case c.ready && !c.stillWriting():
+		p.release(s, c.clean())
+	default:
+		p.settle(s, timeout, script, id)
+	}
+}
+
+// settle keeps the slot until the worker is proven free, without a caller, and
+// then releases it. After timeout and settleExtra it gives up.
+func (p *Pool) settle(s slot, timeout time.Duration, script, id string) {
+	p.mu.Lock()
+	p.settling++
+	p.stats.Settled++
+	p.mu.Unlock()
+	p.running.Go(func() {
+		err := s.conn.settle(timeout + settleExtra)
+		p.mu.Lock()
+		p.settling--
+		if isTimeout(err) {
+			p.stats.SettleTimeouts++
+		}
+		p.mu.Unlock()
+		if isTimeout(err) {
+			p.notify(Event{Kind: EventStillRunning, Script: script, ID: id})
+		}
+		if err != nil {
+			p.drop(s.conn)
+			s.conn = nil
+		}
+		p.release(s, err == nil && s.conn.clean())
+	})
+}
+
+// settle finishes sending, so that no script runs on half a body, and reads to the
+// sign of life behind the answer.
+func (c *conn) settle(limit time.Duration) error {
+	c.begin()
+	deadline := time.Now().Add(limit)
+	write := deadline
+	if c.dec.ended {
+		write = time.Now().Add(writeGrace) // the server has done with this request
+	}
+	c.setDeadline(deadline, write)
+	c.written()
+	if len(c.out) > 0 && (c.sendErr == nil || isTimeout(c.sendErr)) {
+		c.setDeadline(deadline, write)
+		c.write()
+	}
+	if c.sendErr != nil {
+		return c.sendErr
+	}
+	for !c.dec.ended || c.probe && !c.ready {
+		k, err := c.dec.next()
+		if err != nil {
+			return err
+		}
+		c.ready = c.ready || k == gotReady
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package fcgi
+
+import (
+	"slices"
+	"time"
+)
+
+// sweepEvery is how often idle connections are looked at. A worker that PHP-FPM
+// recycles is not replaced before we have closed its connection.
+const sweepEvery = 250 * time.Millisecond
+
+// sweep closes idle connections that have expired or that the server has closed.
+// It runs only while there are any.
+func (p *Pool) sweep() {
+	p.mu.Lock()
+	every := min(sweepEvery, max(p.cfg.IdleTimeout/4, time.Millisecond))
+	p.mu.Unlock()
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-p.closing:
+			return
+		}
+		now := time.Now()
+		p.mu.Lock()
+		drop := p.staleLocked(now.Add(every)) // before the time is over, not after
+		p.sweeping = len(p.idle) > 0
+		done := !p.sweeping
+		p.mu.Unlock()
+		p.drop(drop...)
+		if done {
+			return
+		}
+	}
+}
+
+// staleLocked takes out the idle connections that are of no more use at that time.
+// Looking at a socket does not block.
+func (p *Pool) staleLocked(at time.Time) (drop []*conn) {
+	p.idle = slices.DeleteFunc(p.idle, func(c *conn) bool {
+		closed := c.sock.closed()
+		if closed {
+			p.stats.Recycles++
+		}
+		if closed || at.Sub(c.idleSince) > p.cfg.IdleTimeout {
+			drop = append(drop, c)
+			return true
+		}
+		return false
+	})
+	return drop
+}
