@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 )
@@ -106,6 +107,7 @@ func (st Standing) Diff(next Standing) (joined, left []Address) {
 // Session is one client. Its methods may be called concurrently.
 type Session struct {
 	id  string
+	pin uint32 // see Pin
 	out Outlet
 
 	// changes is held by whoever changes the standing, from reading the old
@@ -121,11 +123,17 @@ type Session struct {
 // New makes the session of a client that out leads to. Nobody finds it before
 // [Hub.Add].
 func New(id string, out Outlet) *Session {
-	return &Session{id: id, out: out}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(id)) // never fails
+	return &Session{id: id, pin: hash.Sum32(), out: out}
 }
 
 // ID is the connection's id, unique over all nodes.
 func (s *Session) ID() string { return s.id }
+
+// Pin is a number drawn from the id, by which one of several workers is always
+// the same one for this session.
+func (s *Session) Pin() uint32 { return s.pin }
 
 // Standing is what the client is known by now.
 func (s *Session) Standing() Standing {

@@ -1,0 +1,252 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// outlet records what a client is sent.
+type outlet struct {
+	mu     sync.Mutex
+	got    []string
+	closed int
+	err    error
+}
+
+func (o *outlet) Queue(m *Message) error { return o.QueueReply(m) }
+
+func (o *outlet) QueueReply(m *Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	o.got = append(o.got, string(m.Data()))
+	return nil
+}
+
+func (o *outlet) Flush() {}
+
+func (o *outlet) Close(code int, _ string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = code
+}
+
+func (o *outlet) messages() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.got)
+}
+
+func text(s string) *Message { return NewMessage(false, []byte(s)) }
+
+func push(h *Hub, s string, to ...Address) (delivered int) {
+	c := &Command{To: to, Message: text(s)}
+	for _, each := range h.Find(c.To) {
+		if meant, _ := each.Deliver(c); meant {
+			delivered++
+		}
+	}
+	return delivered
+}
+
+func set(t *testing.T, h *Hub, s *Session, c Command) {
+	t.Helper()
+	s.LockChanges()
+	defer s.UnlockChanges()
+	next, err := s.Standing().With(c, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages []*Message
+	if c.Message != nil {
+		messages = append(messages, c.Message)
+	}
+	if err := h.Set(s, next, messages...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeliverReachesEveryAddressOnce(t *testing.T) {
+	h := NewHub()
+	var out outlet
+	s := New("n-1", &out)
+	if err := h.Add(s, Standing{User: "7", Channels: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range [][]Address{{All}, {Conn("n-1")}, {User("7")}, {Channel("a")}, {Channel("a"), Channel("b"), User("7"), All}} {
+		if got := push(h, "x", to...); got != 1 {
+			t.Errorf("push to %v reached %d clients, want 1", to, got)
+		}
+	}
+	for _, to := range [][]Address{{Conn("n-2")}, {User("8")}, {User("")}, {Channel("c")}} {
+		if got := push(h, "x", to...); got != 0 {
+			t.Errorf("push to %v reached %d clients, want 0", to, got)
+		}
+	}
+	if got := len(out.messages()); got != 5 {
+		t.Errorf("got %d messages, want 5", got)
+	}
+}
+
+func TestExceptWins(t *testing.T) {
+	h := NewHub()
+	outs := map[string]*outlet{}
+	for _, id := range []string{"1", "2", "3"} {
+		outs[id] = &outlet{}
+		if err := h.Add(New(id, outs[id]), Standing{User: "u" + id, Channels: []string{"room"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := &Command{To: []Address{Channel("room")}, Except: []Address{Self, User("u3")}, Message: text("x")}
+	resolved := c.Resolve("1")
+	if slices.Contains(resolved.Except, Self) || !slices.Contains(c.Except, Self) {
+		t.Fatalf("resolve: got %v from %v", resolved.Except, c.Except)
+	}
+	for _, s := range h.Find(resolved.To) {
+		_, _ = s.Deliver(&resolved)
+	}
+	for id, want := range map[string]int{"1": 0, "2": 1, "3": 0} {
+		if got := len(outs[id].messages()); got != want {
+			t.Errorf("client %s got %d messages, want %d", id, got, want)
+		}
+	}
+}
+
+// A push to a joined address never comes before the reply that joined it, one
+// to a left address never after the reply that left it.
+func TestChangeAndReplyAreOneStep(t *testing.T) {
+	h := NewHub()
+	var out outlet
+	s := New("1", &out)
+	if err := h.Add(s, Standing{}, text("hello")); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var pushing sync.WaitGroup
+	for range 4 {
+		pushing.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					push(h, "push", Channel("room"))
+				}
+			}
+		})
+	}
+	for range 2000 {
+		set(t, h, s, Command{Join: []string{"room"}, Message: text("joined")})
+		set(t, h, s, Command{Leave: []string{"room"}, Message: text("left")})
+	}
+	close(stop)
+	pushing.Wait()
+	joined := false
+	for i, m := range out.messages() {
+		switch m {
+		case "joined":
+			joined = true
+		case "left":
+			joined = false
+		case "push":
+			if !joined {
+				t.Fatalf("message %d is a push to a channel that the client is not in", i)
+			}
+		}
+	}
+}
+
+func TestRemoveGivesUpEverythingOnce(t *testing.T) {
+	h := NewHub()
+	s := New("1", &outlet{})
+	if err := h.Add(s, Standing{User: "u", Channels: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	left := h.Remove(s)
+	want := []Address{User("u"), Channel("a"), Conn("1")}
+	if !slices.Equal(left, want) {
+		t.Errorf("gave up %v, want %v", left, want)
+	}
+	if again := h.Remove(s); again != nil {
+		t.Errorf("the second time gave up %v", again)
+	}
+	if err := h.Set(s, Standing{User: "other", Channels: []string{"b"}}); !errors.Is(err, ErrEnded) {
+		t.Errorf("set after the end: got %v, want ErrEnded", err)
+	}
+	if got := s.Standing().User; got != "other" {
+		t.Errorf("the disconnect event sees user %q, want the last one", got)
+	}
+	if len(h.index) != 0 || h.Len() != 0 {
+		t.Errorf("the hub keeps %d names and %d sessions", len(h.index), h.Len())
+	}
+	if err := h.Add(s, Standing{}); !errors.Is(err, ErrEnded) {
+		t.Errorf("add after the end: got %v, want ErrEnded", err)
+	}
+}
+
+func TestMembersKeepAListThatIsBeingRead(t *testing.T) {
+	h := NewHub()
+	var all []*Session
+	for i := range 100 {
+		s := New(fmt.Sprint(i), &outlet{})
+		all = append(all, s)
+		if err := h.Add(s, Standing{Channels: []string{"room"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := h.Find([]Address{Channel("room")})
+	for i, s := range all {
+		if i%3 != 0 {
+			h.Remove(s)
+		}
+	}
+	for i, s := range seen {
+		if s != all[i] {
+			t.Fatalf("position %d of the list changed while it was read", i)
+		}
+	}
+	if got := len(h.Find([]Address{Channel("room")})); got != 34 {
+		t.Errorf("%d members are left, want 34", got)
+	}
+	for _, s := range h.Find([]Address{All}) {
+		h.Remove(s)
+	}
+	if len(h.index) != 0 {
+		t.Errorf("%d names are left", len(h.index))
+	}
+}
+
+func TestStandingMovesBetweenChannels(t *testing.T) {
+	user := "u"
+	tests := []struct {
+		from    []string
+		command Command
+		want    []string
+	}{
+		{nil, Command{Join: []string{"a", "b", "a"}}, []string{"a", "b"}},
+		{[]string{"a", "b"}, Command{Leave: []string{"a"}}, []string{"b"}},
+		{[]string{"a", "b"}, Command{Leave: []string{"*"}, Join: []string{"c"}}, []string{"c"}},
+		{[]string{"a"}, Command{Leave: []string{"x"}, User: &user}, []string{"a"}},
+	}
+	for _, test := range tests {
+		got, err := Standing{Channels: test.from}.With(test.command, 3)
+		if err != nil || !slices.Equal(got.Channels, test.want) {
+			t.Errorf("%v with %+v: got %v, %v, want %v", test.from, test.command, got.Channels, err, test.want)
+		}
+	}
+	if _, err := (Standing{Channels: []string{"a", "b", "c"}}).With(Command{Join: []string{"d"}}, 3); err == nil {
+		t.Error("a fourth channel of three was joined")
+	}
+	if _, err := (Standing{Channels: []string{"a", "b", "c"}}).With(Command{Leave: []string{"a"}, Join: []string{"d"}}, 3); err != nil {
+		t.Errorf("a move within the limit: %v", err)
+	}
+}
