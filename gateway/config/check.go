@@ -4,14 +4,11 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-
-	"wsfpm/session"
 )
 
 // maxNode is the longest name of a node, in bytes.
@@ -290,77 +287,6 @@ func (p *FPM) checkNumbers(r *report, key string) {
 	}
 	if p.DialTimeout <= 0 {
 		r.bad(key+".dial_timeout", `0: write a duration, such as "1s"`)
-	}
-}
-
-func (c *Config) checkRedis(r *report) {
-	c.Redis.checkURL(r)
-	if c.Redis.URL == Embedded {
-		r.listenAddress("redis.listen", c.Redis.Listen)
-	}
-	if c.Redis.Confirm <= 0 {
-		r.bad("redis.confirm", `0: write a duration, such as "1s"`)
-	}
-	if c.Redis.PushLimit < 1 {
-		r.bad("redis.push_limit", `0: write a size, such as "1MiB"`)
-	}
-	if len(c.Redis.Prefix) == 0 {
-		r.bad("redis.prefix", `is empty: write a prefix, such as "ws:"`)
-	}
-	for i, prefix := range c.Redis.Prefix {
-		switch {
-		case prefix == "" || strings.ContainsFunc(prefix, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-			r.bad("redis.prefix", `%q: write 1 or more visible characters, such as "ws:"`, clip(prefix))
-		case slices.Index(c.Redis.Prefix, prefix) < i:
-			r.bad("redis.prefix", "%q is there twice", clip(prefix))
-		}
-	}
-	for i := range c.Redis.Relays {
-		c.Redis.Relays[i].check(r, indexed("redis.relay", i+1), c.Redis.Prefix)
-	}
-}
-
-// Embedded in [Redis.URL] opens a Redis-compatible server in this process.
-const Embedded = "embedded"
-
-func (c *Redis) checkURL(r *report) {
-	if c.URL == "" || c.URL == Embedded {
-		return
-	}
-	const hint = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "embedded", or "" for none`
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil: // its text would show the password
-		r.bad("redis.url", "cannot be read as a URL: %s", hint)
-	case u.Scheme == "unix" && !filepath.IsAbs(u.Path):
-		r.bad("redis.url", "has no absolute path: %s", hint)
-	case u.Scheme == "unix":
-	case u.Scheme != "redis" && u.Scheme != "rediss":
-		r.bad("redis.url", "scheme %q: %s", clip(u.Scheme), hint)
-	case u.Host == "":
-		r.bad("redis.url", "has no host: %s", hint)
-	}
-}
-
-func (relay Relay) check(r *report, key string, prefixes []string) {
-	head, tail, wild := strings.Cut(relay.Pattern, "*")
-	switch {
-	case relay.Pattern == "":
-		r.bad(key+".pattern", `is missing: write a Redis channel, such as "pub.*"`)
-	case strings.ContainsAny(head+tail, `*?[]\`):
-		r.bad(key+".pattern", `%q: write one "*" at most, and none of ? [ ] \`, clip(relay.Pattern))
-	}
-	for _, prefix := range prefixes {
-		own := strings.HasPrefix(head, prefix) || wild && strings.HasPrefix(prefix, head)
-		if own && relay.Pattern != "" {
-			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would come back as pushes; write a pattern that no channel of ours has", clip(relay.Pattern), prefix)
-		}
-	}
-	if strings.Contains(relay.To, "{name}") && !wild {
-		r.bad(key+".to", `has {name}, but pattern has no "*" for it`)
-	}
-	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
-		r.bad(key+".to", `%v, such as "channel:{name}"`, err)
 	}
 }
 

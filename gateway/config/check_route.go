@@ -59,7 +59,7 @@ func (route *Route) checkPath(r *report, key string) {
 
 // checkScript checks which file PHP runs, and derives the document root.
 func (route *Route) checkScript(r *report, key string) {
-	varies := strings.HasSuffix(route.Path, ScriptVar)
+	varies := strings.HasSuffix(route.Path, "/"+ScriptVar)
 	switch {
 	case varies && route.Root == "":
 		r.bad(key+".root", "is missing: write the folder in which {script} lies")

@@ -155,8 +155,9 @@ type FPM struct {
 type Redis struct {
 	// URL is the server: redis://, rediss:// (TLS) or unix://. Default: "", no
 	// Redis: this process is alone. "embedded" opens a Redis-compatible server
-	// in this process, for development. Several addr= parameters name the
-	// nodes of a Cluster, master_name= the master that Sentinels watch.
+	// in this process, for development. redis://h1:6379,h2:6379/?cluster=true
+	// is a Cluster; redis://s1:26379,s2:26379/?master_name=main is the master
+	// that Sentinels watch. With a password in it, give it by WSFPM_REDIS_URL.
 	URL string `toml:"url"`
 
 	// Listen is the address of the embedded server. Default: "127.0.0.1:6379".

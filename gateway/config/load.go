@@ -53,6 +53,11 @@ func Load(from Source) (*Config, error) {
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
 	}
+	return load(from, doc)
+}
+
+// load is Load with the file's text at hand.
+func load(from Source, doc []byte) (*Config, error) {
 	c := Default()
 	c.Node = hostName()
 	r := &report{origin: map[string]string{}}

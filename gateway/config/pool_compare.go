@@ -93,6 +93,7 @@ func (r *comparison) timeouts(pool *FPM, file *PoolFile, key string) {
 		if file.TerminateTimeout < least {
 			r.bad("request_terminate_timeout of [%s] is %v: it counts %s.idle_timeout too and would kill workers of %s (timeout %v); write 0, or at least %v",
 				file.Name, file.TerminateTimeout, key, indexed("route", i+1), route.Timeout, Duration(least))
+			continue
 		}
 		if stream := time.Duration(route.StreamTimeout) + time.Duration(pool.IdleTimeout) + settle; file.TerminateTimeout < stream {
 			r.warn("request_terminate_timeout of [%s] is %v: streams of %s end by then, not after stream_timeout (%v)",

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"wsfpm/session"
+)
+
+func (c *Config) checkRedis(r *report) {
+	c.Redis.checkURL(r)
+	if c.Redis.URL == Embedded {
+		r.listenAddress("redis.listen", c.Redis.Listen)
+	}
+	if c.Redis.Confirm <= 0 {
+		r.bad("redis.confirm", `0: write a duration, such as "1s"`)
+	}
+	if c.Redis.PushLimit < 1 {
+		r.bad("redis.push_limit", `0: write a size, such as "1MiB"`)
+	}
+	if len(c.Redis.Prefix) == 0 {
+		r.bad("redis.prefix", `is empty: write a prefix, such as "ws:"`)
+	}
+	for i, prefix := range c.Redis.Prefix {
+		switch {
+		case prefix == "" || strings.ContainsFunc(prefix, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+			r.bad("redis.prefix", `%q: write 1 or more visible characters, such as "ws:"`, clip(prefix))
+		case slices.Index(c.Redis.Prefix, prefix) < i:
+			r.bad("redis.prefix", "%q is there twice", clip(prefix))
+		}
+		for _, other := range c.Redis.Prefix {
+			if other != "" && other != prefix && strings.HasPrefix(prefix, other) {
+				r.bad("redis.prefix", "%q begins with %q: a name could be read in two ways, so choose others", clip(prefix), clip(other))
+			}
+		}
+	}
+	for i := range c.Redis.Relays {
+		c.Redis.Relays[i].check(r, indexed("redis.relay", i+1), c.Redis.Prefix)
+	}
+}
+
+// Embedded in [Redis.URL] opens a Redis-compatible server in this process.
+const Embedded = "embedded"
+
+func (c *Redis) checkURL(r *report) {
+	if c.URL == "" || c.URL == Embedded {
+		return
+	}
+	const hint = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "embedded", or "" for none`
+	scheme, rest, _ := strings.Cut(c.URL, "://")
+	switch scheme {
+	case "unix":
+		if !strings.HasPrefix(rest, "/") && !strings.Contains(rest, "@/") {
+			r.bad("redis.url", "has no absolute path: %s", hint)
+		}
+		return
+	case "redis", "rediss":
+	default: // it may be a password that lacks its scheme: do not show it
+		r.bad("redis.url", "has another scheme: %s", hint)
+		return
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	hosts := strings.Split(rest[strings.LastIndexByte(rest[:end], '@')+1:end], ",")
+	for _, host := range hosts {
+		if u, err := url.Parse(scheme + "://" + host); err != nil || u.Hostname() == "" {
+			r.bad("redis.url", "%q is no host: %s", clip(host), hint)
+		}
+	}
+	query, err := url.ParseQuery(strings.TrimPrefix(strings.TrimLeft(rest[end:], "/0123456789"), "?"))
+	if err != nil || len(hosts) > 1 && query.Get("cluster") != "true" && query.Get("master_name") == "" {
+		r.bad("redis.url", "has several hosts: add ?cluster=true, or ?master_name=… for Sentinels")
+	}
+}
+
+func (relay Relay) check(r *report, key string, prefixes []string) {
+	head, tail, wild := strings.Cut(relay.Pattern, "*")
+	switch {
+	case relay.Pattern == "":
+		r.bad(key+".pattern", `is missing: write a Redis channel, such as "pub.*"`)
+	case strings.ContainsAny(head+tail, `*?[]\`):
+		r.bad(key+".pattern", `%q: write one "*" at most, and none of ? [ ] \`, clip(relay.Pattern))
+	}
+	for _, prefix := range prefixes {
+		own := strings.HasPrefix(head, prefix) || wild && strings.HasPrefix(prefix, head)
+		if own && relay.Pattern != "" {
+			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would come back as pushes; write a pattern that no channel of ours has", clip(relay.Pattern), prefix)
+		}
+	}
+	if strings.Contains(relay.To, "{name}") && !wild {
+		r.bad(key+".to", `has {name}, but pattern has no "*" for it`)
+	}
+	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
+		r.bad(key+".to", `%v, such as "channel:{name}"`, err)
+	}
+}
