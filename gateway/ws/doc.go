@@ -1,0 +1,17 @@
+// Package ws is one WebSocket connection: a socket that messages come out of
+// and go into. It knows nothing of sessions, events or PHP.
+//
+// Begin with [Conn]. github.com/coder/websocket makes the handshake, reads
+// frames and answers control frames; it never writes to the socket. Every
+// byte that goes out, its pong and close frames included, passes the
+// connection's outbox, which one writer at a time empties: so a frame that
+// has begun is finished before another begins, and a Close frame is the last.
+//
+// A connection at rest costs no goroutine of its own but the one that its
+// owner lets wait in [Conn.Read], no timer (all connections share a [Wheel])
+// and no read buffer.
+//
+// Reading order: options.go, handshake.go; input.go, frame.go, read.go for
+// what comes in; outbox.go, writer.go for what goes out; end.go, ping.go,
+// wheel.go, budget.go, stats.go.
+package ws

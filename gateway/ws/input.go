@@ -1,0 +1,329 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// inputBuffer is the size of a read buffer, in bytes. A connection holds one
+// only while it has input that is not used up.
+const inputBuffer = 16 << 10
+
+// errIdle is what the library reads between two messages when nothing more
+// has come: it gives the goroutine back to Read, which waits on a shorter
+// stack.
+var errIdle = errors.New("no frame is waiting")
+
+// input is what the client sent and the library has not taken yet. It is cut
+// into frames here, so that the library never gets a byte of a frame that
+// breaks a rule, nor bytes of two frames at once.
+type input struct {
+	ready  func(fd uintptr) bool // readReady, bound once
+	buf    *[inputBuffer]byte    // nil when nothing is held
+	lo, hi int                   // what is held: buf[lo:hi]
+	err    error                 // of the last readReady
+	broken error                 // why nothing more will come
+
+	left      int64 // bytes of the current frame that the library has not taken
+	final     bool  // the current frame ends its message
+	open      bool  // a message has begun whose last frame has not
+	fragments int   // frames of the message so far
+	size      int64 // payload bytes of the message that were announced so far
+	peer      *CloseError
+
+	timed bool // the read deadline is that of a message or frame begun
+
+	tokens float64   // control frames that may come, see Options.ControlRate
+	filled time.Time // when tokens was right
+}
+
+// preload puts bytes that were read before the takeover at the beginning.
+func (in *input) preload(early []byte, w *Wheel) {
+	if len(early) == 0 {
+		return
+	}
+	in.buf = w.buffer()
+	in.hi = copy(in.buf[:], early)
+}
+
+// idle reports whether the client is between two messages and two frames.
+func (in *input) idle() bool { return in.left == 0 && !in.open && in.lo == in.hi }
+
+// fill waits until the client has sent something, and adds it to the input.
+// It keeps no buffer while it waits with nothing held.
+func (c *Conn) fill() error {
+	in := &c.input
+	c.limitWait()
+	if in.buf != nil {
+		in.hi = copy(in.buf[:], in.buf[in.lo:in.hi])
+		in.lo = 0
+	}
+	var err error
+	if c.raw == nil {
+		err = c.fillPlain()
+	} else if err = c.raw.Read(in.ready); err == nil {
+		err = in.err
+	}
+	if err == nil {
+		return nil
+	}
+	if in.timed && errors.Is(err, os.ErrDeadlineExceeded) {
+		return &violation{1008, "message takes too long"}
+	}
+	in.broken = err
+	return err
+}
+
+// limitWait sets the read deadline when the wait is for the rest of a message
+// or frame, and lifts it when it is for a new one.
+func (c *Conn) limitWait() {
+	in := &c.input
+	switch {
+	case c.o.AssemblyTimeout <= 0:
+	case in.idle():
+		c.liftLimit()
+	case !in.timed:
+		in.timed = true
+		c.conn.SetReadDeadline(time.Now().Add(c.o.AssemblyTimeout))
+	}
+}
+
+// liftLimit takes the deadline of a message away when it has one.
+func (c *Conn) liftLimit() {
+	if c.input.timed {
+		c.input.timed = false
+		c.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// readReady makes one read that does not wait. RawConn.Read calls it again
+// when the socket has become readable, as long as it returns false.
+func (c *Conn) readReady(fd uintptr) bool {
+	in := &c.input
+	if in.buf == nil {
+		in.buf = c.o.Wheel.buffer()
+	}
+	n, err := unix.Read(int(fd), in.buf[in.hi:])
+	for err == unix.EINTR {
+		n, err = unix.Read(int(fd), in.buf[in.hi:])
+	}
+	if err == unix.EAGAIN {
+		c.dropInput()
+		return false
+	}
+	in.err = nil
+	switch {
+	case err != nil:
+		in.err = os.NewSyscallError("read", err)
+	case n == 0:
+		in.err = io.EOF
+	default:
+		c.took(n)
+	}
+	return true
+}
+
+// fillPlain is fill over a connection without a file descriptor.
+func (c *Conn) fillPlain() error {
+	in := &c.input
+	if in.buf == nil {
+		in.buf = c.o.Wheel.buffer()
+	}
+	n, err := c.conn.Read(in.buf[in.hi:])
+	if n > 0 {
+		c.took(n)
+		return nil // an error comes again
+	}
+	c.dropInput()
+	return err
+}
+
+// took notes n more bytes in the input.
+func (c *Conn) took(n int) {
+	c.input.hi += n
+	c.heard.Store(true)
+	c.o.Stats.BytesIn.Add(int64(n))
+}
+
+// dropInput gives the read buffer back when there is nothing in it.
+func (c *Conn) dropInput() {
+	in := &c.input
+	if in.buf != nil && in.lo == in.hi {
+		c.o.Wheel.recycle(in.buf)
+		in.buf, in.lo, in.hi = nil, 0, 0
+	}
+}
+
+// awaitFrame waits between two messages until there is a frame to read. This
+// is where an idle connection's goroutine rests: nothing of the library is on
+// its stack.
+func (c *Conn) awaitFrame() error {
+	for c.input.left == 0 {
+		found, err := c.nextFrame()
+		if found || err != nil {
+			return err
+		}
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextFrame makes the next frame of the input the current one. It reports
+// false while its header has not come in whole; a control frame is wanted
+// whole, so that the library never waits within one.
+func (c *Conn) nextFrame() (bool, error) {
+	in := &c.input
+	if in.lo == in.hi {
+		return false, nil
+	}
+	held := in.buf[in.lo:in.hi]
+	h, complete, err := parseHeader(held)
+	if err != nil || !complete {
+		return false, err
+	}
+	if h.control() {
+		if len(held) < h.size+int(h.length) {
+			return false, nil
+		}
+		if err := c.acceptControl(h, held[:h.size+int(h.length)]); err != nil {
+			return false, err
+		}
+	} else if err := c.acceptData(h); err != nil {
+		return false, err
+	}
+	in.left = int64(h.size) + h.length
+	return true, nil
+}
+
+// acceptData checks a data frame against the message it belongs to.
+func (c *Conn) acceptData(h header) error {
+	in := &c.input
+	switch {
+	case h.opcode == opContinuation && !in.open:
+		return &violation{1002, "continuation of no message"}
+	case h.opcode != opContinuation && in.open:
+		return &violation{1002, "message within a message"}
+	case h.opcode != opContinuation:
+		in.fragments, in.size = 0, 0
+	}
+	in.fragments++
+	if c.o.MaxFragments > 0 && in.fragments > c.o.MaxFragments {
+		return &violation{1008, "too many fragments"}
+	}
+	limit := c.o.MessageLimit
+	if limit <= 0 {
+		limit = largestMessage
+	}
+	if h.length > limit-in.size {
+		return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
+	}
+	in.size += h.length
+	in.final = h.fin
+	in.open = !h.fin
+	return nil
+}
+
+// acceptControl checks a whole control frame, and notes what a Close frame
+// says.
+func (c *Conn) acceptControl(h header, frame []byte) error {
+	if h.opcode != opClose {
+		if !c.allowControl(time.Now()) {
+			return &violation{1008, "too many control frames"}
+		}
+		return nil
+	}
+	payload := slices.Clone(frame[h.size:])
+	unmask(payload, frame[h.size-4:h.size])
+	said, err := parseClose(payload)
+	if err != nil {
+		return err
+	}
+	c.input.peer = &said
+	return nil
+}
+
+// allowControl takes one of the tokens that come back at ControlRate.
+func (c *Conn) allowControl(now time.Time) bool {
+	if c.o.ControlRate <= 0 {
+		return true
+	}
+	in := &c.input
+	burst := max(float64(c.o.ControlBurst), 1)
+	if in.filled.IsZero() {
+		in.tokens = burst
+	} else {
+		in.tokens = min(burst, in.tokens+now.Sub(in.filled).Seconds()*c.o.ControlRate)
+	}
+	in.filled = now
+	if in.tokens < 1 {
+		return false
+	}
+	in.tokens--
+	return true
+}
+
+// wire is the connection as the library sees it: it reads whole frames that
+// keep the rules, and what it writes goes into the outbox.
+type wire Conn
+
+// Read hands out bytes of the current frame. Between messages it does not
+// wait: errIdle then ends the library's call.
+func (w *wire) Read(p []byte) (int, error) {
+	c := (*Conn)(w)
+	in := &c.input
+	for in.left == 0 {
+		found, err := c.nextFrame()
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			break
+		}
+		if !in.open {
+			return 0, errIdle
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	for in.lo == in.hi {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, in.buf[in.lo:in.lo+int(min(int64(in.hi-in.lo), in.left))])
+	in.lo += n
+	in.left -= int64(n)
+	return n, nil
+}
+
+// Write takes a pong or Close frame, which the library writes in one call.
+func (w *wire) Write(p []byte) (int, error) {
+	c := (*Conn)(w)
+	c.queueControl(slices.Clone(p))
+	c.Flush()
+	return len(p), nil
+}
+
+// Close says that the library is done with the socket. It wakes a Read; the
+// socket is closed when the outbox is written, see end.go.
+func (w *wire) Close() error {
+	return w.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// The rest of net.Conn, which http.Hijacker wants and the library never uses.
+
+func (w *wire) LocalAddr() net.Addr                { return w.conn.LocalAddr() }
+func (w *wire) RemoteAddr() net.Addr               { return w.conn.RemoteAddr() }
+func (w *wire) SetDeadline(t time.Time) error      { return w.conn.SetDeadline(t) }
+func (w *wire) SetReadDeadline(t time.Time) error  { return w.conn.SetReadDeadline(t) }
+func (w *wire) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }

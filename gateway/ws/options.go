@@ -1,0 +1,117 @@
+package ws
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Errors of [Conn.Queue] and [Conn.QueueReply].
+var (
+	// ErrClosed says that nothing more is accepted: a Close frame is queued
+	// already, or the socket is gone.
+	ErrClosed = errors.New("connection is closed")
+	// ErrSlow says that the client reads too slowly: more than
+	// Options.QueueLimit would wait for it. The connection has been closed
+	// with 4408.
+	ErrSlow = errors.New("too slow a reader")
+)
+
+// Options are the limits of a connection, and what all connections of a
+// process share. A limit of zero is none.
+type Options struct {
+	// MessageLimit is the size of the largest message taken, in bytes. A
+	// larger one closes the connection with 1009.
+	MessageLimit int64
+	// QueueLimit is how many bytes of pushes may wait for the client. A push
+	// beyond it closes the connection with 4408.
+	QueueLimit int64
+	// WriteTimeout is how long a waiting write may make no progress. Then the
+	// connection ends with 4408.
+	WriteTimeout time.Duration
+	// PingInterval is the time between pings, give or take a tenth.
+	PingInterval time.Duration
+	// PongTimeout is how long the client may say nothing after a ping, while
+	// Read is waiting for it. Then the connection ends as lost.
+	PongTimeout time.Duration
+	// MaxFragments is how many frames one message may come in; more close the
+	// connection with 1008.
+	MaxFragments int
+	// AssemblyTimeout is how long a message may take from the first wait for
+	// its rest to its end; longer closes the connection with 1008.
+	AssemblyTimeout time.Duration
+	// ControlRate is how many pings and pongs a second are taken, ControlBurst
+	// how many at once; more close the connection with 1008. A rate of zero
+	// takes any number.
+	ControlRate  float64
+	ControlBurst int
+	// Memory bounds the messages that are being received, all connections
+	// together. When it is used up, Read waits. Nil is no bound.
+	Memory *Budget
+	// Wheel is the clock that the connections of a process share. Nil gives
+	// the connection one of its own.
+	Wheel *Wheel
+	// Stats counts for all connections together. Nil counts for nobody.
+	Stats *Stats
+}
+
+// Conn is one WebSocket connection on the server's side. All methods may be
+// called at the same time, but for Read, which belongs to one goroutine, and
+// Upgrade, which comes once and before Read. Of its methods only Read,
+// Drained and Upgrade wait for anything.
+//
+// The owner calls Read until it returns an error; a connection that nobody
+// reads is kept until Close, CloseNow, the outbox or a failed write ends it.
+type Conn struct {
+	o    Options
+	conn net.Conn
+	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
+	lib  *websocket.Conn
+	br   *bufio.Reader // the library's; never holds bytes of a second frame
+
+	input  input  // what came in; owned by the goroutine in Read
+	writer writer // what the one who writes needs; owned by it
+
+	heard atomic.Bool // bytes came in since the last ping
+
+	mu     sync.Mutex // guards what follows
+	outbox outbox
+	reads  uint32 // odd while a Read waits for the client, see pause
+	active bool   // a Read is in progress
+	fault  error  // why reading is over; nil while it is not
+
+	cause      cause
+	peerClosed bool // the client's Close frame came in
+	lingering  bool // input is being thrown away until the client has gone
+	dead       bool // the socket is closed or about to be
+	gone       bool // the socket is closed
+	ended      chan struct{}
+	todo       todo // what to do when mu is given up, see unlock
+
+	closeDue time.Duration // when the wheel closes the socket; 0: not at all
+	pingDue  time.Duration // when the next ping is due
+	probeDue time.Duration // when the client's silence is judged; 0: not at all
+	probed   uint32        // reads when the probe began
+
+	turn int // position in the wheel's heap plus one; guarded by the wheel
+}
+
+// New makes a connection that has no socket yet: messages can be queued, and
+// wait for Upgrade.
+func New(o Options) *Conn {
+	if o.Wheel == nil {
+		o.Wheel = NewWheel()
+	}
+	if o.Stats == nil {
+		o.Stats = new(Stats)
+	}
+	c := &Conn{o: o}
+	c.outbox.corked = true
+	return c
+}

@@ -1,0 +1,267 @@
+package ws
+
+import (
+	"context"
+	"slices"
+
+	"wsfpm/session"
+)
+
+// kind says what a queued frame is.
+type kind uint8
+
+const (
+	push kind = iota + 1
+	reply
+	control // ping or pong
+	closing
+)
+
+// queued is one whole frame that waits to be written.
+type queued struct {
+	frame []byte // shared and not to be changed
+	kind  kind
+}
+
+// outbox is the order of frames on their way out. It is guarded by Conn.mu.
+// Whoever finds it without a writer becomes the writer, see writer.go.
+type outbox struct {
+	frames   []queued
+	one      [1]queued // the memory of frames while no more than one waits
+	offset   int       // bytes of frames[0] that are written
+	inFlight int       // frames that the writer is writing at this moment
+	pong     []byte    // goes before the next frame; the newest replaces it
+
+	bytes  int64 // of all frames, less offset
+	pushed int64 // of the pushes among them
+
+	corked  bool // no socket yet
+	writing bool // somebody is the writer
+	closing bool // a Close frame is accepted: nothing may follow
+	closed  bool // the Close frame is written
+	failed  bool // writing is over for good
+
+	drained chan struct{} // closed when bytes are within the bound; nil: nobody waits
+}
+
+// Queue adds a push behind what waits already. It does no I/O and never waits:
+// a caller that holds no lock calls [Conn.Flush] afterwards. A push that finds
+// others waiting and would bring them above Options.QueueLimit closes the
+// connection: what has not begun to be written is dropped, and ErrSlow
+// returned. It returns ErrClosed when nothing more is accepted.
+func (c *Conn) Queue(m *session.Message) error {
+	frame := m.Frame()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := &c.outbox
+	switch {
+	case c.overLimitLocked(int64(len(frame))):
+		c.tooSlowLocked()
+		return ErrSlow
+	case !o.accepts() || c.dead:
+		return ErrClosed
+	}
+	o.pushed += int64(len(frame))
+	o.add(frame, push)
+	return nil
+}
+
+// QueueReply adds a reply behind what waits already. The bound is not its
+// matter: see [Conn.Drained]. Otherwise it is like [Conn.Queue].
+func (c *Conn) QueueReply(m *session.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.outbox.accepts() || c.dead {
+		return ErrClosed
+	}
+	c.outbox.add(m.Frame(), reply)
+	return nil
+}
+
+// Drained waits until no more than Options.QueueLimit bytes wait for the
+// client, or the connection cannot write any more. Its only error is that of
+// ctx.
+func (c *Conn) Drained(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		if c.withinLimitLocked() {
+			c.mu.Unlock()
+			return nil
+		}
+		if c.outbox.drained == nil {
+			c.outbox.drained = make(chan struct{})
+		}
+		drained := c.outbox.drained
+		c.mu.Unlock()
+		select {
+		case <-drained:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Buffered is how many bytes wait for the client.
+func (c *Conn) Buffered() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outbox.bytes
+}
+
+// overLimitLocked reports whether a push of n bytes is one too many. A push
+// larger than the bound passes when it waits alone.
+func (c *Conn) overLimitLocked(n int64) bool {
+	o := &c.outbox
+	limit := c.o.QueueLimit
+	return o.accepts() && limit > 0 && o.pushed > 0 && o.pushed+n > limit
+}
+
+// withinLimitLocked reports whether a caller of Drained may go on.
+func (c *Conn) withinLimitLocked() bool {
+	return c.dead || c.outbox.failed || c.o.QueueLimit <= 0 || c.outbox.bytes <= c.o.QueueLimit
+}
+
+// wakeLocked wakes the callers of Drained when they may go on.
+func (c *Conn) wakeLocked() {
+	if c.outbox.drained != nil && c.withinLimitLocked() {
+		close(c.outbox.drained)
+		c.outbox.drained = nil
+	}
+}
+
+// isClosing reports whether a Close frame of ours is on its way.
+func (c *Conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outbox.closing
+}
+
+// queueControl adds a whole pong or Close frame.
+func (c *Conn) queueControl(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := &c.outbox
+	if !o.accepts() {
+		return
+	}
+	if frame[0]&0x0f == opClose {
+		o.close(frame)
+		return
+	}
+	if o.pong != nil {
+		o.bytes -= int64(len(o.pong))
+	}
+	o.pong = frame
+	o.bytes += int64(len(frame))
+}
+
+// accepts reports whether a frame may still follow.
+func (o *outbox) accepts() bool { return !o.closing && !o.failed }
+
+// add appends a frame.
+func (o *outbox) add(frame []byte, k kind) {
+	if len(o.frames) == 0 {
+		o.frames = o.one[:0]
+	}
+	o.frames = append(o.frames, queued{frame, k})
+	o.bytes += int64(len(frame))
+}
+
+// close appends a Close frame, the last.
+func (o *outbox) close(frame []byte) {
+	o.closing = true
+	o.add(frame, closing)
+}
+
+// empty reports whether there is nothing to write.
+func (o *outbox) empty() bool { return len(o.frames) == 0 && o.pong == nil }
+
+// gather fills bufs with the next bytes to write, whole frames but for the
+// rest of one that has begun, and returns how many it filled and their sum.
+// A pong goes before the first frame that has not begun.
+func (o *outbox) gather(bufs [][]byte) (n, size int) {
+	if o.pong != nil {
+		at := 0
+		if o.offset > 0 {
+			at = 1
+		}
+		if len(o.frames) == 0 {
+			o.frames = o.one[:0]
+		}
+		o.frames = slices.Insert(o.frames, at, queued{o.pong, control})
+		o.pong = nil
+	}
+	n = min(len(bufs), len(o.frames))
+	for i := range n {
+		bufs[i] = o.frames[i].frame
+		size += len(bufs[i])
+	}
+	if n > 0 {
+		bufs[0] = bufs[0][o.offset:]
+		size -= o.offset
+	}
+	o.inFlight = n
+	return n, size
+}
+
+// wrote takes n bytes off the front. It returns how many data frames have
+// been completed.
+func (o *outbox) wrote(n int) (messages int64) {
+	o.inFlight = 0
+	o.bytes -= int64(n)
+	for n > 0 {
+		first := &o.frames[0]
+		rest := len(first.frame) - o.offset
+		if n < rest {
+			o.offset += n
+			return messages
+		}
+		n -= rest
+		o.offset = 0
+		switch first.kind {
+		case push:
+			o.pushed -= int64(len(first.frame))
+			messages++
+		case reply:
+			messages++
+		case closing:
+			o.closed = true
+		}
+		*first = queued{}
+		o.frames = o.frames[1:]
+	}
+	if len(o.frames) == 0 {
+		o.frames = nil
+	}
+	return messages
+}
+
+// cut drops every frame that has not begun to be written.
+func (o *outbox) cut() {
+	keep := o.inFlight
+	if o.offset > 0 {
+		keep = max(keep, 1)
+	}
+	for i := keep; i < len(o.frames); i++ {
+		o.bytes -= int64(len(o.frames[i].frame))
+		if o.frames[i].kind == push {
+			o.pushed -= int64(len(o.frames[i].frame))
+		}
+		o.frames[i] = queued{}
+	}
+	if keep < len(o.frames) {
+		o.frames = o.frames[:keep]
+	}
+	if o.pong != nil {
+		o.bytes -= int64(len(o.pong))
+		o.pong = nil
+	}
+}
+
+// fail drops everything: there will be no more writing.
+func (o *outbox) fail() {
+	o.failed = true
+	o.frames, o.pong = nil, nil
+	o.one[0] = queued{}
+	o.offset, o.inFlight, o.bytes, o.pushed = 0, 0, 0, 0
+}

@@ -1,0 +1,257 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// atOnce is the largest message, in bytes, whose memory is taken as soon as
+// its length is known. That of a larger one grows with the bytes that come.
+const atOnce = 16 << 10
+
+// Message is one message of the client, its fragments joined.
+type Message struct {
+	Binary bool // else it is text, and UTF-8
+	Data   []byte
+}
+
+// CloseError is the error of Read when the client has sent a Close frame (RFC
+// 6455, 7.1.5 and 7.1.6). Code is 1005 when the frame had none.
+type CloseError struct {
+	Code   int
+	Reason string
+}
+
+// Error tells the code and the reason.
+func (e CloseError) Error() string {
+	return fmt.Sprintf("client closed with %d %q", e.Code, e.Reason)
+}
+
+// Read waits for the next whole message. Meanwhile pings are answered and the
+// client's pongs expected. One goroutine at a time may call it.
+//
+// Any error is final. [CloseError] says that the client sent a Close frame;
+// it comes behind every message before that frame. After Close, messages that
+// still come in are thrown away until the client answers with its own.
+// [Conn.Cause] tells the end as a script shall see it. The caller gives the
+// memory of a message back, len(Data), to Options.Memory when it is done.
+func (c *Conn) Read() (Message, error) {
+	if err := c.beginRead(); err != nil {
+		return Message{}, err
+	}
+	m, err := c.read()
+	return m, c.endRead(err)
+}
+
+// read goes from frame to frame until one begins a message that is wanted.
+func (c *Conn) read() (Message, error) {
+	for {
+		if err := c.awaitFrame(); err != nil {
+			return Message{}, err
+		}
+		kind, payload, err := c.lib.Reader(context.Background())
+		if errors.Is(err, errIdle) {
+			continue
+		}
+		if err != nil {
+			return Message{}, err
+		}
+		data, err := c.receive(payload, kind == websocket.MessageText)
+		if err != nil {
+			return Message{}, err
+		}
+		if c.isClosing() {
+			if c.o.Memory != nil {
+				c.o.Memory.Release(int64(len(data)))
+			}
+			continue
+		}
+		c.o.Stats.MessagesIn.Add(1)
+		return Message{Binary: kind == websocket.MessageBinary, Data: data}, nil
+	}
+}
+
+// receive reads a message that has begun. It asks the library for no more
+// than has come in, so that bad text is found with its first wrong byte and
+// the wait for the rest is on a short stack.
+func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
+	held := claim{budget: c.o.Memory}
+	data, err := c.assemble(payload, text, &held)
+	if err != nil {
+		held.keep(0)
+		return nil, err
+	}
+	held.keep(int64(len(data)))
+	return data, nil
+}
+
+// assemble is receive but for the end of held.
+func (c *Conn) assemble(payload io.Reader, text bool, held *claim) ([]byte, error) {
+	in := &c.input
+	var data []byte
+	checked := 0 // bytes of data that are known to be whole characters
+	for {
+		frame := in.left + int64(c.br.Buffered())
+		here := c.br.Buffered() + int(min(int64(in.hi-in.lo), in.left))
+		switch {
+		case frame > 0 && here == 0:
+			if err := c.fill(); err != nil {
+				return nil, err
+			}
+			continue
+		case frame > 0:
+			var err error
+			if data, err = c.grow(data, here, frame, held); err != nil {
+				return nil, err
+			}
+		}
+		n, err := payload.Read(data[len(data) : len(data)+here])
+		data = data[:len(data)+n]
+		if text && n > 0 {
+			whole, ok := wholeCharacters(data[checked:])
+			if !ok {
+				return nil, &violation{1007, "text is not UTF-8"}
+			}
+			checked += whole
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if text && checked < len(data) {
+			return nil, &violation{1007, "text is not UTF-8"}
+		}
+		c.liftLimit()
+		return exact(data), nil
+	}
+}
+
+// grow makes room for n more bytes of a frame of which so much is still to
+// come. The memory follows what has arrived, not what is announced, and ends
+// at the exact size where that is known.
+func (c *Conn) grow(data []byte, n int, frame int64, held *claim) ([]byte, error) {
+	need := len(data) + n
+	if need <= cap(data) {
+		return data, nil
+	}
+	size := max(need, 2*cap(data))
+	if rest := int64(len(data)) + frame; c.input.final && (rest <= int64(size) || rest <= atOnce) {
+		size = int(rest)
+	}
+	if !held.tryGrow(int64(size - cap(data))) {
+		c.pause()
+		ok := held.waitGrow(int64(size-cap(data)), c.Ended())
+		c.resume()
+		if !ok {
+			return nil, ErrClosed
+		}
+	}
+	grown := make([]byte, len(data), size)
+	copy(grown, data)
+	return grown, nil
+}
+
+// exact copies data when its memory is larger than it.
+func exact(data []byte) []byte {
+	if cap(data) == len(data) {
+		return data
+	}
+	out := make([]byte, len(data))
+	copy(out, data)
+	return out
+}
+
+// wholeCharacters is the length of the UTF-8 characters at the beginning of
+// b. It reports false when what follows them cannot become one.
+func wholeCharacters(b []byte) (int, bool) {
+	end := len(b)
+	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
+		tail := b[len(b)-i:]
+		if !utf8.RuneStart(tail[0]) {
+			continue
+		}
+		if !utf8.FullRune(tail) {
+			end -= i
+		}
+		break
+	}
+	return end, utf8.Valid(b[:end])
+}
+
+// beginRead notes that the client is listened to.
+func (c *Conn) beginRead() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.fault != nil:
+		return c.fault
+	case c.dead, c.lib == nil:
+		return ErrClosed
+	}
+	c.active = true
+	c.reads++
+	return nil
+}
+
+// pause and resume enclose a wait of Read that is not for the client: its
+// silence means nothing meanwhile.
+func (c *Conn) pause()  { c.countRead() }
+func (c *Conn) resume() { c.countRead() }
+
+func (c *Conn) countRead() {
+	c.mu.Lock()
+	c.reads++
+	c.mu.Unlock()
+}
+
+// endRead notes that Read is over, and for a final error begins the end that
+// the RFC wants for it.
+func (c *Conn) endRead(err error) error {
+	c.dropInput()
+	c.mu.Lock()
+	c.active = false
+	c.reads++
+	dead := c.dead
+	if err != nil {
+		err = c.overLocked(err)
+	}
+	c.unlock()
+	if dead {
+		c.lib.CloseNow()
+	}
+	return err
+}
+
+// overLocked takes the error that ended reading and starts what follows from
+// it; it returns the error for the caller.
+func (c *Conn) overLocked(err error) error {
+	in := &c.input
+	var broken *violation
+	switch {
+	case c.dead:
+		c.fault = fmt.Errorf("read: %w", ErrClosed)
+	case in.peer != nil && !errors.As(err, &broken):
+		c.fault = *in.peer
+		c.peerClosed = true
+		c.cause.set(in.peer.Code, in.peer.Reason)
+		c.endLocked()
+	case errors.As(err, &broken):
+		c.fault = fmt.Errorf("read: %w", broken)
+		c.refuseLocked(broken.code, broken.reason)
+	case in.broken != nil:
+		c.fault = fmt.Errorf("read: connection is lost: %w", in.broken)
+		c.cause.set(1006, "")
+		c.endLocked()
+	default:
+		c.fault = fmt.Errorf("read: %w", err)
+		c.refuseLocked(1002, "protocol error")
+	}
+	return c.fault
+}

@@ -1,0 +1,51 @@
+package ws
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestReadReturnsMessagesInOrder(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			c, p := pair(t, network, Options{MessageLimit: 1 << 20})
+			big := strings.Repeat("x", 1<<20)
+			go p.say(t, masked(0x81, "one"), masked(0x82, "two"), masked(0x81, ""), masked(0x82, big),
+				masked(0x01, "fr"), masked(0x89, "p"), masked(0x80, "ag"))
+			for _, want := range []struct {
+				binary bool
+				data   string
+			}{{false, "one"}, {true, "two"}, {false, ""}, {true, big}, {false, "frag"}} {
+				m, err := c.Read()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m.Binary != want.binary || string(m.Data) != want.data {
+					t.Fatalf("got %v %.20q (%d bytes), want %v %.20q", m.Binary, m.Data, len(m.Data), want.binary, want.data)
+				}
+				if cap(m.Data) != len(m.Data) {
+					t.Errorf("got capacity %d for %d bytes", cap(m.Data), len(m.Data))
+				}
+			}
+			p.want(t, 0x8a, "p")
+		})
+	}
+}
+
+func TestReadEndsWithTheClientsClose(t *testing.T) {
+	c, p := pair(t, "tcp", Options{})
+	p.say(t, masked(0x81, "last words"), masked(0x88, closePayload(4000, "bye")))
+	if m, err := c.Read(); err != nil || string(m.Data) != "last words" {
+		t.Fatalf("got %q, %v", m.Data, err)
+	}
+	_, err := c.Read()
+	var closed CloseError
+	if !errors.As(err, &closed) || closed != (CloseError{4000, "bye"}) {
+		t.Fatalf("got %v, want the client's Close", err)
+	}
+	p.want(t, 0x88, closePayload(4000, "bye"))
+	p.wantEnd(t)
+	within(t, "the end", c.Ended())
+	wantCause(t, c, 4000, true)
+}
