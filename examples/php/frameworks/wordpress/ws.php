@@ -1,0 +1,56 @@
+<?php
+// WordPress: who is logged in there may connect. Put this file outside of the
+// web folder and say where WordPress is:
+//
+//   [[route]]
+//   path   = "/ws/site"
+//   script = "/srv/app/ws.php"
+//   params = { WSFPM_WORDPRESS = "/var/www/html" }
+//
+// WordPress is loaded on connect only, since that takes far longer than all the
+// rest. Messages go without it: the gateway brings the user's id and name on
+// every event. Load it there too where you need posts or the database.
+//
+// From a plugin, to every tab of an author when a comment comes in:
+//
+//   add_action('comment_post', function ($id) {
+//       $author = get_post(get_comment($id)->comment_post_ID)->post_author;
+//       $redis = new Redis();
+//       $redis->connect('127.0.0.1');
+//       $redis->publish("ws:user:$author", 'A new comment');
+//   });
+//
+// What to route: give your messages a "type" and branch on it below.
+
+declare(strict_types=1);
+
+isset($_SERVER['WS_EVENT']) or exit(http_response_code(404));
+
+if ($_SERVER['WS_EVENT'] === 'message') {
+    header('WS-Publish: channel:members');
+    echo json_encode([
+        'from' => rawurldecode($_SERVER['WS_STATE']),
+        'text' => file_get_contents('php://input'),
+    ], JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE);
+    exit;
+}
+if ($_SERVER['WS_EVENT'] !== 'connect') {
+    exit;
+}
+
+// WordPress is loaded here and not in a function: plugins expect its variables to be global.
+define('WP_USE_THEMES', false);
+define('DISABLE_WP_CRON', true);   // no cron run on the back of a handshake
+define('DONOTCACHEPAGE', true);    // for cache plugins: this is not a page
+require $_SERVER['WSFPM_WORDPRESS'] . '/wp-load.php';
+
+if (!is_user_logged_in()) {
+    status_header(401);
+    exit('log in first');
+}
+$user = wp_get_current_user();
+header("WS-User: $user->ID");
+header('WS-Join: members');
+// A display name is free text and a header is not: percent-encoding makes it fit.
+header('WS-State: ' . rawurlencode($user->display_name));
+echo json_encode(['hello' => $user->display_name]);
