@@ -101,3 +101,24 @@ func appendLength(b []byte, n int) []byte {
 	}
 	return binary.BigEndian.AppendUint32(b, uint32(n)|1<<31)
 }
+
+// Params decodes the parameters again, into a map of the caller's.
+func (e *Env) Params() map[string]string {
+	params := make(map[string]string)
+	for b := e.pairs; len(b) > 0; {
+		var name, value int
+		name, b = cutLength(b)
+		value, b = cutLength(b)
+		params[string(b[:name])] = string(b[name : name+value])
+		b = b[name+value:]
+	}
+	return params
+}
+
+// cutLength reads the length that appendLength wrote at the beginning of b.
+func cutLength(b []byte) (n int, rest []byte) {
+	if b[0]>>7 == 0 {
+		return int(b[0]), b[1:]
+	}
+	return int(binary.BigEndian.Uint32(b) & (1<<31 - 1)), b[4:]
+}

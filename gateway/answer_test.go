@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"wsfpm/fcgi"
+	"wsfpm/session"
+)
+
+func fields(lines ...string) (h fcgi.Header) {
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		h = append(h, fcgi.Field{Name: name, Value: value})
+	}
+	return h
+}
+
+// parse does to an answer what backend.go does.
+func parse(status int, body string, lines ...string) (reply, error) {
+	h, err := parseHead(status, fields(lines...))
+	if err != nil {
+		return reply{}, err
+	}
+	return parseAnswer(h, []byte(body))
+}
+
+func sent(a reply) (texts []string) {
+	for _, c := range a.own {
+		if c.Message != nil {
+			texts = append(texts, string(c.Message.Data()))
+		}
+	}
+	return texts
+}
+
+func TestBodyBecomesOneMessage(t *testing.T) {
+	for _, test := range []struct {
+		name, contentType, body string
+		status                  int
+		want                    []string
+		binary                  bool
+	}{
+		{"echo", "text/html; charset=UTF-8", "hi", 200, []string{"hi"}, false},
+		{"no content type", "", "hi", 200, []string{"hi"}, false},
+		{"nothing", "text/html", "", 200, nil, false},
+		{"blank", "text/html", " \r\n\t", 200, nil, false},
+		{"204", "text/html", "", 204, nil, false},
+		{"byte order mark", "text/html", "\xef\xbb\xbfhi", 200, []string{"hi"}, false},
+		{"only a mark", "text/html", "\xef\xbb\xbf\n", 200, nil, false},
+		{"bytes", "application/octet-stream", "\x00\xff", 200, []string{"\x00\xff"}, true},
+		{"blank bytes", "application/octet-stream", " ", 200, []string{" "}, true},
+		{"bytes with a mark", "application/octet-stream", "\xef\xbb\xbf", 200, []string{"\xef\xbb\xbf"}, true},
+		{"image", "IMAGE/PNG", "\x89PNG", 200, []string{"\x89PNG"}, true},
+		{"msgpack", "application/x-msgpack; v=1", "\x80", 200, []string{"\x80"}, true},
+		{"json is text", "application/json", "{}", 200, []string{"{}"}, false},
+	} {
+		var lines []string
+		if test.contentType != "" {
+			lines = append(lines, "Content-Type: "+test.contentType)
+		}
+		a, err := parse(test.status, test.body, lines...)
+		if err != nil || !slices.Equal(sent(a), test.want) {
+			t.Errorf("%s: got %q, %v, want %q", test.name, sent(a), err, test.want)
+			continue
+		}
+		if len(test.want) > 0 && a.own[0].Message.Binary() != test.binary {
+			t.Errorf("%s: binary is %v, want %v", test.name, !test.binary, test.binary)
+		}
+	}
+}
+
+func TestHeadersBecomeACommand(t *testing.T) {
+	a, err := parse(200, "hi",
+		"ws-user: 42", "WS-Join: a, b", "Ws-Join: c", "WS-Leave: *, d", "WS-State: {\"a\": 1, \"b\": 2}", "WS-Close: 4001 go away, now",
+		"Set-Cookie: a=1", "Set-Cookie: b=2", "WS-Accept: 1", "X-Powered-By: PHP")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := a.own[0]
+	if *own.User != "42" || !slices.Equal(own.Join, []string{"a", "b", "c"}) || !slices.Equal(own.Leave, []string{"*", "d"}) ||
+		*own.State != `{"a": 1, "b": 2}` || *own.Close != (session.Close{Code: 4001, Reason: "go away, now"}) {
+		t.Errorf("got %+v", own)
+	}
+	if len(a.head.cookies) != 2 || !a.head.accepted {
+		t.Errorf("got %+v", a.head)
+	}
+}
+
+func TestEmptyUserAndStateAreCleared(t *testing.T) {
+	a, err := parse(200, "", "WS-User: ", "WS-State: ")
+	if err != nil || a.own[0].User == nil || *a.own[0].User != "" || a.own[0].State == nil || *a.own[0].State != "" {
+		t.Errorf("got %+v, %v", a.own[0], err)
+	}
+}
+
+func TestPublishTakesTheBodyAway(t *testing.T) {
+	a, err := parse(200, "hi", "WS-Publish: channel:a, user:7; except=self")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sent(a)) != 0 || len(a.others) != 1 {
+		t.Fatalf("got %+v", a)
+	}
+	c := a.others[0]
+	if !slices.Equal(c.To, []session.Address{session.Channel("a"), session.User("7")}) || !slices.Equal(c.Except, []session.Address{session.Self}) ||
+		string(c.Message.Data()) != "hi" {
+		t.Errorf("got %+v", c)
+	}
+	if a, err := parse(200, " ", "WS-Publish: all"); err != nil || len(a.others) != 0 {
+		t.Errorf("a blank body: got %+v, %v", a, err)
+	}
+}
+
+func TestMalformedAnswers(t *testing.T) {
+	for _, lines := range [][]string{
+		{"WS-Usr: 42"}, {"WS-Resume: x"},
+		{"WS-User: a", "ws-user: a"}, {"WS-State: a", "WS-State: b"}, {"WS-Close: 1000", "WS-Close: 1000"}, {"WS-Protocol: a", "WS-Protocol: b"},
+		{"WS-User: a,b"}, {"WS-User: " + strings.Repeat("x", 201)}, {"WS-Join: a*"}, {"WS-Join: *"}, {"WS-Join: a,,b"}, {"WS-Leave: a;b"},
+		{"WS-State: " + strings.Repeat("x", session.MaxState+1)},
+		{"WS-Close: 1002"}, {"WS-Close: gone"}, {"WS-Close: "}, {"WS-Close: 5000"},
+		{"WS-Publish: lobby"}, {"WS-Publish: channel:a; except"}, {"WS-Publish: channel:a; only=self"}, {"WS-Publish: "}, {"WS-Publish: self"},
+		{"Content-Encoding: gzip"},
+		{"Content-Type: application/vnd.wsfpm+json", "WS-Publish: all"},
+		{"Content-Type: application/x-ndjson", "WS-Publish: all"},
+		{"Content-Type: application/vnd.wsfpm+json"},
+	} {
+		if a, err := parse(200, "hi", lines...); err == nil {
+			t.Errorf("%.60q: got %+v, want an error", lines, a)
+		}
+	}
+	if _, err := parse(200, "\xff"); err == nil {
+		t.Error("text that is not UTF-8 was taken")
+	}
+}
+
+func TestCommandsAreSorted(t *testing.T) {
+	a, err := parse(200, "\xef\xbb\xbf"+`[{"data":"1"},{"to":"user:7","data":"2"},{"data":"3","join":["x"]}]`,
+		"Content-Type: application/vnd.wsfpm+json; charset=utf-8", "WS-Join: y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(sent(a), []string{"1", "3"}) || len(a.others) != 1 || a.own[0].Join[0] != "y" {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestStreamThatIsCompleteBecomesMessages(t *testing.T) {
+	a, err := parse(200, "{\"a\":1}\r\n\n{\"b\":2}", "Content-Type: application/x-ndjson")
+	if err != nil || !slices.Equal(sent(a), []string{`{"a":1}`, `{"b":2}`}) {
+		t.Errorf("got %q, %v", sent(a), err)
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, "Content-Type: text/html\nWS-Join: a, b", "hi")
+	f.Add(200, "Content-Type: application/vnd.wsfpm+json\nWS-User: x", `{"to":"all","data":"x"}`)
+	f.Add(200, "WS-Publish: channel:a; except=self\nWS-Close: 4000 bye", "x")
+	f.Add(204, "Content-Type: application/x-ndjson", "a\nb")
+	f.Fuzz(func(t *testing.T, status int, lines, body string) {
+		a, err := parse(status, body, strings.Split(lines, "\n")...)
+		if err != nil {
+			return
+		}
+		for _, c := range append(a.own, a.others...) {
+			if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
+				t.Fatal("a text message is not UTF-8")
+			}
+			for _, name := range c.Join {
+				if session.CheckName(name) != nil {
+					t.Fatalf("joined a channel named %q", name)
+				}
+			}
+		}
+		for _, c := range a.others {
+			if len(c.To) == 0 {
+				t.Fatal("a command for others names nobody")
+			}
+		}
+	})
+}

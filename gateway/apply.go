@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"wsfpm/session"
+)
+
+// apply does what an answer to a message asks for: first the connection's own
+// standing and the reply, in one step, then what concerns others, then the
+// close. It returns when a slow client's queue is back within its bound, so
+// that the next event of this connection waits, but nobody else.
+func (c *connection) apply(ctx context.Context, a reply) error {
+	c.keepCookies(a.head.cookies)
+	if len(a.head.cookies) > 0 && !c.told {
+		c.told = true
+		c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
+	}
+	if err := c.applyOwn(ctx, a.own); err != nil {
+		return err
+	}
+	c.effects(ctx, a)
+	return c.drained(ctx)
+}
+
+// applyOwn changes the connection's standing and queues its messages.
+func (c *connection) applyOwn(ctx context.Context, own []session.Command) error {
+	c.session.LockChanges()
+	defer c.session.UnlockChanges()
+	old := c.session.Standing()
+	standing, messages, err := c.next(old, own)
+	if err != nil {
+		return err
+	}
+	joined, left := old.Diff(standing)
+	if len(joined) == 0 && len(left) == 0 && old.State == standing.State {
+		return notEnded(c.session.Reply(messages...))
+	}
+	if !c.g.admission.moveUser(c.user, standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
+		c.close(closeTooMany)
+		return nil
+	}
+	c.user = standing.User
+	return notEnded(c.g.change(ctx, c.session, standing, joined, left, messages))
+}
+
+// change gives a session another standing. Redis confirms the names that it
+// joins before anything is seen of the change. The caller holds
+// [session.Session.LockChanges].
+func (g *Gateway) change(ctx context.Context, s *session.Session, next session.Standing, joined, left []session.Address, messages []*session.Message) error {
+	g.join(ctx, joined)
+	err := g.hub.Set(s, next, messages...)
+	if errors.Is(err, session.ErrEnded) {
+		g.bus.Leave(joined) // what was left, the end of the session has given up
+		return err
+	}
+	g.bus.Leave(left)
+	return err
+}
+
+// join subscribes to names and counts what could not be confirmed.
+func (g *Gateway) join(ctx context.Context, names []session.Address) {
+	if len(names) > 0 && !g.bus.Join(ctx, names) {
+		g.stats.joinsUnconfirmed.Add(1)
+	}
+}
+
+// effects is what an answer does beyond its connection's standing and reply.
+func (c *connection) effects(ctx context.Context, a reply) {
+	if a.oddity != "" && c.g.once.first(c.script+a.oddity) {
+		c.log().Warn("odd answer", zap.String("oddity", a.oddity))
+	}
+	c.publish(ctx, a.others)
+	if with := closing(a.own); with != nil {
+		c.close(*with)
+	}
+}
+
+// publish hands commands for others to every node, this one included. The
+// event waits until Redis has them, so that what one connection publishes
+// stays in order.
+func (c *connection) publish(ctx context.Context, others []session.Command) {
+	for _, command := range others {
+		if err := c.g.bus.Publish(ctx, command.Resolve(c.id())); err != nil {
+			c.g.stats.publishFailed.Add(1)
+			c.log().Warn("push was lost", zap.Stringers("to", command.To[:min(len(command.To), 5)]), zap.Error(err))
+		}
+	}
+}
+
+// drained waits until the client has taken so much that its queue is within
+// the bound again.
+func (c *connection) drained(ctx context.Context) error {
+	return notEnded(c.socket.Drained(ctx))
+}
+
+// notEnded passes over errors that say no more than that the client has gone:
+// the end of its connection is told by the disconnect event.
+func notEnded(err error) error {
+	if errors.Is(err, session.ErrEnded) || isGone(err) {
+		return nil
+	}
+	return err
+}

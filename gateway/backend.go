@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"wsfpm/fcgi"
+	"wsfpm/session"
+)
+
+// exchange is the memory of one call, used again by the next.
+type exchange struct {
+	request fcgi.Request
+	vars    [20]fcgi.Var
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// call runs the script for one event and returns its answer, complete and
+// valid, or the reason why there is none. A streamed answer has been sent on
+// by then.
+func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
+	began := time.Now()
+	defer func() { c.g.stats.event(e.kind, outcome(err), time.Since(began)) }()
+	rt := c.route()
+	x := exchanges.Get().(*exchange)
+	x.request = fcgi.Request{
+		Env:       c.env,
+		Vars:      e.vars(x.vars[:0], c),
+		Body:      e.body,
+		ID:        c.id(),
+		Lane:      e.lane(),
+		Owner:     c.owner(),
+		Timeout:   time.Duration(rt.Timeout),
+		MaxAnswer: int64(rt.AnswerLimit),
+	}
+	answer, err := rt.pool.Do(ctx, &x.request)
+	if err != nil {
+		x.request = fcgi.Request{}
+		exchanges.Put(x)
+		return reply{}, err
+	}
+	defer func() {
+		answer.Close()
+		x.request = fcgi.Request{}
+		exchanges.Put(x)
+	}()
+	h, err := parseHead(answer.Status, answer.Header)
+	if err != nil {
+		return reply{}, err
+	}
+	if e.kind == kindMessage && h.mediaType == typeStream && answersWith(rt, h.status) {
+		return reply{}, c.stream(ctx, rt, h, answer)
+	}
+	body, err := answer.ReadAll()
+	if err != nil {
+		return reply{}, err
+	}
+	return c.judge(rt, e.kind, h, body, answer)
+}
+
+// judge decides whether a complete answer counts, and puts it into commands.
+func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.Response) (reply, error) {
+	stderr, _ := answer.Stderr()
+	if rt.DetectPHPErrors {
+		if sign := phpError(k == kindConnect, stderr, body); sign != "" {
+			return reply{}, withDetail(failed("PHP reported %q", clip(sign)), stderr, body)
+		}
+	}
+	if scriptMissing(stderr) {
+		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.script), stderr, body)
+	}
+	if len(stderr) > 0 {
+		c.log().Warn("script wrote to stderr", zap.Stringer("event", k), zap.ByteString("php", clipBytes(stderr)))
+	}
+	if k == kindConnect {
+		if err := c.checkConnect(rt, h, body); err != nil {
+			return reply{}, err
+		}
+	} else if !answersWith(rt, h.status) {
+		return reply{}, failed("the script answered with status %d", h.status)
+	}
+	a, err := parseAnswer(h, body)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := c.checkHead(k, h); err != nil {
+		return reply{}, err
+	}
+	return a, nil
+}
+
+// checkConnect makes of an answer that does not let the client in a refusal.
+func (c *connection) checkConnect(rt *route, h head, body []byte) error {
+	switch {
+	case h.status < 200 || h.status > 599:
+		return failed("the connect script answered with status %d", h.status)
+	case h.status >= 500:
+		refused := refuse(h.status, "the connect script answered with status %d", h.status)
+		for _, v := range h.fields.Values("Retry-After") {
+			refused.header = http.Header{"Retry-After": {v}}
+		}
+		return refused
+	case h.status >= 300:
+		refused := refuse(h.status, "the connect script refused the client")
+		refused.header, refused.body = make(http.Header), body
+		passOn(refused.header, h.fields, notOnRefusal)
+		return refused
+	case !h.acceptedBy(rt):
+		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)
+	}
+	return nil
+}
+
+// checkHead checks what depends on the event.
+func (c *connection) checkHead(k kind, h head) error {
+	if k != kindConnect && h.protocol != "" && h.protocol != c.protocol {
+		return failed("WS-Protocol on a %s event: the subprotocol is agreed on connect", k)
+	}
+	return nil
+}
+
+// withDetail adds to a failure what PHP said: on stderr, else in its output.
+func withDetail(err error, stderr, body []byte) error {
+	var f *failure
+	if errors.As(err, &f) {
+		if f.detail = string(clipBytes(stderr)); f.detail == "" {
+			f.detail = string(clipBytes(body))
+		}
+	}
+	return err
+}
+
+// keepCookies puts an accepted answer's cookies into the connection's jar, so
+// that later events carry them: a browser that has its 101 already cannot.
+func (c *connection) keepCookies(lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	old := c.env.Params()
+	cookies, ignored := setCookies(old["HTTP_COOKIE"], lines, time.Now())
+	if ignored > 0 {
+		c.log().Warn("cookies ignored", zap.Int("lines", ignored))
+	}
+	if cookies == old["HTTP_COOKIE"] {
+		return
+	}
+	params, err := c.g.withCookies(c, old, cookies)
+	if err == nil {
+		var env *fcgi.Env
+		if env, err = fcgi.NewEnv(params); err == nil {
+			c.env = env
+		}
+	}
+	if err != nil {
+		c.log().Warn("cookies ignored", zap.Error(err))
+	}
+}
+
+// next is the standing after an answer's commands for its own connection, and
+// the messages that they send it, in order.
+func (c *connection) next(from session.Standing, own []session.Command) (session.Standing, []*session.Message, error) {
+	limit := c.g.settings.Load().Limits.Channels
+	var messages []*session.Message
+	for _, command := range own {
+		var err error
+		if from, err = from.With(command, limit); err != nil {
+			return from, nil, &failure{reason: fmt.Sprintf("limits.channels: %v", err)}
+		}
+		if command.Message != nil {
+			messages = append(messages, command.Message)
+		}
+	}
+	return from, messages, nil
+}
+
+// closing is the last close that commands ask for, or nil.
+func closing(own []session.Command) (last *session.Close) {
+	for _, command := range own {
+		if command.Close != nil {
+			last = command.Close
+		}
+	}
+	return last
+}
+
+// clipBytes keeps what PHP wrote from filling the log.
+func clipBytes(b []byte) []byte {
+	const most = 4 << 10
+	b = bytes.TrimSpace(b)
+	return b[:min(len(b), most)]
+}

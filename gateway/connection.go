@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"wsfpm/fcgi"
+	"wsfpm/gateway/ws"
+	"wsfpm/session"
+)
+
+// connection is one client, from its handshake to its disconnect event. Its
+// fields are grouped by who owns them.
+type connection struct {
+	g       *Gateway
+	session *session.Session
+	socket  *ws.Conn
+
+	// Set by the handshake, not changed afterwards.
+	rt       *route // as it was then; see route
+	script   string
+	client   client
+	offered  []string // subprotocols, WS_PROTOCOLS
+	protocol string   // the agreed one
+	since    time.Time
+	counted  bool // in admission's count per address
+	user     string
+
+	// Owned by whoever runs the connection's events, one at a time.
+	env     *fcgi.Env
+	events  uint64 // number of the current event: 0 connect, then 1, 2, …
+	seq     uint64 // number of the last message
+	limiter *rate.Limiter
+	told    bool // a late Set-Cookie was logged
+
+	inbox inbox
+
+	mu      sync.Mutex
+	ended   bool   // nothing can reach the client any more
+	stopped func() // ends the running stream, if there is one
+
+	busySince atomic.Int64 // for /connections
+}
+
+// id is the connection's id, unique over all nodes.
+func (c *connection) id() string { return c.session.ID() }
+
+// route is the connection's route in the newest settings, for its timeouts and
+// limits.
+func (c *connection) route() *route { return c.g.settings.Load().current(c.rt) }
+
+// owner is whom the connection's events are counted for, so that one cannot
+// hold the pool: its user, else its address.
+func (c *connection) owner() string {
+	if user := c.session.Standing().User; user != "" {
+		return user
+	}
+	if c.client.known {
+		return c.client.addr.String()
+	}
+	return ""
+}
+
+// log is a logger that names the connection. It is made when needed: most
+// connections never log.
+func (c *connection) log() *zap.Logger {
+	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script))
+}
+
+// lost marks that nothing can reach the client any more and stops a stream
+// that runs for it, so that PHP stops at its next flush.
+func (c *connection) lost() {
+	c.mu.Lock()
+	c.ended = true
+	stop := c.stopped
+	c.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// whenLost arranges for stop to be called when the client is lost; it reports
+// false when it is lost already. A nil stop takes the arrangement back.
+func (c *connection) whenLost(stop func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = stop
+	return !c.ended
+}
+
+// offeredProtocols reads the subprotocols that a client offers (RFC 6455,
+// 11.3.4).
+func offeredProtocols(lines []string) (offered []string) {
+	for _, line := range lines {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				offered = append(offered, name)
+			}
+		}
+	}
+	return offered
+}

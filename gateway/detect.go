@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+)
+
+// PHP reports a fatal error with status 200 when display_errors is on or
+// output has begun, so a crashed login script would let everybody in. These
+// are the texts by which it gives itself away.
+var (
+	stderrSigns  = []string{"PHP Fatal error:", "PHP Parse error:", "Header may not contain"}
+	startedSigns = []string{"headers already sent"} // counts on connect: a refusal came too late
+
+	// bodySigns is PHP's displayed form, with html_errors and without.
+	bodySigns = regexp.MustCompile(`<b>(?:Fatal|Parse) error</b>:|(?m:^(?:PHP )?(?:Fatal|Parse) error: .* in .+ on line \d+)|Header may not contain .*(?: in .+ on line \d+|<b>\d+</b>)`)
+	// bodyStarted is the same for a refusal that came too late.
+	bodyStarted = regexp.MustCompile(`(?:Warning</b>:|(?m:^(?:PHP )?Warning: )).*headers already sent`)
+
+	// scriptSigns say that PHP-FPM did not run the script at all.
+	scriptSigns = []string{"Primary script unknown", "Access to the script"}
+)
+
+// phpError returns the text by which an answer shows that its script did not
+// run to its end, or "".
+func phpError(connect bool, stderr, body []byte) string {
+	for _, sign := range stderrSigns {
+		if bytes.Contains(stderr, []byte(sign)) {
+			return sign
+		}
+	}
+	if connect {
+		for _, sign := range startedSigns {
+			if bytes.Contains(stderr, []byte(sign)) {
+				return sign
+			}
+		}
+		if found := bodyStarted.Find(body); found != nil && looksShown(body) {
+			return string(found)
+		}
+	}
+	if !looksShown(body) {
+		return ""
+	}
+	return string(bodySigns.Find(body))
+}
+
+// looksShown is a quick look that spares most bodies the regular expressions.
+func looksShown(body []byte) bool {
+	return bytes.Contains(body, []byte("error")) || bytes.Contains(body, []byte("eader"))
+}
+
+// scriptMissing reports PHP-FPM's complaint that it cannot run the script.
+func scriptMissing(stderr []byte) bool {
+	for _, sign := range scriptSigns {
+		if strings.Contains(string(stderr), sign) {
+			return true
+		}
+	}
+	return false
+}

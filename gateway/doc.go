@@ -1,0 +1,23 @@
+// Package gateway walks each WebSocket connection from its handshake to its
+// end: every event becomes one FastCGI request to a PHP script, every answer
+// becomes commands for this connection and others.
+//
+// The walk goes through the files in one direction:
+//
+//	handshake.go  who asks, for which route, may they; the upgrade
+//	settings.go   routes and pools      client.go, origin.go  the peer
+//	environ.go    what PHP is told of the handshake           jar.go  its cookies
+//	serve.go      a connection's life: messages, then the end
+//	inbox.go      what waits behind a running handler
+//	event.go      one event's own parameters
+//	backend.go    the call of PHP, and whether its answer counts
+//	detect.go     PHP's errors behind a status of 200
+//	answer.go     the answer in commands   stream.go  line by line
+//	apply.go      what the answer does
+//	fanout.go     what others' commands do to this process's clients
+//	drain.go      the end of the process
+//
+// Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds
+// the configuration, ws the socket, bus the way to other processes, admin the
+// operators' listener; packages session and fcgi know nothing of this one.
+package gateway

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// errDraining is what Ready says of a process that is about to end.
+var errDraining = errors.New("draining")
+
+// farewellTime is how long disconnect events may go on after the drain.
+const farewellTime = 10 * time.Second
+
+// Drain ends the gateway in an orderly way: it lets nobody in, closes the
+// clients with 1012 spread over the configured time, each behind its running
+// handler and the messages it sent before, and waits for their disconnect
+// events. It returns the number of connections that it had to give up. When
+// ctx ends, everything is cut short. It is called once.
+func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
+	over := time.Duration(g.settings.Load().Config.Drain)
+	g.mu.Lock()
+	g.draining = true
+	leaving := make([]*connection, 0, len(g.live))
+	for c := range g.live {
+		leaving = append(leaving, c)
+	}
+	g.mu.Unlock()
+	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
+	done := make(chan struct{})
+	go func() { // ends with the last connection, which g.cut and CloseNow see to
+		g.running.Wait()
+		close(done)
+	}()
+	g.sendOff(ctx, done, leaving, over)
+	select {
+	case <-done:
+		return 0
+	case <-ctx.Done():
+	case <-time.After(farewellTime):
+	}
+	g.mu.Lock()
+	givenUp = len(g.live)
+	for c := range g.live {
+		c.socket.CloseNow()
+	}
+	g.mu.Unlock()
+	g.cut()
+	<-done
+	return givenUp
+}
+
+// sendOff closes the clients, spread evenly over a time with jitter, so that
+// they do not all come back to the next process at once.
+func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*connection, over time.Duration) {
+	rand.Shuffle(len(leaving), func(i, j int) { leaving[i], leaving[j] = leaving[j], leaving[i] })
+	begin := time.Now()
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	for i, c := range leaving {
+		at := begin.Add(over / time.Duration(len(leaving)+1) * time.Duration(i))
+		timer := time.NewTimer(time.Until(at))
+		select {
+		case <-timer.C:
+		case <-done:
+			timer.Stop()
+			return
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		closing.Go(c.sendOff)
+	}
+}
+
+// sendOff closes one client when what it sent before is handled. A handshake
+// that is still going on ends by itself.
+func (c *connection) sendOff() {
+	c.inbox.close(false)
+	c.inbox.wait()
+	c.socket.Close(closeDraining.Code, closeDraining.Reason)
+}
+
+// Close ends the gateway's own goroutines and its PHP-FPM connections, after
+// Drain. It waits for them as long as ctx allows.
+func (g *Gateway) Close(ctx context.Context) error {
+	close(g.stop)
+	g.cut()
+	var errs []error
+	g.reload.Lock()
+	for _, p := range g.pools {
+		errs = append(errs, p.Pool.Close(ctx))
+	}
+	g.reload.Unlock()
+	g.wheel.Stop()
+	g.loops.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"wsfpm/fcgi"
+)
+
+// hopByHop are the headers that belong to one hop (RFC 9110, 7.6.1), in the
+// form that http.CanonicalHeaderKey gives them.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
+	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// neverPassed are headers that reach PHP under no configuration: they are the
+// hop's, the handshake's own, or would become HTTP_PROXY (httpoxy).
+var neverPassed = map[string]bool{
+	"Proxy": true, "Redirect-Status": true, "Content-Length": true, "Host": true,
+	"Sec-Websocket-Key": true, "Sec-Websocket-Version": true, "Sec-Websocket-Extensions": true,
+}
+
+// heldBack are headers that reach PHP only by pass_headers: they would ask for
+// something that no answer to a message can be (a range, a gzip body), or
+// claim what only a trusted proxy may.
+var heldBack = map[string]bool{
+	"Accept-Encoding": true, "Range": true, "Forwarded": true, "X-Real-Ip": true,
+	"X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
+}
+
+// passes reports whether a handshake's header reaches PHP as HTTP_….
+func passes(name string, rt *route, c *client, connection []string) bool {
+	if !isHeaderName(name) || hopByHop[name] || neverPassed[name] || slices.Contains(connection, name) {
+		return false
+	}
+	if slices.ContainsFunc(rt.PassHeaders, func(s string) bool { return strings.EqualFold(s, name) }) {
+		return true
+	}
+	if name == "X-Forwarded-For" || name == "X-Forwarded-Proto" {
+		return c.trusted
+	}
+	return !heldBack[name] && !strings.HasPrefix(name, "Content-") && !strings.HasPrefix(name, "If-")
+}
+
+// isHeaderName accepts letters, digits and "-" only: an underscore would
+// become the same HTTP_ name as a hyphen, and so forge it.
+func isHeaderName(s string) bool {
+	for _, b := range []byte(s) {
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// passedHeaders is the part of a handshake's headers that reaches PHP.
+func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal) {
+	var connection []string // headers that the client declares to be hop-by-hop
+	for _, line := range r.Header.Values("Connection") {
+		for name := range strings.SplitSeq(line, ",") {
+			connection = append(connection, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	passed := make(http.Header)
+	for name, values := range r.Header {
+		for _, v := range values {
+			if strings.ContainsAny(v, "\x00\r\n") {
+				return nil, refuse(http.StatusBadRequest, "header %s has a control character", clip(name))
+			}
+		}
+		if passes(name, rt, c, connection) {
+			passed[name] = values
+		}
+	}
+	if cookies := passed["Cookie"]; len(cookies) > 1 {
+		passed["Cookie"] = []string{strings.Join(cookies, "; ")}
+	}
+	return passed, nil
+}
+
+// ownNames are the parameters that nobody but this file sets: middleware of an
+// embedding program may add others, but cannot move these.
+func isOwnName(name string) bool {
+	switch name {
+	case "REQUEST_METHOD", "REQUEST_URI", "REQUEST_SCHEME", "QUERY_STRING", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
+		"PHP_VALUE", "PHP_ADMIN_VALUE", "HTTP_PROXY", "AUTH_TYPE", "PHP_SELF", "ORIG_PATH_INFO", "ORIG_SCRIPT_NAME":
+		return true
+	}
+	for _, prefix := range []string{"WS_", "SCRIPT_", "DOCUMENT_", "REMOTE_", "SERVER_", "GATEWAY_", "REDIRECT_", "CONTENT_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// handshakeEnv is what PHP is told on every event of a connection. gofast and
+// the embedding program's middleware describe the request; what must be true
+// is set last.
+func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Header) (map[string]string, error) {
+	described := r.Clone(r.Context())
+	described.Header = passed
+	params, err := fcgi.Params(described, c.script, g.middleware...)
+	if err != nil {
+		return nil, fmt.Errorf("describe the handshake: %w", err)
+	}
+	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
+	rt := c.route()
+	root := rt.documentRoot(c.script)
+	scriptName := "/" + strings.TrimPrefix(strings.TrimPrefix(c.script, root), "/")
+	if !strings.HasPrefix(c.script, strings.TrimSuffix(root, "/")+"/") {
+		scriptName = "/" + path.Base(c.script)
+	}
+	set := map[string]string{
+		"GATEWAY_INTERFACE": "CGI/1.1",
+		"SERVER_PROTOCOL":   r.Proto,
+		"SERVER_SOFTWARE":   "wsfpm",
+		"REDIRECT_STATUS":   "200",
+		"REQUEST_URI":       requestURI(r),
+		"QUERY_STRING":      r.URL.RawQuery,
+		"SCRIPT_FILENAME":   c.script,
+		"SCRIPT_NAME":       scriptName,
+		"DOCUMENT_URI":      scriptName,
+		"DOCUMENT_ROOT":     root,
+		"HTTP_HOST":         r.Host,
+		"WS_CONNECTION":     c.id(),
+		"WS_NODE":           g.node,
+		"WS_CONNECTED_AT":   strconv.FormatInt(c.since.Unix(), 10),
+	}
+	serverParams(set, r, c)
+	maps.Copy(params, set)
+	maps.Copy(params, rt.Params)
+	return params, nil
+}
+
+// serverParams sets who speaks with whom.
+func serverParams(set map[string]string, r *http.Request, c *connection) {
+	rt := c.route()
+	name := rt.ServerName
+	if name == "" {
+		name = hostName(r.Host)
+	}
+	set["SERVER_NAME"] = name
+	set["SERVER_ADDR"], set["SERVER_PORT"] = "", "80"
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		addr, _ := netip.AddrFromSlice(local.IP)
+		set["SERVER_ADDR"], set["SERVER_PORT"] = addr.Unmap().String(), strconv.Itoa(local.Port)
+	}
+	set["REQUEST_SCHEME"] = "http"
+	if c.client.secure {
+		set["HTTPS"], set["REQUEST_SCHEME"], set["SERVER_PORT"] = "on", "https", "443"
+	}
+	if rt.ServerPort != 0 && c.client.unix {
+		set["SERVER_PORT"] = strconv.Itoa(rt.ServerPort)
+	}
+	set["REMOTE_ADDR"], set["REMOTE_PORT"] = c.client.addr.String(), c.client.port
+}
+
+// requestURI is the request line's target as the client wrote it, without the
+// scheme and host of the absolute form.
+func requestURI(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}
+
+// withCookies is the environment after a change of the connection's cookies.
+// The handshake's request is rebuilt from its parameters and described anew,
+// so it need not be kept beside them.
+func (g *Gateway) withCookies(c *connection, old map[string]string, cookies string) (map[string]string, error) {
+	r := &http.Request{
+		Method: http.MethodGet,
+		Proto:  old["SERVER_PROTOCOL"], ProtoMajor: 1, ProtoMinor: 1,
+		Host:       old["HTTP_HOST"],
+		RequestURI: old["REQUEST_URI"],
+		RemoteAddr: net.JoinHostPort(old["REMOTE_ADDR"], old["REMOTE_PORT"]),
+		Header:     make(http.Header),
+		Body:       http.NoBody,
+	}
+	var err error
+	if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil {
+		r.URL = &url.URL{Path: old["SCRIPT_NAME"], RawQuery: old["QUERY_STRING"]}
+	}
+	for name, value := range old {
+		if header, found := strings.CutPrefix(name, "HTTP_"); found && header != "HOST" {
+			r.Header.Set(strings.ReplaceAll(header, "_", "-"), value)
+		}
+	}
+	r.Header.Del("Cookie")
+	if cookies != "" {
+		r.Header.Set("Cookie", cookies)
+	}
+	params, err := fcgi.Params(r, c.script, g.middleware...)
+	if err != nil {
+		return nil, fmt.Errorf("describe the handshake: %w", err)
+	}
+	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
+	for name, value := range old {
+		if isOwnName(name) || name == "HTTP_HOST" {
+			params[name] = value
+		}
+	}
+	maps.Copy(params, c.route().Params)
+	return params, nil
+}
+
+func portText(port uint16) string { return strconv.FormatUint(uint64(port), 10) }
+
+// joinNames is a list as PHP's explode(',', …) takes it.
+func joinNames(names []string) string { return strings.Join(names, ",") }

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"wsfpm/fcgi"
+	"wsfpm/session"
+)
+
+// The close codes that wsfpm sends by itself (RFC 6455, 7.4; 4408 is ours).
+// Those of the protocol (1002, 1007, 1008, 1009, 4408) are package ws's.
+var (
+	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
+	closeDraining   = session.Close{Code: 1012, Reason: "service restart"}
+	closeOverloaded = session.Close{Code: 1013, Reason: "try again later"}
+	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
+)
+
+// failure is an answer that is not taken: nothing of it is applied or sent.
+type failure struct {
+	reason string // for the log: what was wrong with the answer
+	detail string // for the log: what PHP said
+}
+
+func (f *failure) Error() string { return f.reason }
+
+func failed(format string, args ...any) error {
+	return &failure{reason: fmt.Sprintf(format, args...)}
+}
+
+// refusal is a handshake that is answered with a status rather than with 101.
+type refusal struct {
+	status int
+	header http.Header // may be nil
+	body   []byte      // the status text when nil
+	reason string      // for the log
+	cause  error
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+func refuse(status int, format string, args ...any) *refusal {
+	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
+}
+
+// refusalFor is the only place where an error becomes the status of a refused
+// handshake.
+func refusalFor(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	status := http.StatusBadGateway
+	switch {
+	case errors.Is(err, fcgi.ErrOverloaded), errors.Is(err, fcgi.ErrClosed):
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, fcgi.ErrTimeout):
+		status = http.StatusGatewayTimeout
+	}
+	r = &refusal{status: status, reason: "the connect event failed", cause: err}
+	if status == http.StatusServiceUnavailable {
+		r.header = retryAfter(5)
+	}
+	return r
+}
+
+// closeFor is the only place where a failed event becomes a close code.
+func closeFor(err error) session.Close {
+	if errors.Is(err, fcgi.ErrOverloaded) {
+		return closeOverloaded
+	}
+	return closeFailed
+}
+
+// outcome names how an event ended, for metrics and logs: one of a fixed set.
+func outcome(err error) string {
+	var f *failure
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &f):
+		return "answer"
+	case errors.Is(err, fcgi.ErrOverloaded):
+		return "overloaded"
+	case errors.Is(err, fcgi.ErrTimeout):
+		return "timeout"
+	case errors.Is(err, fcgi.ErrCanceled):
+		return "canceled"
+	case errors.Is(err, fcgi.ErrUnavailable):
+		return "unavailable"
+	case errors.Is(err, fcgi.ErrTruncated), errors.Is(err, fcgi.ErrProtocol), errors.Is(err, fcgi.ErrTooLarge):
+		return "cut"
+	}
+	return "refused"
+}
+
+func retryAfter(seconds int) http.Header {
+	return http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+}

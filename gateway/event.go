@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"strconv"
+	"time"
+
+	"wsfpm/fcgi"
+)
+
+// kind is what happened to a connection.
+type kind uint8
+
+const (
+	kindConnect kind = iota
+	kindMessage
+	kindDisconnect
+	kinds // their number
+)
+
+// String is the kind as WS_EVENT has it.
+func (k kind) String() string {
+	return [...]string{"connect", "message", "disconnect"}[k]
+}
+
+// Event is one thing that happened to a connection: what PHP is told, beyond
+// the handshake that the connection keeps.
+type event struct {
+	kind   kind
+	seq    uint64 // of messages: 1, 2, 3 …
+	binary bool
+	body   []byte
+	close  cause         // of disconnect
+	took   time.Duration // of disconnect: how long the connection lasted
+}
+
+// cause is how a connection ended, as the disconnect event tells it.
+type cause struct {
+	code   int
+	reason string
+}
+
+// vars appends this event's own parameters. Those that stay the same for the
+// whole connection are in the template, see environ.go.
+func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
+	standing := c.session.Standing()
+	method := "POST"
+	if e.kind == kindConnect {
+		method = "GET"
+	}
+	v = append(v,
+		fcgi.Var{Name: "REQUEST_METHOD", Value: method},
+		fcgi.Var{Name: "WS_EVENT", Value: e.kind.String()},
+		fcgi.Var{Name: "WS_REQUEST_ID", Value: c.id() + ":" + strconv.FormatUint(c.events, 10)},
+		fcgi.Var{Name: "WS_USER", Value: standing.User},
+		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(standing.Channels)},
+		fcgi.Var{Name: "WS_STATE", Value: standing.State},
+		fcgi.Var{Name: "WS_PROTOCOL", Value: c.protocol},
+	)
+	switch e.kind {
+	case kindConnect:
+		v = append(v, fcgi.Var{Name: "WS_PROTOCOLS", Value: joinNames(c.offered)})
+	case kindMessage:
+		v = e.messageVars(v, c)
+	case kindDisconnect:
+		v = append(v,
+			fcgi.Var{Name: "WS_CLOSE_CODE", Value: strconv.Itoa(e.close.code)},
+			fcgi.Var{Name: "WS_CLOSE_REASON", Value: e.close.reason},
+			fcgi.Var{Name: "WS_DURATION", Value: strconv.FormatInt(int64(e.took/time.Second), 10)},
+		)
+	}
+	return v
+}
+
+func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {
+	opcode, contentType := "text", c.route().ContentType
+	if e.binary {
+		opcode, contentType = "binary", "application/octet-stream"
+	}
+	return append(v,
+		fcgi.Var{Name: "CONTENT_TYPE", Value: contentType},
+		fcgi.Var{Name: "WS_OPCODE", Value: opcode},
+		fcgi.Var{Name: "WS_SEQ", Value: strconv.FormatUint(e.seq, 10)},
+	)
+}
+
+// lane is the queue in which the event waits for PHP.
+func (e *event) lane() fcgi.Lane {
+	switch e.kind {
+	case kindConnect:
+		return fcgi.LaneNormal
+	case kindMessage:
+		return fcgi.LaneHigh
+	}
+	return fcgi.LaneLow
+}

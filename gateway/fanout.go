@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"wsfpm/session"
+)
+
+// maxFanout bounds what waits for one fan-out worker, in bytes of messages.
+const maxFanout = 16 << 20
+
+// maxMoves bounds the commands that change memberships at the same time.
+const maxMoves = 64
+
+// delivery is a command with the sessions that it may concern.
+type delivery struct {
+	command *session.Command
+	to      []*session.Session
+}
+
+// fanout hands commands of others to this process's clients. A client is
+// pinned to one worker, so that what it gets stays in order; a client that does
+// not read never holds a worker up, because its messages only queue.
+type fanout struct {
+	g       *Gateway
+	workers []*deliveries
+	moves   chan struct{} // a place for each command that changes memberships
+}
+
+func newFanout(g *Gateway) *fanout {
+	f := &fanout{g: g, moves: make(chan struct{}, maxMoves)}
+	for i := range runtime.GOMAXPROCS(0) {
+		q := &deliveries{}
+		q.changed.L = &q.mu
+		f.workers = append(f.workers, q)
+		g.loops.Go(func() { f.work(i, q) })
+	}
+	return f
+}
+
+// listen takes what the bus hears until the gateway stops.
+func (g *Gateway) listen() {
+	defer g.fanout.close()
+	for {
+		select {
+		case <-g.stop:
+			return
+		case c, open := <-g.bus.Commands():
+			if !open {
+				return
+			}
+			g.fanout.deliver(&c)
+		}
+	}
+}
+
+// deliver gives a command to those workers whose clients it may concern. It
+// waits when one of them has too much to do, and so slows Redis's reader down.
+func (f *fanout) deliver(c *session.Command) (found int) {
+	to := f.g.hub.Find(c.To)
+	if len(to) == 0 {
+		return 0
+	}
+	if len(c.Join) > 0 || len(c.Leave) > 0 {
+		f.moves <- struct{}{}
+		f.g.loops.Go(func() {
+			defer func() { <-f.moves }()
+			f.g.move(c, to)
+		})
+		return len(to)
+	}
+	if len(to) == 1 {
+		f.workers[to[0].Pin()%uint32(len(f.workers))].push(delivery{c, to})
+		return 1
+	}
+	for _, w := range f.workers {
+		w.push(delivery{c, to})
+	}
+	return len(to)
+}
+
+// work delivers to the clients of worker number i.
+func (f *fanout) work(i int, q *deliveries) {
+	for {
+		d, open := q.pop()
+		if !open {
+			return
+		}
+		var delivered int64
+		for _, s := range d.to {
+			if s.Pin()%uint32(len(f.workers)) != uint32(i) {
+				continue
+			}
+			// A client that cannot take the message is being closed by its outbox.
+			if meant, _ := s.Deliver(d.command); meant {
+				delivered++
+			}
+		}
+		f.g.stats.delivered.Add(delivered)
+	}
+}
+
+func (f *fanout) close() {
+	for _, q := range f.workers {
+		q.close()
+	}
+}
+
+// move carries out a command that changes memberships: for each client the
+// change, confirmed by Redis, then the message, then the close.
+func (g *Gateway) move(c *session.Command, to []*session.Session) {
+	for _, s := range to {
+		if !s.Matches(c) {
+			continue
+		}
+		if err := g.moveOne(c, s); err != nil {
+			g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
+			continue
+		}
+		g.stats.delivered.Add(1)
+	}
+}
+
+func (g *Gateway) moveOne(c *session.Command, s *session.Session) error {
+	s.LockChanges()
+	defer s.UnlockChanges()
+	old := s.Standing()
+	next, err := old.With(session.Command{Join: c.Join, Leave: c.Leave}, g.settings.Load().Limits.Channels)
+	if err != nil {
+		return err
+	}
+	var messages []*session.Message
+	if c.Message != nil {
+		messages = append(messages, c.Message)
+	}
+	joined, left := old.Diff(next)
+	if err := g.change(context.Background(), s, next, joined, left, messages); err != nil {
+		return notEnded(err)
+	}
+	if c.Close != nil {
+		s.Close(*c.Close)
+	}
+	return nil
+}
+
+// deliveries is a worker's queue, bounded in bytes; one delivery always fits.
+type deliveries struct {
+	mu      sync.Mutex
+	changed sync.Cond
+	waiting []delivery
+	bytes   int
+	closed  bool
+}
+
+func (d *delivery) size() int {
+	if d.command.Message == nil {
+		return 0
+	}
+	return len(d.command.Message.Frame())
+}
+
+// push adds d, waiting for room.
+func (q *deliveries) push(d delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.closed && q.bytes > 0 && q.bytes+d.size() > maxFanout {
+		q.changed.Wait()
+	}
+	if q.closed {
+		return
+	}
+	q.waiting = append(q.waiting, d)
+	q.bytes += d.size()
+	q.changed.Broadcast()
+}
+
+// pop takes the oldest delivery, waiting for one; it reports false when the
+// queue is closed.
+func (q *deliveries) pop() (delivery, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.waiting) == 0 && !q.closed {
+		q.changed.Wait()
+	}
+	if q.closed {
+		return delivery{}, false
+	}
+	d := q.waiting[0]
+	q.waiting[0] = delivery{}
+	q.waiting = q.waiting[1:]
+	q.bytes -= d.size()
+	q.changed.Broadcast()
+	return d, true
+}
+
+func (q *deliveries) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.waiting = true, nil
+	q.changed.Broadcast()
+}

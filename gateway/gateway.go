@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"wsfpm/fcgi"
+	"wsfpm/gateway/config"
+	"wsfpm/gateway/ws"
+	"wsfpm/session"
+)
+
+// Bus carries commands between processes; package bus has the one in use.
+type Bus interface {
+	// Join counts one member for each name and reports whether pushes to all of
+	// them surely arrive from now on. It waits for that, for a bounded time.
+	Join(ctx context.Context, names []session.Address) (confirmed bool)
+	// Leave takes the members back. It does not block.
+	Leave(names []session.Address)
+	// Publish hands a command to every process, this one included.
+	Publish(ctx context.Context, c session.Command) error
+	// Commands is what this process hears, in order.
+	Commands() <-chan session.Command
+	// Ready says what keeps pushes from arriving, or nil.
+	Ready() error
+}
+
+// Options is what a Gateway needs.
+type Options struct {
+	// Config has been loaded and checked by package config.
+	Config *config.Config
+	// Bus is closed by the caller, after [Gateway.Drain].
+	Bus Bus
+	// Logger may be nil.
+	Logger *zap.Logger
+	// Middleware describes handshakes further, in the manner of gofast: it may
+	// add parameters for PHP. It sees no answer.
+	Middleware []fcgi.Middleware
+}
+
+// Gateway holds the clients' connections and calls PHP for what happens on
+// them. It is an [http.Handler] for the public listeners.
+type Gateway struct {
+	log        *zap.Logger
+	bus        Bus
+	hub        *session.Hub
+	wheel      *ws.Wheel
+	inbound    *ws.Budget
+	middleware []fcgi.Middleware
+	name       string // the node's, as configured
+	node       string // name and six random characters of this start
+	web        http.Handler
+	admission  admission
+	stats      stats
+	fanout     *fanout
+	once       onceLog
+
+	reload   sync.Mutex // held while settings are replaced
+	settings atomic.Pointer[settings]
+	pools    map[string]*pool // guarded by reload
+
+	mu       sync.Mutex // guards what follows
+	live     map[*connection]struct{}
+	draining bool
+
+	running sync.WaitGroup // connections, until their disconnect event is over
+	loops   sync.WaitGroup // goroutines of the gateway itself
+	stop    chan struct{}  // closed to end them
+	hard    context.Context
+	cut     context.CancelFunc // ends what hard governs: disconnect events at the end of a drain
+}
+
+// New starts a gateway. [Gateway.Drain] and [Gateway.Close] end it.
+func New(o Options) (*Gateway, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	cfg := o.Config
+	g := &Gateway{
+		log:        o.Logger,
+		bus:        o.Bus,
+		hub:        session.NewHub(),
+		wheel:      ws.NewWheel(),
+		inbound:    ws.NewBudget(int64(cfg.Limits.InboundMemory)),
+		middleware: o.Middleware,
+		name:       cfg.Node,
+		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
+		live:       make(map[*connection]struct{}),
+		stop:       make(chan struct{}),
+	}
+	g.hard, g.cut = context.WithCancel(context.Background())
+	pools, err := configurePools(nil, cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.pools = pools
+	next, err := newSettings(cfg, pools)
+	if err != nil {
+		return nil, err
+	}
+	g.settings.Store(next)
+	if cfg.Web != "" {
+		f := cfg.FPM[next.routes[0].FPM]
+		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web)
+	}
+	g.fanout = newFanout(g)
+	g.loops.Go(g.listen)
+	for name, p := range pools {
+		g.watch(name, p)
+	}
+	return g, nil
+}
+
+// Node is the name under which this process appears in connection ids.
+func (g *Gateway) Node() string { return g.node }
+
+// Reload puts a new configuration into force: pools, timeouts and limits for
+// all, routes and origins for new connections. Restart names the keys that
+// changed but need a restart to count.
+func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	old := g.settings.Load()
+	pools, err := configurePools(g.pools, cfg)
+	if err != nil {
+		return nil, err
+	}
+	next, err := newSettings(cfg, pools)
+	if err != nil {
+		return nil, err
+	}
+	for name, p := range pools {
+		if g.pools[name] == nil {
+			g.watch(name, p)
+		}
+	}
+	g.pools = pools
+	g.settings.Store(next)
+	g.inbound.Resize(int64(cfg.Limits.InboundMemory))
+	return needRestart(old.Config, cfg), nil
+}
+
+// needRestart names the keys that differ and are read at the start only.
+func needRestart(old, next *config.Config) (keys []string) {
+	for _, each := range []struct {
+		key       string
+		old, next any
+	}{
+		{"node", old.Node, next.Node},
+		{"listen", old.Listen, next.Listen},
+		{"admin", old.Admin, next.Admin},
+		{"admin_token", old.AdminToken, next.AdminToken},
+		{"redis", old.Redis, next.Redis},
+		{"limits.handshake_timeout", old.Limits.HandshakeTimeout, next.Limits.HandshakeTimeout},
+		{"limits.handshake_headers", old.Limits.HandshakeHeaders, next.Limits.HandshakeHeaders},
+	} {
+		if fmt.Sprint(each.old) != fmt.Sprint(each.next) {
+			keys = append(keys, each.key)
+		}
+	}
+	return keys
+}
+
+// Ready says what keeps this process from doing all of its work, or nil.
+func (g *Gateway) Ready() error {
+	g.mu.Lock()
+	draining := g.draining
+	g.mu.Unlock()
+	if draining {
+		return errDraining
+	}
+	if err := g.bus.Ready(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// watch logs the rare facts that a pool tells about itself.
+func (g *Gateway) watch(name string, p *pool) {
+	log := g.log.With(zap.String("fpm", name))
+	g.loops.Go(func() {
+		for {
+			select {
+			case e := <-p.Events():
+				log.Warn("pool event", zap.Stringer("event", e))
+			case <-g.stop:
+				return
+			}
+		}
+	})
+}
+
+// enter counts a connection in, unless the gateway is draining.
+func (g *Gateway) enter(c *connection) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining {
+		return false
+	}
+	g.live[c] = struct{}{}
+	g.running.Add(1)
+	return true
+}
+
+// leave ends what enter began.
+func (g *Gateway) leave(c *connection) {
+	g.mu.Lock()
+	delete(g.live, c)
+	g.mu.Unlock()
+	g.running.Done()
+}

@@ -1,0 +1,278 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"wsfpm/fcgi"
+	"wsfpm/gateway/ws"
+	"wsfpm/session"
+)
+
+// ServeHTTP is the beginning of a connection's walk: who asks, may they, what
+// does PHP say, then the upgrade. From there serve goes on, on a goroutine of
+// its own, so that the server's memory for the handshake is freed.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, passed, err := g.receive(r)
+	if err != nil {
+		if g.web != nil && !wantsUpgrade(r) {
+			g.web.ServeHTTP(w, r)
+			return
+		}
+		g.refuse(w, r, err)
+		return
+	}
+	defer g.recovered("handshake")
+	a, err := c.ask(r, passed)
+	if err == nil {
+		err = c.open(w, r, a)
+	}
+	if err != nil {
+		c.release()
+		g.refuse(w, r, err)
+		return
+	}
+	go c.serve(a)
+}
+
+// receive checks a handshake as far as that is possible without PHP, and
+// counts the connection in.
+func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
+	s := g.settings.Load()
+	rt, script := s.find(r.Host, r.URL.Path)
+	if rt == nil {
+		return nil, nil, refuse(http.StatusNotFound, "no route")
+	}
+	if !wantsUpgrade(r) {
+		refused := refuse(http.StatusUpgradeRequired, "not a WebSocket handshake")
+		refused.header = http.Header{"Upgrade": {"websocket"}}
+		return nil, nil, refused
+	}
+	if err := checkHandshake(r); err != nil {
+		return nil, nil, err
+	}
+	who, err := clientOf(r, s.Trusted())
+	if err != nil {
+		return nil, nil, refuse(http.StatusBadRequest, "%v", err)
+	}
+	if err := checkOrigin(r, rt, &who); err != nil {
+		return nil, nil, err
+	}
+	passed, refused := passedHeaders(r, rt, &who)
+	if refused != nil {
+		return nil, nil, refused
+	}
+	c := g.newConnection(r, rt, script, who)
+	if !g.enter(c) {
+		refused := refuse(http.StatusServiceUnavailable, "draining")
+		refused.header = retryAfter(1)
+		return nil, nil, refused
+	}
+	if err := g.admission.admit(&who, &s.Limits); err != nil {
+		g.leave(c)
+		return nil, nil, err
+	}
+	g.warnUnknown(r, &who)
+	return c, passed, nil
+}
+
+func (g *Gateway) newConnection(r *http.Request, rt *route, script string, who client) *connection {
+	c := &connection{
+		g: g, rt: rt, script: script, client: who,
+		offered: offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol")),
+		since:   time.Now(),
+	}
+	l := &g.settings.Load().Limits
+	c.socket = ws.New(ws.Options{
+		MessageLimit:    int64(rt.MessageLimit),
+		QueueLimit:      int64(l.Queue),
+		WriteTimeout:    time.Duration(l.WriteTimeout),
+		PingInterval:    time.Duration(l.PingInterval),
+		PongTimeout:     time.Duration(l.PongTimeout),
+		MaxFragments:    l.MaxFragments,
+		AssemblyTimeout: time.Duration(l.AssemblyTimeout),
+		ControlRate:     l.ControlRate,
+		ControlBurst:    l.ControlBurst,
+		Memory:          g.inbound,
+		Wheel:           g.wheel,
+		Stats:           &g.stats.socket,
+	})
+	c.session = session.New(g.node+"-"+newID(), c.socket)
+	return c
+}
+
+// wantsUpgrade reports whether r asks for a WebSocket (RFC 6455, 4.2.1).
+func wantsUpgrade(r *http.Request) bool {
+	return hasToken(r.Header, "Upgrade", "websocket") && hasToken(r.Header, "Connection", "upgrade")
+}
+
+// checkHandshake checks what the rest of RFC 6455, 4.2.1 asks of a client, so
+// that PHP is called for good handshakes only.
+func checkHandshake(r *http.Request) error {
+	key := r.Header.Values("Sec-WebSocket-Key")
+	switch {
+	case r.Method != http.MethodGet:
+		return refuse(http.StatusMethodNotAllowed, "the handshake's method is %s, not GET", clip(r.Method))
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		return refuse(http.StatusHTTPVersionNotSupported, "the handshake is not HTTP/1.1")
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		refused := refuse(http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13")
+		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
+		return refused
+	case len(key) != 1 || !isHandshakeKey(key[0]):
+		return refuse(http.StatusBadRequest, "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
+	}
+	return nil
+}
+
+func hasToken(h http.Header, name, token string) bool {
+	for _, line := range h.Values(name) {
+		for each := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(each), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ask runs the connect event, before the upgrade is answered, and agrees on a
+// subprotocol.
+func (c *connection) ask(r *http.Request, passed http.Header) (reply, error) {
+	params, err := c.g.handshakeEnv(c, r, passed)
+	if err != nil {
+		return reply{}, err
+	}
+	if c.env, err = fcgi.NewEnv(params); err != nil {
+		return reply{}, &refusal{status: http.StatusRequestHeaderFieldsTooLarge, reason: err.Error(), cause: err}
+	}
+	a := reply{own: []session.Command{{}}}
+	if c.rt.asks(kindConnect) {
+		if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
+			return a, err
+		}
+		c.keepCookies(a.head.cookies)
+	}
+	c.protocol, err = c.agree(a.head.protocol)
+	return a, err
+}
+
+// agree picks the subprotocol: the one that the script named, which the client
+// must have offered, else the first of the route's that it offered.
+func (c *connection) agree(named string) (string, error) {
+	if named != "" {
+		if !slices.Contains(c.offered, named) {
+			return "", failed("WS-Protocol %q was not offered by the client", clip(named))
+		}
+		return named, nil
+	}
+	for _, name := range c.rt.Protocols {
+		if slices.Contains(c.offered, name) {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// open applies the answer to connect and upgrades: when the client sees the
+// 101, or the first message behind it, pushes to it arrive.
+func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) error {
+	standing, messages, err := c.next(session.Standing{}, a.own)
+	if err != nil {
+		return err
+	}
+	if !c.g.admission.moveUser("", standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
+		refused := refuse(http.StatusTooManyRequests, "limits.connections_per_user is reached for %q", clip(standing.User))
+		refused.header = retryAfter(10)
+		return refused
+	}
+	c.user = standing.User
+	if err := r.Context().Err(); err != nil {
+		return &refusal{status: http.StatusBadRequest, reason: "the client left", cause: err}
+	}
+	joined := append(standing.Addresses(), session.Conn(c.id()))
+	c.g.join(r.Context(), joined)
+	if err := c.g.hub.Add(c.session, standing, messages...); err != nil {
+		c.g.bus.Leave(joined)
+		return err
+	}
+	passOn(w.Header(), a.head.fields, notOn101)
+	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
+		c.g.bus.Leave(c.g.hub.Remove(c.session))
+		return &refusal{reason: "the upgrade failed", cause: err}
+	}
+	return nil
+}
+
+// release takes back what receive counted, for a handshake that came to
+// nothing.
+func (c *connection) release() {
+	c.g.admission.moveUser(c.user, "", 0)
+	c.g.admission.release(&c.client)
+	c.g.leave(c)
+}
+
+// refuse answers a handshake with the status that err asks for.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refused := refusalFor(err)
+	g.stats.refused(refused.status)
+	g.log.Info("handshake refused",
+		zap.Int("status", refused.status),
+		zap.String("path", clip(r.URL.Path)),
+		zap.String("remote", r.RemoteAddr),
+		zap.String("reason", refused.reason),
+		zap.NamedError("error", refused.cause))
+	if refused.status == 0 || errors.Is(r.Context().Err(), context.Canceled) {
+		return // nobody is there any more, or the socket is taken over
+	}
+	for name, values := range refused.header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Connection", "close")
+	body := refused.body
+	if body == nil {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		body = []byte(http.StatusText(refused.status) + "\n")
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(refused.status)
+	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+// notOn101 are the answer's headers that do not go onto the 101; hop-by-hop
+// ones, WS-*, Sec-WebSocket-*, Content-* and X-Accel-* aside.
+var notOn101 = map[string]bool{
+	"Status": true, "Date": true, "Server": true, "Location": true,
+	"Cache-Control": true, "Expires": true, "Pragma": true, "Last-Modified": true, "Etag": true,
+}
+
+// notOnRefusal is the same for a refusal, which is an ordinary answer.
+var notOnRefusal = map[string]bool{"Content-Length": true, "Status": true}
+
+// passOn copies an answer's headers into h, all but those in without.
+func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
+	for _, f := range fields {
+		name := http.CanonicalHeaderKey(f.Name)
+		switch {
+		case hopByHop[name], without[name], strings.HasPrefix(name, "Ws-"):
+			continue
+		case without["Location"] && (strings.HasPrefix(name, "Sec-Websocket-") || strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "X-Accel-")):
+			continue
+		}
+		h[name] = append(h[name], f.Value)
+	}
+}
+
+// isHandshakeKey checks Sec-WebSocket-Key (RFC 6455, 4.1): 16 bytes in base64.
+func isHandshakeKey(s string) bool {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
+	return err == nil && len(key) == 16
+}

@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+func trust(prefixes ...string) (t config.Trusted) {
+	t.Unix = true
+	for _, p := range prefixes {
+		t.Prefixes = append(t.Prefixes, netip.MustParsePrefix(p))
+	}
+	return t
+}
+
+func TestClientAddressIsReadFromTheRight(t *testing.T) {
+	const local, foreign, unix = "127.0.0.1:9999", "203.0.113.9:1234", "@"
+	for _, test := range []struct {
+		name, peer string
+		forwarded  []string
+		want       string
+		known      bool
+	}{
+		{"no proxy", foreign, nil, "203.0.113.9", true},
+		{"a client that claims to be another", foreign, []string{"198.51.100.1"}, "203.0.113.9", true},
+		{"behind nginx", local, []string{"198.51.100.1"}, "198.51.100.1", true},
+		{"a client that forges the left", local, []string{"10.0.0.1, 198.51.100.1"}, "198.51.100.1", true},
+		{"two trusted hops", local, []string{"198.51.100.1, 10.1.1.1"}, "198.51.100.1", true},
+		{"several lines", local, []string{"192.0.2.5", "198.51.100.1"}, "198.51.100.1", true},
+		{"trusted all the way", local, []string{"127.0.0.1"}, "127.0.0.1", true},
+		{"port and brackets", local, []string{"[2001:db8::1]:80"}, "2001:db8::1", true},
+		{"mapped", local, []string{"::ffff:198.51.100.1"}, "198.51.100.1", true},
+		{"garbage on the right", local, []string{"198.51.100.1, unknown"}, "127.0.0.1", false},
+		{"garbage on the left", local, []string{"unknown, 198.51.100.1"}, "198.51.100.1", true},
+		{"nothing", local, nil, "127.0.0.1", false},
+		{"unix", unix, []string{"198.51.100.1"}, "198.51.100.1", true},
+		{"unix, nothing", unix, nil, "127.0.0.1", false},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = test.peer
+		for _, line := range test.forwarded {
+			r.Header.Add("X-Forwarded-For", line)
+		}
+		c, err := clientOf(r, trust("127.0.0.1/32", "10.0.0.0/8"))
+		if err != nil || c.addr.String() != test.want || c.known != test.known {
+			t.Errorf("%s: got %v, known %v, %v, want %s, %v", test.name, c.addr, c.known, err, test.want, test.known)
+		}
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = local
+	r.Header.Set("X-Forwarded-For", strings.Repeat("198.51.100.1,", 16)+"198.51.100.1")
+	if _, err := clientOf(r, trust("127.0.0.1/32")); err == nil {
+		t.Error("seventeen hops were taken")
+	}
+}
+
+func TestIPv6IsLimitedByNetwork(t *testing.T) {
+	a := client{addr: netip.MustParseAddr("2001:db8:1:2::1")}
+	b := client{addr: netip.MustParseAddr("2001:db8:1:2:ffff::2")}
+	c := client{addr: netip.MustParseAddr("2001:db8:1:3::1")}
+	if a.limitKey() != b.limitKey() || a.limitKey() == c.limitKey() {
+		t.Errorf("got %v, %v, %v", a.limitKey(), b.limitKey(), c.limitKey())
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	list := []string{"https://example.com", "https://app.example.com:8443"}
+	for _, test := range []struct {
+		origin, host string
+		origins      []string
+		secure, want bool
+	}{
+		{"https://example.com", "example.com", nil, true, true},
+		{"https://example.com", "example.com:443", nil, true, true},
+		{"https://EXAMPLE.com", "example.COM", nil, false, true},
+		{"http://example.com", "example.com", nil, false, true},
+		{"http://example.com", "example.com", nil, true, false},
+		{"http://localhost:8080", "localhost:8080", nil, false, true},
+		{"http://localhost:8081", "localhost:8080", nil, false, false},
+		{"https://example.com", "localhost", nil, false, false},
+		{"https://example.com.evil.test", "example.com", nil, true, false},
+		{"https://evil.test/example.com", "example.com", nil, true, false},
+		{"https://example.com@evil.test", "evil.test", nil, true, false},
+		{"null", "example.com", nil, false, false},
+		{"", "example.com", nil, false, false},
+		{"file://", "example.com", nil, false, false},
+		{"https://example.com", "other", list, false, true},
+		{"http://example.com", "example.com", list, false, false},
+		{"https://example.com:443", "example.com", list, false, false},
+		{"https://app.example.com:8443", "x", list, false, true},
+		{"null", "x", list, false, false},
+		{"https://any.test", "x", []string{"*"}, false, true},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = test.host
+		r.Header["Origin"] = []string{test.origin}
+		refused := checkOrigin(r, &route{Route: &config.Route{Origins: test.origins}}, &client{secure: test.secure})
+		if got := refused == nil; got != test.want {
+			t.Errorf("origin %q on %q, list %v, TLS %v: passes %v, want %v", test.origin, test.host, test.origins, test.secure, got, test.want)
+		}
+	}
+}
+
+func TestNoOriginIsNoBrowser(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	if refused := checkOrigin(r, &route{Route: &config.Route{}}, &client{}); refused != nil {
+		t.Errorf("refused: %v", refused)
+	}
+	if refused := checkOrigin(r, &route{Route: &config.Route{RequireOrigin: true}}, &client{}); refused == nil || refused.status != http.StatusForbidden {
+		t.Errorf("require_origin: got %v", refused)
+	}
+}
+
+func TestCookieJar(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name, header string
+		lines        []string
+		want         string
+		ignored      int
+	}{
+		{"begins", "", []string{"PHPSESSID=abc; path=/; HttpOnly"}, "PHPSESSID=abc", 0},
+		{"adds", "a=1", []string{"b=2"}, "a=1; b=2", 0},
+		{"replaces", "a=1; b=2; a=3", []string{"a=4; Secure"}, "b=2; a=4", 0},
+		{"deletes by age", "a=1; b=2", []string{"a=x; Max-Age=0"}, "b=2", 0},
+		{"deletes by date", "a=1", []string{"a=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0; path=/"}, "", 0},
+		{"deletes by date alone", "a=1", []string{"a=deleted; expires=Thu, 01 Jan 1970 00:00:01 GMT"}, "", 0},
+		{"age wins", "a=1", []string{"a=2; expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=60"}, "a=2", 0},
+		{"not yet old", "", []string{"a=2; expires=Fri, 01 Jan 2027 00:00:01 GMT"}, "a=2", 0},
+		{"value with equals", "", []string{"a=b=c"}, "a=b=c", 0},
+		{"nonsense", "a=1", []string{"no cookie", "=x", "b=\x01"}, "a=1", 3},
+		{"too many bytes", "a=1", []string{"b=" + strings.Repeat("x", maxJar)}, "a=1", 1},
+	} {
+		got, ignored := setCookies(test.header, test.lines, now)
+		if got != test.want || ignored != test.ignored {
+			t.Errorf("%s: got %q, %d ignored, want %q, %d", test.name, got, ignored, test.want, test.ignored)
+		}
+	}
+}
+
+func TestPHPErrorsBehindA200(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		connect      bool
+		stderr, body string
+		want         bool
+	}{
+		{"plain answer", true, "", `{"error":"Fatal error: none"}`, false},
+		{"fatal on stderr", false, "PHP message: PHP Fatal error:  Uncaught Error", "", true},
+		{"parse on stderr", false, "PHP Parse error:  syntax error", "", true},
+		{"header refused", false, "PHP Warning:  Header may not contain more than a single header, new line detected in /a.php", "x", true},
+		{"fatal shown as HTML", false, "", "<br />\n<b>Fatal error</b>:  Uncaught Error in <b>/a.php</b> on line <b>3</b><br />", true},
+		{"parse shown as text", false, "", "\nParse error: syntax error, unexpected end of file in /srv/a.php on line 3\n", true},
+		{"PHP fatal shown as text", false, "", "PHP Fatal error:  Allowed memory size exhausted in /srv/a.php on line 3", true},
+		{"a notice is no failure", false, "PHP Notice:  undefined", "<b>Notice</b>: x", false},
+		{"too late on connect", true, "PHP Warning:  http_response_code(): Cannot set response code - headers already sent", "", true},
+		{"too late on message", false, "PHP Warning:  Cannot modify header information - headers already sent by", "x", false},
+		{"too late, shown as HTML", true, "", "\ufeff<br />\n<b>Warning</b>:  http_response_code(): Cannot set response code - headers already sent (output started at /a.php:1)", true},
+		{"too late, shown as text", true, "", "x\nWarning: Cannot modify header information - headers already sent by (output started at /a.php:1) in /a.php on line 2", true},
+		{"talk about errors", true, "", "I got a Fatal error: in my code, on line 4", false},
+	} {
+		if got := phpError(test.connect, []byte(test.stderr), []byte(test.body)); (got != "") != test.want {
+			t.Errorf("%s: got %q, want a find: %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestHeadersForPHP(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{
+		"Cookie": {"a=1", "b=2"}, "User-Agent": {"x"}, "Authorization": {"Bearer x"}, "X-Custom": {"1", "2"}, "Origin": {"http://a"},
+		"Proxy": {"evil"}, "X_real_ip": {"evil"}, "X-Real-Ip": {"evil"}, "Accept-Encoding": {"gzip"}, "If-None-Match": {"x"},
+		"Content-Type": {"x"}, "Content-Length": {"5"}, "Range": {"x"}, "Forwarded": {"x"}, "X-Forwarded-Host": {"x"}, "Redirect-Status": {"200"},
+		"X-Forwarded-For": {"x"}, "Connection": {"Upgrade, X-Hop"}, "X-Hop": {"x"}, "Sec-Websocket-Key": {"x"}, "Sec-Websocket-Protocol": {"v1"},
+		"Te": {"trailers"}, "Weird\xff": {"x"},
+	}
+	rt := &route{Route: &config.Route{PassHeaders: []string{"x-real-ip", "proxy"}}}
+	passed, refused := passedHeaders(r, rt, &client{})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	want := map[string]bool{"Cookie": true, "User-Agent": true, "Authorization": true, "X-Custom": true, "Origin": true, "X-Real-Ip": true, "Sec-Websocket-Protocol": true}
+	for name := range r.Header {
+		if _, got := passed[name]; got != want[name] {
+			t.Errorf("%s reaches PHP: %v, want %v", name, got, want[name])
+		}
+	}
+	if got := passed.Values("Cookie"); len(got) != 1 || got[0] != "a=1; b=2" {
+		t.Errorf("cookies: got %q", got)
+	}
+	if passed, _ := passedHeaders(r, rt, &client{trusted: true}); passed["X-Forwarded-For"] == nil {
+		t.Error("a trusted proxy's X-Forwarded-For does not reach PHP")
+	}
+	r.Header.Set("X-Bad", "a\nb")
+	if _, refused := passedHeaders(r, rt, &client{}); refused == nil || refused.status != http.StatusBadRequest {
+		t.Errorf("a line feed in a value: got %v", refused)
+	}
+}

@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"sync"
+
+	"wsfpm/gateway/ws"
+)
+
+// inbox holds the messages of one client that came while a handler runs. One
+// goroutine puts, one other takes; who takes is started when something is put
+// and ends when nothing is left.
+type inbox struct {
+	mu      sync.Mutex // guards what follows
+	waiting []ws.Message
+	bytes   int
+	busy    bool          // somebody takes
+	shut    bool          // no more may be put
+	changed chan struct{} // closed when something was taken; made when awaited
+}
+
+// put adds m and reports whether a taker must be started. It waits while the
+// backlog is full: most messages, or bytes, of which one message always fits.
+// When the inbox is shut, meanwhile or before, m is not taken.
+func (b *inbox) put(m ws.Message, most, bytes int) (start, taken bool) {
+	b.mu.Lock()
+	for !b.shut && len(b.waiting) > 0 && (len(b.waiting) >= most || b.bytes+len(m.Data) > bytes) {
+		b.waitLocked()
+	}
+	defer b.mu.Unlock()
+	if b.shut {
+		return false, false
+	}
+	b.waiting = append(b.waiting, m)
+	b.bytes += len(m.Data)
+	start = !b.busy
+	b.busy = true
+	return start, true
+}
+
+// take removes the oldest message. When there is none the taker's part is
+// over, and it must not take again.
+func (b *inbox) take() (ws.Message, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wakeLocked()
+	if len(b.waiting) == 0 {
+		b.waiting, b.busy = nil, false
+		return ws.Message{}, false
+	}
+	m := b.waiting[0]
+	b.waiting[0] = ws.Message{}
+	b.waiting = b.waiting[1:]
+	b.bytes -= len(m.Data)
+	return m, true
+}
+
+// close lets nothing more in. With drop set what waits is thrown away and
+// returned.
+func (b *inbox) close(drop bool) (dropped []ws.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shut = true
+	if drop {
+		dropped, b.waiting, b.bytes = b.waiting, nil, 0
+	}
+	b.wakeLocked()
+	return dropped
+}
+
+// wait returns when nobody takes any more.
+func (b *inbox) wait() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.busy {
+		b.waitLocked()
+	}
+}
+
+// waitLocked waits for a change, with the lock given up meanwhile.
+func (b *inbox) waitLocked() {
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	changed := b.changed
+	b.mu.Unlock()
+	<-changed
+	b.mu.Lock()
+}
+
+func (b *inbox) wakeLocked() {
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxJar bounds the cookies of one connection, in bytes of its Cookie header.
+const maxJar = 16 << 10
+
+// setCookies is the Cookie header after an answer with these Set-Cookie lines:
+// name=value replaces or adds, an old Expires or Max-Age ≤ 0 deletes (RFC 6265,
+// 5.2 and 5.3). A line that is no cookie, or would make the header longer than
+// maxJar, changes nothing; ignored counts these.
+func setCookies(header string, lines []string, now time.Time) (after string, ignored int) {
+	for _, line := range lines {
+		name, value, deleted, ok := parseSetCookie(line, now)
+		if !ok {
+			ignored++
+			continue
+		}
+		next := withoutCookie(header, name)
+		if !deleted {
+			if next != "" {
+				next += "; "
+			}
+			next += name + "=" + value
+		}
+		if len(next) > maxJar && len(next) > len(header) {
+			ignored++
+			continue
+		}
+		header = next
+	}
+	return header, ignored
+}
+
+// parseSetCookie reads what counts of a Set-Cookie line.
+func parseSetCookie(line string, now time.Time) (name, value string, deleted, ok bool) {
+	pair, attributes, _ := strings.Cut(line, ";")
+	name, value, found := strings.Cut(pair, "=")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	if !found || name == "" || strings.ContainsFunc(pair, isControl) {
+		return "", "", false, false
+	}
+	var byAge bool
+	for attribute := range strings.SplitSeq(attributes, ";") {
+		key, v, _ := strings.Cut(strings.TrimSpace(attribute), "=")
+		switch strings.ToLower(key) {
+		case "max-age": // wins over Expires (RFC 6265, 5.3 step 3)
+			if age, err := strconv.Atoi(v); err == nil {
+				deleted, byAge = age <= 0, true
+			}
+		case "expires":
+			if at, err := http.ParseTime(strings.ReplaceAll(v, "-", " ")); err == nil && !byAge {
+				deleted = !at.After(now)
+			}
+		}
+	}
+	return name, value, deleted, true
+}
+
+// withoutCookie is a Cookie header without the cookies of this name.
+func withoutCookie(header, name string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(header, ";") {
+		pair = strings.TrimSpace(pair)
+		if key, _, _ := strings.Cut(pair, "="); pair == "" || strings.TrimSpace(key) == name {
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	return strings.Join(kept, "; ")
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

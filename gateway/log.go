@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"wsfpm/gateway/ws"
+)
+
+// recovered keeps a bug that one connection meets from ending all of them. It
+// is deferred by every goroutine that runs a connection.
+func (g *Gateway) recovered(where string) {
+	if v := recover(); v != nil {
+		g.stats.panics.Add(1)
+		g.log.Error("recovered from a panic: please report it",
+			zap.String("where", where), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+	}
+}
+
+// warnUnknown says, once, that the proxy in front does not tell whose requests
+// it forwards.
+func (g *Gateway) warnUnknown(_ *http.Request, c *client) {
+	if !c.known && g.once.first("forwarded-for") {
+		g.log.Warn("a trusted proxy does not say whose handshakes it forwards: REMOTE_ADDR is its own address and limits.connections_per_address does not count; behind nginx, set: proxy_set_header X-Forwarded-For $remote_addr;",
+			zap.Stringer("address", c.addr))
+	}
+}
+
+// onceLog remembers what was said already. It is bounded: a process that finds
+// that many things to say says them again.
+type onceLog struct {
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+// first reports whether this is said for the first time.
+func (o *onceLog) first(what string) bool {
+	const most = 1000
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.said[what] {
+		return false
+	}
+	if o.said == nil || len(o.said) >= most {
+		o.said = make(map[string]bool)
+	}
+	o.said[what] = true
+	return true
+}
+
+// newID is a connection's own part of its id: 26 characters, 130 random bits.
+func newID() string { return strings.ToLower(rand.Text()) }
+
+// isGone reports that an error says no more than that the client has gone.
+func isGone(err error) bool {
+	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkOrigin refuses handshakes that a foreign page makes a visitor's browser
+// send, with the visitor's cookies (RFC 6455, 10.2). Without an origin list
+// the page must come from the same host. A request without Origin comes from
+// no browser and passes, unless the route requires one.
+func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
+	origins := r.Header.Values("Origin")
+	switch {
+	case len(origins) == 0 && !rt.RequireOrigin:
+		return nil
+	case len(origins) == 0:
+		return refuse(http.StatusForbidden, "no Origin header, and the route has require_origin = true")
+	case len(origins) > 1:
+		return refuse(http.StatusForbidden, "several Origin headers")
+	}
+	origin := origins[0]
+	if len(rt.Origins) > 0 {
+		if slices.Contains(rt.Origins, "*") || slices.ContainsFunc(rt.Origins, func(s string) bool { return strings.EqualFold(s, origin) }) {
+			return nil
+		}
+		return refuse(http.StatusForbidden, "origin %q is not among the route's origins", clip(origin))
+	}
+	if sameHost(origin, r.Host, c.secure) {
+		return nil
+	}
+	return refuse(http.StatusForbidden,
+		"origin %q is not the host %q: name it in the route's origins, or, behind nginx, set: proxy_set_header Host $http_host;",
+		clip(origin), clip(r.Host))
+}
+
+// sameHost reports whether a page of this origin belongs to the host that the
+// request names. Over TLS the page must have come over TLS too.
+func sameHost(origin, host string, secure bool) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	scheme := strings.ToLower(u.Scheme)
+	if scheme != "https" && (scheme != "http" || secure) {
+		return false
+	}
+	return strings.EqualFold(withPort(u.Host, scheme), withPort(host, scheme))
+}
+
+// withPort adds the scheme's default port to a host without one.
+func withPort(host, scheme string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	port := "80"
+	if scheme == "https" {
+		port = "443"
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+}

@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"wsfpm/fcgi"
+	"wsfpm/gateway/config"
+	"wsfpm/gateway/ws"
+	"wsfpm/session"
+)
+
+// serve is a connection's life after the upgrade: what follows the connect
+// answer, then messages as long as they come, then the end. It reads ahead of
+// the handlers, so that a client's pings are answered and its leaving is
+// noticed while PHP is busy.
+func (c *connection) serve(a reply) {
+	defer c.g.leave(c)
+	defer c.g.recovered("connection")
+	c.g.stats.opened.Add(1)
+	c.started(a)
+	for {
+		m, err := c.socket.Read()
+		if err != nil {
+			break
+		}
+		c.received(m)
+	}
+	end := c.end()
+	c.farewell(end)
+}
+
+// started does what the connect answer asks for beyond the connection itself.
+func (c *connection) started(a reply) {
+	if len(a.others) == 0 && closing(a.own) == nil && a.oddity == "" {
+		return
+	}
+	c.effects(c.g.hard, a)
+}
+
+// received hands a message to the handler, starting one if none runs. It
+// waits while the backlog is full. What comes after our own close is not
+// handled.
+func (c *connection) received(m ws.Message) {
+	l := &c.g.settings.Load().Limits
+	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
+	if !taken {
+		c.discard(m)
+	}
+	if start {
+		go c.handle()
+	}
+}
+
+// handle runs the messages that wait, one after another, and ends when none is
+// left. A goroutine of its own keeps PHP's call from growing the stack of the
+// one that reads, which lives as long as the connection.
+func (c *connection) handle() {
+	defer c.g.recovered("handler")
+	for {
+		m, found := c.inbox.take()
+		if !found {
+			return
+		}
+		c.awaitTurn()
+		c.message(m)
+		c.discard(m)
+	}
+}
+
+// message is the walk of one message: PHP is called, its answer applied.
+func (c *connection) message(m ws.Message) {
+	c.seq++
+	c.events++
+	if !c.route().asks(kindMessage) {
+		return
+	}
+	a, err := c.call(c.g.hard, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
+	if err == nil {
+		err = c.apply(c.g.hard, a)
+	}
+	if err != nil {
+		c.failed(err)
+	}
+}
+
+// awaitTurn waits as long as the limit of messages per second asks for.
+// Messages are not dropped: the client is slowed down.
+func (c *connection) awaitTurn() {
+	l := &c.g.settings.Load().Limits
+	if l.MessagesPerSecond <= 0 {
+		return
+	}
+	limit := rate.Limit(l.MessagesPerSecond)
+	switch {
+	case c.limiter == nil:
+		c.limiter = rate.NewLimiter(limit, l.Burst)
+	case c.limiter.Limit() != limit || c.limiter.Burst() != l.Burst:
+		c.limiter.SetLimit(limit)
+		c.limiter.SetBurst(l.Burst)
+	}
+	wait := c.limiter.Reserve().Delay()
+	if wait <= 0 {
+		return
+	}
+	c.g.stats.throttled.Add(1)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.socket.Ended():
+	}
+}
+
+// failed does what the route's on_error says for a failed event, and tells the
+// operator.
+func (c *connection) failed(err error) {
+	rt := c.route()
+	c.logFailure(kindMessage, err)
+	if text := errorText(rt, err); text != "" {
+		_ = c.session.Reply(session.NewMessage(false, []byte(text))) // a client that left needs no message
+	}
+	if rt.OnError == config.OnErrorClose {
+		c.close(closeFor(err))
+	}
+}
+
+// errorText is what a client is told of a failed event: the route's error
+// message, or with dev = true what PHP said.
+func errorText(rt *route, err error) string {
+	var f *failure
+	switch {
+	case rt.Dev && errors.As(err, &f) && f.detail != "":
+		return f.detail
+	case rt.Dev:
+		return err.Error()
+	case rt.OnError == config.OnErrorMessage:
+		return rt.ErrorMessage
+	}
+	return ""
+}
+
+// close ends the connection from our side, behind what is queued.
+func (c *connection) close(with session.Close) {
+	c.discard(c.inbox.close(true)...)
+	c.socket.Close(with.Code, with.Reason)
+}
+
+// end waits until the running handler and, after an orderly close, those of
+// the messages before it are done. Nothing can reach the client from here on.
+func (c *connection) end() cause {
+	code, reason, clean := c.socket.Cause()
+	c.g.bus.Leave(c.g.hub.Remove(c.session))
+	dropped := c.inbox.close(!clean)
+	c.g.stats.dropped.Add(int64(len(dropped)))
+	c.discard(dropped...)
+	c.lost()
+	c.inbox.wait()
+	c.g.admission.moveUser(c.user, "", 0)
+	c.g.admission.release(&c.client)
+	c.g.stats.closed(code)
+	return cause{code: code, reason: reason}
+}
+
+// farewell runs the disconnect event. While nothing of it was sent it is tried
+// again, for disconnect_retry at most; then it is logged and counted.
+func (c *connection) farewell(end cause) {
+	if !c.rt.asks(kindDisconnect) {
+		return
+	}
+	c.events++
+	e := event{kind: kindDisconnect, close: end, took: time.Since(c.since)}
+	giveUp := time.Now().Add(time.Duration(c.g.settings.Load().DisconnectRetry))
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		a, err := c.call(c.g.hard, e)
+		if err == nil {
+			c.publish(c.g.hard, a.others)
+			return
+		}
+		if !unsent(err) || time.Now().After(giveUp) || !c.pause(pause) {
+			c.logFailure(kindDisconnect, err)
+			c.g.stats.farewellsLost.Add(1)
+			return
+		}
+	}
+}
+
+// pause waits about that long before another try; it reports false when the
+// process cannot wait any more.
+func (c *connection) pause(about time.Duration) bool {
+	timer := time.NewTimer(about/2 + rand.N(about))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.g.hard.Done():
+		return false
+	}
+}
+
+// unsent reports that an event failed before anything of it reached PHP.
+func unsent(err error) bool {
+	var e *fcgi.Error
+	return errors.As(err, &e) && e.Sent == fcgi.SentNo && !errors.Is(err, context.Canceled)
+}
+
+// discard gives back the memory that waiting messages held.
+func (c *connection) discard(messages ...ws.Message) {
+	for _, m := range messages {
+		c.g.inbound.Release(int64(len(m.Data)))
+	}
+}
+
+// logFailure tells the operator of a failed event. What PHP wrote may stand in
+// it; what the client wrote does not.
+func (c *connection) logFailure(k kind, err error) {
+	fields := []zap.Field{zap.Stringer("event", k), zap.String("outcome", outcome(err)), zap.Error(err)}
+	var f *failure
+	if errors.As(err, &f) && f.detail != "" {
+		fields = append(fields, zap.String("php", f.detail))
+	}
+	if k == kindDisconnect {
+		fields = append(fields, zap.String("user", c.user))
+	}
+	level := zap.WarnLevel
+	if f != nil {
+		level = zap.ErrorLevel // the script needs its author
+	}
+	c.log().Log(level, "event failed", fields...)
+}

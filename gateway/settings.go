@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"wsfpm/fcgi"
+	"wsfpm/gateway/config"
+)
+
+// settings is a configuration in the form for use. It is immutable; a reload
+// replaces it. Connections keep their route's script and environment, but
+// follow its timeouts and limits.
+type settings struct {
+	*config.Config
+	routes []*route // in the order of precedence
+}
+
+// pool is a PHP-FPM pool with the places for streams in it.
+type pool struct {
+	*fcgi.Pool
+	streams places
+}
+
+// route is a configured route with what is worked out once.
+type route struct {
+	*config.Route
+	pool     *pool
+	connect  bool // events asked for
+	message  bool
+	farewell bool
+}
+
+// newSettings works cfg out over pools that are running.
+func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) {
+	s := &settings{Config: cfg}
+	for _, r := range cfg.Routes {
+		p := pools[r.FPM]
+		if p == nil {
+			return nil, fmt.Errorf("route %s: no PHP-FPM pool is named %q", r.Path, r.FPM)
+		}
+		s.routes = append(s.routes, &route{
+			Route:    r,
+			pool:     p,
+			connect:  slices.Contains(r.Events, config.EventConnect),
+			message:  slices.Contains(r.Events, config.EventMessage),
+			farewell: slices.Contains(r.Events, config.EventDisconnect),
+		})
+	}
+	slices.SortStableFunc(s.routes, func(a, b *route) int { return b.rank() - a.rank() })
+	return s, nil
+}
+
+// rank orders routes: exact paths first, then {script}, then any; within
+// these, routes for a host before those for all.
+func (r *route) rank() int {
+	rank := 4
+	switch {
+	case r.Path == config.AnyPath:
+		rank = 0
+	case strings.HasSuffix(r.Path, config.ScriptVar):
+		rank = 2
+	}
+	if len(r.Host) > 0 {
+		rank++
+	}
+	return rank
+}
+
+// find returns the route for a request and the script that it names, or nil.
+func (s *settings) find(host, urlPath string) (*route, string) {
+	host = hostName(host)
+	for _, r := range s.routes {
+		if len(r.Host) > 0 && !slices.ContainsFunc(r.Host, func(h string) bool { return strings.EqualFold(h, host) }) {
+			continue
+		}
+		if script := r.match(urlPath); script != "" {
+			return r, script
+		}
+	}
+	return nil, ""
+}
+
+// match returns the script that answers urlPath on this route, or "".
+func (r *route) match(urlPath string) string {
+	prefix, byName := strings.CutSuffix(r.Path, config.ScriptVar)
+	if !byName {
+		if r.Path == urlPath || r.Path == config.AnyPath {
+			return r.Script
+		}
+		return ""
+	}
+	name, found := strings.CutPrefix(urlPath, prefix)
+	if !found || !isScriptName(name) {
+		return ""
+	}
+	return scriptIn(r.Root, name+".php")
+}
+
+// scriptIn is the path of a file in root, or "" when it is not there or leads
+// out of it by a link. A root that this machine does not have is PHP-FPM's
+// alone, behind tcp: there its own answer decides.
+func scriptIn(root, file string) string {
+	dir, err := os.OpenRoot(root)
+	if os.IsNotExist(err) {
+		return path.Join(root, file)
+	}
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+	if info, err := dir.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return filepath.Join(root, file)
+}
+
+// isScriptName reports whether a client may choose a script by this name:
+// letters, digits, "_" and "-" only, so that no byte of it means anything to a
+// file system.
+func isScriptName(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 100
+}
+
+// current is this route in the newest settings: the one with the same path and
+// hosts. A route that is gone goes on as it was.
+func (s *settings) current(old *route) *route {
+	for _, r := range s.routes {
+		if r.Path == old.Path && slices.Equal(r.Host, old.Host) {
+			return r
+		}
+	}
+	return old
+}
+
+// asks reports whether the route's script is called for an event.
+func (r *route) asks(k kind) bool {
+	switch k {
+	case kindConnect:
+		return r.connect
+	case kindMessage:
+		return r.message
+	}
+	return r.farewell
+}
+
+// documentRoot is DOCUMENT_ROOT for a script on this route.
+func (r *route) documentRoot(script string) string {
+	if r.DocumentRoot != "" {
+		return path.Clean(r.DocumentRoot)
+	}
+	if r.Root != "" {
+		return path.Clean(r.Root)
+	}
+	return path.Dir(script)
+}
+
+// poolConfig is the transport's view of a configured pool.
+func poolConfig(f *config.FPM) fcgi.Config {
+	c := fcgi.Config{
+		Network:        f.Network,
+		Address:        f.Addr,
+		MaxConnections: f.MaxConnections,
+		MaxIdle:        f.MaxIdle,
+		IdleTimeout:    time.Duration(f.IdleTimeout),
+		QueueWait:      time.Duration(f.QueueWait),
+		DialTimeout:    time.Duration(f.DialTimeout),
+		Share:          float64(f.PoolShare),
+	}
+	// fcgi takes its defaults for zero; here zero is a value.
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = -1
+	}
+	if c.MaxIdle == 0 {
+		c.MaxIdle = -1
+	}
+	c.QueueWait = max(c.QueueWait, 1)
+	return c
+}
+
+// configurePools starts the pools that are new in cfg and changes those that
+// are running. The ones that cfg no longer has go on: connections of old
+// routes use them.
+func configurePools(running map[string]*pool, cfg *config.Config) (map[string]*pool, error) {
+	next := maps.Clone(running)
+	if next == nil {
+		next = make(map[string]*pool)
+	}
+	for name, f := range cfg.FPM {
+		if p := next[name]; p != nil {
+			if err := p.Configure(poolConfig(f)); err != nil {
+				return nil, fmt.Errorf("fpm.%s: %w", name, err)
+			}
+			p.streams.resize(f.MaxStreams)
+			continue
+		}
+		started, err := fcgi.NewPool(poolConfig(f))
+		if err != nil {
+			return nil, fmt.Errorf("fpm.%s: %w", name, err)
+		}
+		p := &pool{Pool: started}
+		p.streams.resize(f.MaxStreams)
+		next[name] = p
+	}
+	return next, nil
+}
+
+// hostName is a Host header without its port.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"wsfpm/fcgi"
+	"wsfpm/session"
+)
+
+// stream sends an answer on line by line, as PHP flushes it, while the script
+// runs. What its headers say is applied at once. A stream that ends badly is a
+// failed event; the client keeps what had arrived.
+func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi.Response) error {
+	if !rt.pool.streams.take() {
+		return failed("too many streams run at once: fpm.%s.max_streams", rt.FPM)
+	}
+	defer rt.pool.streams.give()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answer.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
+	if !c.whenLost(func() { cancel(); answer.Close() }) {
+		return nil
+	}
+	defer c.whenLost(nil)
+	begin := reply{head: h, own: []session.Command{h.own}}
+	begin.own[0].Close = nil // comes after the last line
+	if err := c.apply(ctx, begin); err != nil {
+		return err
+	}
+	if err := c.sendLines(ctx, rt, answer); err != nil {
+		if ctx.Err() != nil && c.g.hard.Err() == nil {
+			return nil // the client left: nobody misses the rest
+		}
+		stderr, _ := answer.Stderr()
+		return withDetail(err, stderr, nil)
+	}
+	if h.own.Close != nil {
+		c.close(*h.own.Close)
+	}
+	return nil
+}
+
+// sendLines reads the stream to its end and sends each line.
+func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Response) error {
+	var rest []byte // the beginning of a line whose end has not come
+	for {
+		chunk, err := answer.Next()
+		rest = append(rest, chunk...)
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
+			return err
+		}
+		end := bytes.LastIndexByte(rest, '\n') + 1
+		if last {
+			end = len(rest)
+		}
+		if err := c.sendEach(ctx, rt, rest[:end]); err != nil {
+			return err
+		}
+		if last {
+			return c.streamEnd(rt, answer)
+		}
+		rest = append(rest[:0], rest[end:]...)
+		if len(rest) > int(rt.AnswerLimit) {
+			return failed("a line of the stream is longer than answer_limit")
+		}
+	}
+}
+
+// sendEach sends whole lines, and waits for a slow client, so that a stream
+// never fills memory.
+func (c *connection) sendEach(ctx context.Context, rt *route, lines []byte) error {
+	for line := range bytes.Lines(lines) {
+		if rt.DetectPHPErrors {
+			if sign := phpError(false, nil, line); sign != "" {
+				return failed("PHP reported %q", clip(sign))
+			}
+		}
+		message, err := parseLine(line)
+		if err != nil {
+			return err
+		}
+		if message == nil {
+			continue
+		}
+		if err := c.session.Reply(message); err != nil {
+			return notEnded(err)
+		}
+		if err := c.drained(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streamEnd looks for PHP's errors on stderr, which is complete by now.
+func (c *connection) streamEnd(rt *route, answer *fcgi.Response) error {
+	stderr, _ := answer.Stderr()
+	if !rt.DetectPHPErrors {
+		return nil
+	}
+	if sign := phpError(false, stderr, nil); sign != "" {
+		return failed("PHP reported %q", clip(sign))
+	}
+	return nil
+}
