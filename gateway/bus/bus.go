@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,10 +200,10 @@ func (cfg Config) withDefaults() (Config, error) {
 
 // checkPrefixes makes sure that a name in Redis can be read in one way only.
 func checkPrefixes(prefixes []string) error {
+	if slices.Contains(prefixes, "") {
+		return errors.New("a prefix is empty")
+	}
 	for i, p := range prefixes {
-		if p == "" {
-			return errors.New("a prefix is empty")
-		}
 		for j, other := range prefixes {
 			if i != j && strings.HasPrefix(p, other) {
 				return fmt.Errorf("prefix %q begins with prefix %q", p, other)

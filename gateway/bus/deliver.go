@@ -15,6 +15,9 @@ import (
 // commandName is the name, behind a prefix, of the door for commands as JSON.
 const commandName = "command"
 
+// longestLogged is how much of a Redis channel's name goes to the log.
+const longestLogged = session.MaxName + 100
+
 // Why a payload is not delivered.
 var (
 	errTooLarge = errors.New("the text is larger than the push limit")
@@ -79,8 +82,9 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 	if unknown != "" {
 		b.droplog.Warn("unknown field in a command ignored", zap.String("field", unknown))
 	}
+	share := 2 * len(e.payload) / max(1, len(commands)) // names weigh more than their JSON
 	for _, c := range commands {
-		if err := b.queue.push(ctx, c, payloadSize(c)); err != nil {
+		if err := b.queue.push(ctx, c, max(share, payloadSize(c))); err != nil {
 			return err
 		}
 	}
@@ -90,5 +94,6 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 // drop counts and logs a payload that is not delivered.
 func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 	count.Add(1)
-	b.droplog.Warn("push dropped", zap.String("address", e.name), zap.Int("bytes", len(e.payload)), zap.Error(why))
+	b.droplog.Warn("push dropped", zap.String("address", e.name[:min(len(e.name), longestLogged)]),
+		zap.Int("bytes", len(e.payload)), zap.Error(why))
 }

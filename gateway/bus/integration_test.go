@@ -1,0 +1,381 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"wsfpm/session"
+)
+
+// churn joins and leaves names from many goroutines until stop is closed.
+// Each goroutine keeps what it joined last; keep tells these names.
+func churn(b *Bus, workers, names int, stop <-chan struct{}) (keep func() map[session.Address]int) {
+	var wg sync.WaitGroup
+	held := make([][]session.Address, workers)
+	for w := range workers {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 2))
+			for {
+				var list []session.Address
+				for range 1 + random.IntN(5) {
+					list = append(list, session.Channel(fmt.Sprint(random.IntN(names))))
+				}
+				b.Join(context.Background(), list)
+				b.Leave(held[w])
+				held[w] = list
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	return func() map[session.Address]int {
+		wg.Wait()
+		members := map[session.Address]int{}
+		for _, list := range held {
+			for _, n := range list {
+				members[n]++
+			}
+		}
+		return members
+	}
+}
+
+// wantSubscribed waits until Redis has exactly the names that have members.
+func wantSubscribed(t *testing.T, s *redisServer, b *Bus, members map[session.Address]int, names int) {
+	t.Helper()
+	waitReady(t, b)
+	eventually(t, "at rest", func() bool {
+		st := b.Stats()
+		return st.Names == len(members) && st.NamesConfirmed == len(members)
+	})
+	for i := range names {
+		name := session.Channel(fmt.Sprint(i))
+		want := int64(min(members[name], 1))
+		eventually(t, fmt.Sprintf("%v heard by %d", name, want), func() bool { return s.subscribers("ws:"+name.String()) == want })
+	}
+	if got := s.subscribers("ws:all"); got != 1 {
+		t.Errorf("ws:all is heard by %d, want 1", got)
+	}
+}
+
+func TestRedisRestartsUnderJoins(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url})
+	waitReady(t, b)
+	stop := make(chan struct{})
+	keep := churn(b, 16, 50, stop)
+	for range 3 {
+		s.kill()
+		eventually(t, "down", func() bool { return b.Stats().State == "down" })
+		s.start()
+		eventually(t, "up", func() bool { return b.Stats().State == "up" })
+	}
+	close(stop)
+	wantSubscribed(t, s, b, keep(), 50)
+}
+
+func TestEveryKilledConnectionIsOneEpoch(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url})
+	waitReady(t, b)
+	stop := make(chan struct{})
+	keep := churn(b, 16, 50, stop)
+	const kills = 10
+	for i := range kills {
+		s.do("client", "kill", "type", "pubsub")
+		want := uint64(i + 2)
+		eventually(t, "next epoch", func() bool { return b.Stats().Epochs == want })
+		waitReady(t, b)
+	}
+	close(stop)
+	wantSubscribed(t, s, b, keep(), 50)
+	if got := b.Stats().Epochs; got != kills+1 {
+		t.Errorf("got %d epochs after %d kills", got, kills)
+	}
+}
+
+func TestTenThousandNamesComeAndGo(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url, Confirm: patience})
+	const names = 10_000
+	members := map[session.Address]int{}
+	var wg sync.WaitGroup
+	for w := range 20 {
+		wg.Go(func() {
+			for i := w; i < names; i += 20 {
+				name := []session.Address{session.Channel(fmt.Sprint(i))}
+				for range 3 { // leaves and joins meet in flight
+					b.Join(context.Background(), name)
+					b.Leave(name)
+				}
+				if i%2 == 0 && !b.Join(context.Background(), name) {
+					t.Errorf("%v not confirmed", name)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := 0; i < names; i += 2 {
+		members[session.Channel(fmt.Sprint(i))]++
+	}
+	wantSubscribed(t, s, b, members, names)
+	if st := b.Stats(); st.JoinsUnconfirmed != 0 || st.Epochs != 1 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+func TestConfirmedMeansThatAPublishCounts(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url, Confirm: patience})
+	other := newTestBus(t, Config{URL: s.url, Confirm: patience})
+	for i := range 500 {
+		name := session.Conn(fmt.Sprint(i))
+		mustJoin(t, b, name)
+		if n := count(t, s.client, "ws:"+name.String()); n != 1 {
+			t.Fatalf("counted %d, want 1", n)
+		}
+		mustJoin(t, other, name)
+		if n := count(t, s.client, "ws:"+name.String()); n != 2 {
+			t.Fatalf("counted %d, want 2", n)
+		}
+		next(t, b)
+		next(t, b)
+		next(t, other)
+	}
+}
+
+func TestPausedRedisIsNoticed(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url, Confirm: 300 * time.Millisecond})
+	mustJoin(t, b, session.User("7"))
+	s.do("client", "pause", 2500, "all")
+	start := time.Now()
+	if b.Join(context.Background(), []session.Address{session.User("8")}) {
+		t.Error("join confirmed by a paused Redis")
+	}
+	err := b.Publish(context.Background(), text(session.All, "x"))
+	if err == nil {
+		t.Error("publish confirmed by a paused Redis")
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("join and publish took %v", took)
+	}
+	t.Log(waitNotReady(t, b))
+	waitReady(t, b)
+	if n := count(t, s.client, "ws:user:8"); n != 1 {
+		t.Errorf("counted %d, want 1", n)
+	}
+	if got := b.Stats().Epochs; got != 1 {
+		t.Errorf("got %d epochs: a short pause is no reason to reconnect", got)
+	}
+}
+
+func TestStoppedRedisIsNoticedWithoutTraffic(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url, Confirm: 300 * time.Millisecond})
+	mustJoin(t, b, session.User("7"))
+	s.signal(syscall.SIGSTOP)
+	start := time.Now()
+	t.Log(waitNotReady(t, b))
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("noticed after %v", took)
+	}
+	eventually(t, "connection given up", func() bool { return b.Stats().State == "down" })
+	start = time.Now()
+	wantError(t, b.Publish(context.Background(), text(session.All, "x")), ErrDown)
+	if took := time.Since(start); took > 100*time.Millisecond {
+		t.Errorf("publish took %v", took)
+	}
+	s.signal(syscall.SIGCONT)
+	waitReady(t, b)
+	if n := count(t, s.client, "ws:user:7"); n != 1 {
+		t.Errorf("counted %d, want 1", n)
+	}
+}
+
+func TestSlowReaderOverflowsRedisAndComesBack(t *testing.T) {
+	s := startRedis(t)
+	s.do("config", "set", "client-output-buffer-limit", "pubsub 1mb 0 0")
+	b := newTestBus(t, Config{URL: s.url})
+	mustJoin(t, b, session.User("7"))
+	payload := strings.Repeat("x", 100<<10)
+	eventually(t, "redis gave up on the connection", func() bool {
+		s.client.Publish(context.Background(), "ws:user:7", payload)
+		return s.subscribers("ws:user:7") == 0
+	})
+	st := b.Stats()
+	if st.ReaderStalls == 0 || st.WaitingBytes > queueBytes {
+		t.Errorf("stats %+v", st)
+	}
+	eventually(t, "back after the reader woke up", func() bool {
+		select {
+		case <-b.Commands():
+		default:
+		}
+		return b.Ready() == nil && b.Stats().Epochs == 2 && b.Stats().Waiting == 0
+	})
+	nothingBefore(t, b, "marker")
+}
+
+func TestACLNeedsFiveCommandsAndOurChannels(t *testing.T) {
+	s := startRedis(t)
+	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&ws:*", "&pub.*", "-@all",
+		"+ping", "+subscribe", "+unsubscribe", "+psubscribe", "+publish")
+	b := newTestBus(t, Config{
+		URL:    strings.Replace(s.url, "unix://", "unix://ws:secret@", 1) + "?db=3",
+		Relays: []Relay{{Pattern: "pub.*", To: "channel:{name}"}},
+	})
+	mustJoin(t, b, session.User("7"))
+	if err := b.Publish(context.Background(), text(session.User("7"), "x")); err != nil {
+		t.Error(err)
+	}
+	next(t, b)
+	s.client.Publish(context.Background(), "pub.a", "relayed")
+	if c := next(t, b); c.To[0] != session.Channel("a") || string(c.Message.Data()) != "relayed" {
+		t.Errorf("got %+v", c)
+	}
+	b.Leave([]session.Address{session.User("7")})
+	eventually(t, "left", func() bool { return s.subscribers("ws:user:7") == 0 })
+	waitReady(t, b)
+	if got := b.Stats().Epochs; got != 1 {
+		t.Errorf("got %d epochs, want 1", got)
+	}
+}
+
+func TestRefusedChannelIsSaid(t *testing.T) {
+	s := startRedis(t)
+	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&other:*", "+@all")
+	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://ws:secret@", 1)})
+	eventually(t, "the reason", func() bool {
+		err := b.Ready()
+		return err != nil && strings.Contains(err.Error(), "NOPERM")
+	})
+}
+
+func TestWrongPasswordIsSaidWithoutThePassword(t *testing.T) {
+	s := startRedis(t, "--requirepass", "right")
+	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://:wrong@", 1)})
+	eventually(t, "the reason", func() bool {
+		err := b.Ready()
+		return err != nil && strings.Contains(err.Error(), "WRONGPASS")
+	})
+	if err := b.Ready(); strings.Contains(err.Error(), "wrong@") || strings.Contains(err.Error(), ":wrong") {
+		t.Errorf("the password is in %v", err)
+	}
+}
+
+func TestCluster(t *testing.T) {
+	port, dir := freePort(t), t.TempDir()
+	s := startRedisAt(t, "redis://127.0.0.1:"+port,
+		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--cluster-enabled", "yes",
+		"--cluster-config-file", filepath.Join(dir, "nodes.conf"), "--cluster-port", freePort(t))
+	s.do("cluster", "addslotsrange", 0, 16383)
+	eventually(t, "cluster is up", func() bool { return strings.Contains(s.do("cluster", "info").(string), "cluster_state:ok") })
+	b := newTestBus(t, Config{URL: "redis://127.0.0.1:" + port + ",127.0.0.1:1/?cluster=true", Confirm: patience})
+	testReachable(t, s, b)
+}
+
+func TestSentinel(t *testing.T) {
+	port, dir := freePort(t), t.TempDir()
+	s := startRedisAt(t, "redis://127.0.0.1:"+port, "--port", port, "--bind", "127.0.0.1", "--dir", dir)
+	sentinel := startSentinel(t, port)
+	b := newTestBus(t, Config{URL: "redis://127.0.0.1:1,127.0.0.1:" + sentinel + "/0?master_name=main", Confirm: patience})
+	testReachable(t, s, b)
+}
+
+// testReachable checks both doors, one loss and the way back.
+func testReachable(t *testing.T, s *redisServer, b *Bus) {
+	t.Helper()
+	mustJoin(t, b, session.User("7"), session.Channel("a"))
+	for range 2 {
+		if err := b.Publish(context.Background(), text(session.User("7"), "x")); err != nil {
+			t.Fatal(err)
+		}
+		next(t, b)
+		if err := b.Publish(context.Background(), session.Command{
+			To: []session.Address{session.User("7"), session.Channel("a")}, Close: &session.Close{Code: 1000},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if c := next(t, b); c.Close == nil {
+			t.Errorf("got %+v", c)
+		}
+		if n := count(t, s.client, "ws:channel:a"); n != 1 {
+			t.Errorf("counted %d, want 1", n)
+		}
+		next(t, b)
+		epochs := b.Stats().Epochs
+		s.do("client", "kill", "type", "pubsub")
+		eventually(t, "next epoch", func() bool { return b.Stats().Epochs > epochs })
+		waitReady(t, b)
+	}
+}
+
+func TestPublishEndsWithItsContext(t *testing.T) {
+	s := startRedis(t)
+	b := newTestBus(t, Config{URL: s.url, Confirm: patience})
+	waitReady(t, b)
+	s.signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	err := b.Publish(ctx, text(session.All, "x"))
+	if took := time.Since(start); err == nil || errors.Is(err, ErrDown) || took > 2*time.Second {
+		t.Errorf("got %v after %v", err, took)
+	}
+	if b.Join(ctx, []session.Address{session.User("7")}) {
+		t.Error("join confirmed by a stopped Redis")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.roster.joins)+len(b.roster.waiting) > 0 {
+		t.Error("a join that gave up still waits in the roster")
+	}
+}
+
+func TestAllNodesSeeOneOrder(t *testing.T) {
+	s := startRedis(t)
+	nodes := []*Bus{newTestBus(t, Config{URL: s.url}), newTestBus(t, Config{URL: s.url})}
+	for _, b := range nodes {
+		mustJoin(t, b, session.Channel("a"))
+	}
+	const publishers, each = 8, 100
+	var wg sync.WaitGroup
+	for p := range publishers {
+		wg.Go(func() {
+			for i := range each {
+				c := text(session.Channel("a"), fmt.Sprint(p, " ", i))
+				if i%2 == 0 {
+					c.To = append(c.To, session.User("nobody")) // by the other door
+				}
+				if err := nodes[p%2].Publish(context.Background(), c); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	last := map[int]int{}
+	for range publishers * each {
+		first, second := string(next(t, nodes[0]).Message.Data()), string(next(t, nodes[1]).Message.Data())
+		if first != second {
+			t.Fatalf("one node hears %q, the other %q", first, second)
+		}
+		var p, i int
+		if _, err := fmt.Sscan(first, &p, &i); err != nil || i != last[p] {
+			t.Fatalf("got %q, want number %d of publisher %d (%v)", first, last[p], p, err)
+		}
+		last[p]++
+	}
+	wg.Wait()
+}
