@@ -1,0 +1,349 @@
+<?php
+// Checks the examples: php examples/php/tests/run.php
+//
+// Every file must parse; the token, the chat's store and the push script are run
+// as they are used. It needs no PHPUnit, no server and no network.
+declare(strict_types=1);
+
+require dirname(__DIR__) . '/token/Jwt.php';
+require dirname(__DIR__) . '/chat/Store.php';
+
+// This file is its own worker: several of them write to one store at once.
+if (($argv[1] ?? '') === 'worker') {
+    worker(new Store($argv[2]), $argv[3], $argv[4]);
+    exit;
+}
+
+$passed = $failed = 0;
+$folder = sys_get_temp_dir() . '/wsfpm-examples-' . bin2hex(random_bytes(6));
+mkdir($folder, 0700);
+
+foreach (['files', 'guards', 'tokens', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
+    try {
+        $test("$folder/$test");
+    } catch (Throwable $e) {
+        check(false, "$test: " . get_class($e) . ': ' . $e->getMessage() . ' at line ' . $e->getLine());
+    }
+}
+remove($folder);
+echo "$passed passed, $failed failed\n";
+exit($failed === 0 ? 0 : 1);
+
+// ---------------------------------------------------------------------- tests
+
+function files(): void
+{
+    foreach (phpFiles() as $file) {
+        [$code, $output] = run([PHP_BINARY, '-l', $file]);
+        check($code === 0, basename(dirname($file)) . '/' . basename($file) . " parses: $output");
+    }
+}
+
+/** A handler that is opened as a web page does nothing. */
+function guards(): void
+{
+    foreach (phpFiles() as $file) {
+        $code = file_get_contents($file);
+        if (str_contains($code, "\$_SERVER['WS_EVENT']") && !str_contains($file, '/tests/')) {
+            $first = strpos($code, "isset(\$_SERVER['WS_EVENT']) or exit(http_response_code(404));");
+            check($first !== false && $first < (strpos($code, 'require ') ?: PHP_INT_MAX), "$file has the guard before anything else");
+        }
+    }
+}
+
+function tokens(): void
+{
+    $secret = str_repeat('k', 32);
+    $good = Jwt::sign(['sub' => 'ann'], $secret, 60);
+    check(Jwt::verify($good, $secret)['sub'] === 'ann', 'a good token is good');
+    check(Jwt::verify(Jwt::sign([], $secret, -3), $secret, 5) !== [], 'a token just over is within the leeway');
+
+    $encode = fn (string $s): string => rtrim(strtr(base64_encode($s), '+/', '-_'), '=');
+    $make = function (string $head, string $body) use ($encode, $secret): string {
+        $text = $encode($head) . '.' . $encode($body);
+        return "$text." . $encode(hash_hmac('sha256', $text, $secret, true));
+    };
+    [$head, $body, $signature] = explode('.', $good);
+    $future = time() + 60;
+    $bad = [
+        'expired' => Jwt::sign([], $secret, -60),
+        'signed with another secret' => Jwt::sign([], str_repeat('x', 32), 60),
+        'algorithm none' => $encode('{"alg":"none"}') . ".$body.",
+        'algorithm HS512' => $make('{"alg":"HS512"}', '{"exp":' . $future . '}'),
+        'algorithm in an array' => $make('{"alg":["HS256"]}', '{"exp":' . $future . '}'),
+        'a critical extension' => $make('{"alg":"HS256","crit":["x"]}', '{"exp":' . $future . '}'),
+        'another body' => "$head." . $encode('{"sub":"root","exp":' . $future . '}') . ".$signature",
+        'no end' => $make('{"alg":"HS256"}', '{"sub":"ann"}'),
+        'an end in words' => $make('{"alg":"HS256"}', '{"exp":"tomorrow"}'),
+        'not yet' => $make('{"alg":"HS256"}', '{"exp":' . $future . ',"nbf":' . (time() + 30) . '}'),
+        'signature padded' => "$good=",
+        'a part too many' => "$good.x",
+        'nothing' => '',
+        'dots' => '..',
+        'too long' => str_repeat('a', 5000) . '.b.c',
+        'not JSON' => $make('hello', 'you'),
+    ];
+    foreach ($bad as $what => $token) {
+        check(throws(fn () => Jwt::verify($token, $secret), UnexpectedValueException::class), "refused: $what");
+    }
+    check(throws(fn () => Jwt::sign([], 'short', 60), LogicException::class), 'a short secret is refused');
+}
+
+function history(string $folder): void
+{
+    $store = new Store($folder);
+    $first = $store->keep('lobby', 'ann', 'k0', 'hello');
+    check($store->keep('lobby', 'ann', 'k0', 'hello') === $first, 'the same key again gives the same message');
+    check(count($store->history('lobby')) === 1, 'and keeps it once');
+    check($store->keep('lobby', 'bob', 'k0', 'hi')['id'] > $first['id'], 'the same key of another person is another message, with a higher id');
+    for ($i = 1; $i <= 60; $i++) {
+        $last = $store->keep('lobby', 'ann', "k$i", "message $i");
+    }
+    $messages = $store->history('lobby');
+    check(count($messages) === 50 && end($messages) === $last, 'the last 50 are kept');
+    check(array_column($messages, 'id') === array_values(array_unique(array_column($messages, 'id'))), 'ids are unique');
+    check($store->history('lobby', $messages[48]['id']) === [$last], 'what came after an id');
+    check($store->history('help') === [], 'another room is another history');
+    check($store->keep('lobby', 'ann', 'u', 'Grüße 🙂 </script>')['text'] === $store->history('lobby', $last['id'])[0]['text'], 'text comes back as it was');
+}
+
+function pace(string $folder): void
+{
+    $store = new Store($folder);
+    check($store->wait('ann') === 0.0, 'the first message goes through');
+    $wait = $store->wait('ann');
+    check($wait > 0 && $wait <= 1, 'the second waits, at most a second');
+    check((new Store($folder))->wait('ann') > 0, 'from another tab, too');
+    check($store->wait('bob') === 0.0, 'another person does not wait');
+    usleep((int) ($wait * 1e6) + 20_000);
+    check($store->wait('ann') === 0.0, 'after the wait it goes through');
+    check($store->wait('42') === 0.0 && $store->wait('42') > 0, 'a name of digits is a name');
+}
+
+function presence(string $folder): void
+{
+    $store = new Store($folder);
+    check($store->enter('c1', 'ann', 'lobby') === true, 'the first tab comes in');
+    check($store->enter('c2', 'ann', 'lobby') === false, 'the second tab is no news');
+    check($store->enter('c1', 'ann', 'lobby') === false, 'nor is a sign of life');
+    $store->enter('c3', 'Bob', 'lobby');
+    $list = $store->people('lobby');
+    check($list['people'] === ['ann', 'Bob'], 'each person is listed once');
+    check($list['rooms'] === ['lobby' => 2, 'help' => 0, 'random' => 0], 'rooms count persons');
+    check($store->leave('c1') === null, 'one tab less is no news');
+    check($store->people('lobby')['version'] === $list['version'], 'and no new list');
+    check($store->enter('c2', 'ann', 'help') === true, 'a tab in another room has come in there');
+    check($store->people('lobby')['people'] === ['Bob'] && $store->people('help')['people'] === ['ann'], 'and is in one room only');
+    check($store->isHere('ann') && !$store->isHere('an'), 'who is here');
+    check($store->leave('c2') === 'help', 'the last tab leaves the room it was in');
+    check($store->leave('c2') === null, 'once');
+    check(!$store->isHere('ann'), 'and is gone');
+    check($store->people('lobby')['version'] > $list['version'], 'with a newer list');
+}
+
+function deadNodes(string $folder): void
+{
+    $store = new Store($folder);
+    $store->enter('c1', 'ann', 'lobby');
+    $store->enter('c2', 'bob', 'lobby');
+    $version = $store->people('lobby')['version'];
+
+    // The node of c1 died ten minutes ago and never said goodbye.
+    $p = json_decode(file_get_contents("$folder/presence.json"), true);
+    $p['here']['c1']['seen'] -= 600;
+    file_put_contents("$folder/presence.json", json_encode($p));
+
+    check($store->people('lobby')['people'] === ['bob'], 'a silent connection is not listed');
+    check(!$store->isHere('ann'), 'nor reachable');
+    $store->enter('c2', 'bob', 'lobby');
+    check($store->people('lobby')['version'] > $version, 'the next sign of life from anybody makes a newer list');
+    check(!isset(json_decode(file_get_contents("$folder/presence.json"), true)['here']['c1']), 'without the dead one');
+    check($store->enter('c1', 'ann', 'lobby') === true, 'if it was only asleep, it comes in again');
+}
+
+function rooms(string $folder): void
+{
+    $store = new Store($folder);
+    for ($i = 0; $store->hasPlaceFor("room$i") && $i < 1000; $i++) {
+        $store->enter('c1', 'ann', "room$i");
+    }
+    check($i === 40, 'there is a highest number of rooms');
+    check($store->hasPlaceFor('room3') && $store->hasPlaceFor('lobby'), 'those that are there stay open');
+    check($store->enter('c2', 'ann', '42') && $store->people('42')['people'] === ['ann'], 'a room may have a number for a name');
+}
+
+function folders(string $folder): void
+{
+    mkdir($folder, 0777);
+    chmod($folder, 0777);
+    check(throws(fn () => new Store($folder), RuntimeException::class), 'a folder open to everybody is refused');
+    check(throws(fn () => new Store("$folder/x\0y"), Throwable::class), 'and so is nonsense');
+}
+
+/** Six processes at once: nothing is lost, nothing is doubled, no file is torn. */
+function concurrency(string $folder): void
+{
+    $store = new Store($folder);
+    $workers = [];
+    foreach (range(1, 6) as $n) {
+        // Two processes each write as one person, with the same keys: tabs that send again.
+        $workers[] = start([PHP_BINARY, __FILE__, 'worker', $folder, "c$n", 'person' . $n % 3]);
+    }
+    $passes = [];
+    foreach ($workers as $worker) {
+        [$code, $output] = finish($worker);
+        check($code === 0, "a worker ended well: $output");
+        array_push($passes, ...json_decode($output));
+    }
+    $messages = $store->history('lobby');
+    check(count($messages) === 45, '3 persons with 15 keys each, from two processes: 45 messages, not ' . count($messages));
+    check(count(array_unique(array_column($messages, 'id'))) === 45, 'each with its own id');
+    check($store->people('lobby')['people'] === ['person0', 'person1', 'person2'], 'three persons are here');
+    check(count(json_decode(file_get_contents("$folder/presence.json"), true)['here']) === 6, 'over six connections');
+    usort($passes, fn ($a, $b) => $a[1] <=> $b[1]);
+    check(count($passes) > 1, 'somebody writes on');
+    foreach (array_slice($passes, 1) as $i => [, $end]) {
+        check($end - $passes[$i][0] >= 1, 'from all processes together one message a second goes through');
+    }
+    foreach (range(1, 6) as $n) {
+        $left[] = $store->leave("c$n");
+    }
+    check(count(array_filter($left)) === 3, 'three times somebody has left');
+}
+
+function worker(Store $store, string $connection, string $name): void
+{
+    for ($i = 0; $i < 15; $i++) {
+        $store->enter($connection, $name, 'lobby');
+        $store->keep('lobby', $name, "k$i", "message $i");
+    }
+    // All write as one person for a while; of each that goes through: when it began and ended.
+    $passes = [];
+    for ($until = microtime(true) + 2.5; ($begin = microtime(true)) < $until; usleep(10_000)) {
+        if ($store->wait('everybody') === 0.0) {
+            $passes[] = [$begin, microtime(true)];
+        }
+    }
+    echo json_encode($passes);
+}
+
+function pushArguments(): void
+{
+    $wrong = [
+        [], ['user:42'], ['nobody', 'x'], ['user:', 'x'], ['user:a,b', 'x'], ['user:42', ''], ['user:42', "\xff"], ['user:42', 'x', 'y'],
+        ['--what', 'x'], ['--redis'], ['--redis', 'http://x', 'all', 'x'], ['--redis', 'redis://h', '--admin', 'http://h', 'all', 'x'],
+        ['--admin', 'ftp://x', 'all', 'x'], ['--json', 'no'], ['--json', '[]'], ['--json', '{"data":"x"}'], ['--json', '{"to":"you"}'],
+        ['--json', '{"to":"all"}', 'all'], ['--admin', 'http://127.0.0.1:1', '--token', "a\r\nb", 'all', 'x'],
+    ];
+    foreach ($wrong as $arguments) {
+        [$code, , $errors] = run([PHP_BINARY, dirname(__DIR__) . '/push.php', ...$arguments]);
+        $what = json_encode($arguments, JSON_INVALID_UTF8_SUBSTITUTE);
+        check($code === 2 && str_starts_with($errors, 'push: ') && !str_contains($errors, 'Warning'), "push refuses $what: $errors");
+    }
+    [$code, $output] = run([PHP_BINARY, dirname(__DIR__) . '/push.php', '--help']);
+    check($code === 0 && str_starts_with($output, 'usage:'), 'push --help');
+}
+
+/** Without extensions (-n), push speaks Redis's protocol by itself. */
+function pushOverRedis(): void
+{
+    $cases = [
+        [['user:42', "h\u{f6}i there"], ":2\r\n", 0, "2 nodes\n", "*3\r\n$7\r\nPUBLISH\r\n$10\r\nws:user:42\r\n$10\r\nh\u{f6}i there\r\n"],
+        [['--prefix', 'p:', 'all', 'x'], ":0\r\n", 1, "0 nodes\n", "*3\r\n$7\r\nPUBLISH\r\n$5\r\np:all\r\n$1\r\nx\r\n"],
+        [['--json', '{"to":"all","data":{}}'], ":1\r\n", 0, "1 node\n", "*3\r\n$7\r\nPUBLISH\r\n$10\r\nws:command\r\n$22\r\n{\"to\":\"all\",\"data\":{}}\r\n"],
+        [['all', 'x'], "-NOPERM no\r\n", 2, '', null],
+        [['all', 'x'], '', 2, '', null],
+    ];
+    foreach ($cases as [$arguments, $answer, $code, $output, $sent]) {
+        [$seen, $result] = withServer($answer, fn ($port) => [PHP_BINARY, '-n', dirname(__DIR__) . '/push.php', '--redis', "redis://127.0.0.1:$port/3", ...$arguments]);
+        check($result[0] === $code && $result[1] === $output, 'push over Redis: ' . json_encode([$arguments, $result]));
+        check($sent === null || $seen === $sent, 'what Redis got: ' . json_encode($seen));
+    }
+}
+
+function pushOverAdmin(): void
+{
+    $cases = [
+        [['user:42', 'hi'], "HTTP/1.0 200 OK\r\n\r\n{\"delivered\": 17}", 0, "17 connections\n", '{"to":"user:42","data":"hi"}'],
+        [['user:42', 'hi'], "HTTP/1.0 200 OK\r\n\r\n{\"delivered\":0}", 1, "0 connections\n", null],
+        [['all', 'hi'], "HTTP/1.0 401 Unauthorized\r\n\r\nno token", 2, '', null],
+        [['--json', '{"to":"all","data":{}}'], "HTTP/1.0 200 OK\r\n\r\n{\"delivered\":1}", 0, "1 connection\n", '{"to":"all","data":{}}'],
+    ];
+    foreach ($cases as [$arguments, $answer, $code, $output, $body]) {
+        [$seen, $result] = withServer($answer, fn ($port) => [PHP_BINARY, '-n', dirname(__DIR__) . '/push.php', '--admin', "http://127.0.0.1:$port", '--token', 's3cret', ...$arguments]);
+        check($result[0] === $code && $result[1] === $output, 'push over the admin listener: ' . json_encode([$arguments, $result]));
+        check(str_contains($seen, "\r\nAuthorization: Bearer s3cret\r\n") && str_contains($seen, "\r\nContent-Type: application/json\r\n"), 'with token and type');
+        check($body === null || str_ends_with($seen, "\r\n\r\n$body"), 'what the listener got: ' . json_encode($seen));
+    }
+}
+
+// -------------------------------------------------------------------- helpers
+
+function check(bool $good, string $what): void
+{
+    global $passed, $failed;
+    $good ? $passed++ : $failed++;
+    $good || print "FAIL $what\n";
+}
+
+function throws(callable $f, string $class): bool
+{
+    try {
+        $f();
+    } catch (Throwable $e) {
+        return $e instanceof $class;
+    }
+    return false;
+}
+
+function phpFiles(): array
+{
+    $files = [];
+    foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator(dirname(__DIR__), FilesystemIterator::SKIP_DOTS)) as $file) {
+        if ($file->getExtension() === 'php') {
+            $files[] = $file->getPathname();
+        }
+    }
+    sort($files);
+    return $files;
+}
+
+/** A server for one connection: answers the first bytes that come, and tells what they were. */
+function withServer(string $answer, callable $command): array
+{
+    $server = stream_socket_server('tcp://127.0.0.1:0');
+    $process = start($command((int) substr(strrchr(stream_socket_get_name($server, false), ':'), 1)));
+    $client = stream_socket_accept($server, 10);
+    $seen = fread($client, 65536);
+    fwrite($client, $answer);
+    fclose($client);
+    return [$seen, finish($process)];
+}
+
+function start(array $command): array
+{
+    $process = proc_open($command, [0 => ['file', '/dev/null', 'r'], 1 => ['pipe', 'w'], 2 => ['pipe', 'w']], $pipes, null, ['PATH' => getenv('PATH')]);
+    return [$process, $pipes];
+}
+
+/** Returns exit code, output and errors. */
+function finish(array $started): array
+{
+    [$process, $pipes] = $started;
+    $output = stream_get_contents($pipes[1]);
+    $errors = stream_get_contents($pipes[2]);
+    return [proc_close($process), $output, $errors];
+}
+
+function run(array $command): array
+{
+    return finish(start($command));
+}
+
+function remove(string $folder): void
+{
+    foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator($folder, FilesystemIterator::SKIP_DOTS), RecursiveIteratorIterator::CHILD_FIRST) as $file) {
+        $file->isDir() ? rmdir($file->getPathname()) : unlink($file->getPathname());
+    }
+    rmdir($folder);
+}
