@@ -81,17 +81,13 @@ func (relay Relay) check(r *report, key string, prefixes []string) {
 	switch {
 	case relay.Pattern == "":
 		r.bad(key+".pattern", `is missing: write a Redis channel, such as "pub.*"`)
-	case strings.ContainsAny(head+tail, `*?[]\`):
-		r.bad(key+".pattern", `%q: write one "*" at most, and none of ? [ ] \`, clip(relay.Pattern))
+	case !wild || strings.ContainsAny(head+tail, `*?[]\`):
+		r.bad(key+".pattern", `%q: write exactly one "*", and none of ? [ ] \`, clip(relay.Pattern))
 	}
 	for _, prefix := range prefixes {
-		own := strings.HasPrefix(head, prefix) || wild && strings.HasPrefix(prefix, head)
-		if own && relay.Pattern != "" {
+		if wild && (strings.HasPrefix(head, prefix) || strings.HasPrefix(prefix, head)) {
 			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would come back as pushes; write a pattern that no channel of ours has", clip(relay.Pattern), prefix)
 		}
-	}
-	if strings.Contains(relay.To, "{name}") && !wild {
-		r.bad(key+".to", `has {name}, but pattern has no "*" for it`)
 	}
 	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
 		r.bad(key+".to", `%v, such as "channel:{name}"`, err)

@@ -11,7 +11,7 @@ import (
 )
 
 func (c *Config) checkRoutes(r *report) {
-	if len(c.Routes) == 0 {
+	if len(c.Routes) == 0 && !c.noRoutes {
 		r.bad("route", "there is none: write a [[route]] with path and script, or give --script")
 	}
 	seen := map[string]int{}
@@ -21,7 +21,7 @@ func (c *Config) checkRoutes(r *report) {
 		route.checkScript(r, key)
 		route.checkWords(r, key)
 		route.checkHeaders(r, key)
-		route.checkBounds(r, key, c.Limits)
+		route.checkBounds(r, key)
 		c.checkRoutePool(r, key, route)
 		hosts := route.Host
 		if len(hosts) == 0 {
@@ -70,8 +70,8 @@ func (route *Route) checkScript(r *report, key string) {
 	case !varies && route.Root != "":
 		r.bad(key+".root", "is for paths that end in /{script}: remove it, or write such a path")
 	}
-	if route.Script != "" && r.folder(key+".script", route.Script) && !strings.HasSuffix(route.Script, ".php") {
-		r.bad(key+".script", "%q does not end in .php: PHP-FPM would refuse it", clip(route.Script))
+	if route.Script != "" {
+		r.folder(key+".script", route.Script)
 	}
 	if route.Root != "" {
 		r.folder(key+".root", route.Root)
@@ -236,12 +236,9 @@ func badParam(name, value string) string {
 }
 
 // checkBounds checks sizes and times.
-func (route *Route) checkBounds(r *report, key string, limits Limits) {
+func (route *Route) checkBounds(r *report, key string) {
 	if route.MessageLimit < 1 {
 		r.bad(key+".message_limit", `0: write a size, such as "64KiB"`)
-	}
-	if limits.InboundMemory > 0 && route.MessageLimit > limits.InboundMemory {
-		r.bad(key+".message_limit", "%v is more than limits.inbound_memory, %v: such a message could never be received", route.MessageLimit, limits.InboundMemory)
 	}
 	if route.AnswerLimit < 1 {
 		r.bad(key+".answer_limit", `0: write a size, such as "16MiB"`)
@@ -249,8 +246,8 @@ func (route *Route) checkBounds(r *report, key string, limits Limits) {
 	if route.Timeout <= 0 {
 		r.bad(key+".timeout", `0: write a duration, such as "30s"`)
 	}
-	if route.StreamTimeout < route.Timeout {
-		r.bad(key+".stream_timeout", "%v is less than timeout, %v, the longest silence: write at least that", route.StreamTimeout, route.Timeout)
+	if route.StreamTimeout <= 0 {
+		r.bad(key+".stream_timeout", `0: write a duration, such as "10m"`)
 	}
 }
 
@@ -270,39 +267,6 @@ func (c *Config) checkRoutePool(r *report, key string, route *Route) {
 			hint += ", or one of " + strings.Join(names, ", ")
 		}
 		r.bad(key+".fpm", "there is no pool %q: %s", clip(route.FPM), hint)
-	}
-}
-
-// checkLimits checks the limits and how they fit each other.
-func (c *Config) checkLimits(r *report) {
-	l := &c.Limits
-	for _, n := range []struct {
-		key   string
-		value float64
-		least float64
-	}{
-		{"connections", float64(l.Connections), 0},
-		{"connections_per_address", float64(l.ConnectionsPerAddress), 0},
-		{"connections_per_user", float64(l.ConnectionsPerUser), 0},
-		{"channels", float64(l.Channels), 0},
-		{"messages_per_second", l.MessagesPerSecond, 0},
-		{"burst", float64(l.Burst), 1},
-		{"backlog", float64(l.Backlog), 1},
-		{"backlog_bytes", float64(l.BacklogBytes), 1},
-		{"handshake_headers", float64(l.HandshakeHeaders), 1 << 10},
-		{"max_fragments", float64(l.MaxFragments), 0},
-		{"control_rate", l.ControlRate, 0},
-		{"control_burst", float64(l.ControlBurst), 1},
-	} {
-		if !(n.value >= n.least && n.value <= 1<<53) { // NaN fails both
-			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
-		}
-	}
-	if l.PingInterval > 0 && l.PongTimeout <= 0 {
-		r.bad("limits.pong_timeout", `0: write a duration, such as "20s", or ping_interval = "0" for no pings`)
-	}
-	if l.PingInterval > 0 && l.PongTimeout > l.PingInterval {
-		r.bad("limits.pong_timeout", "%v is more than ping_interval, %v: the next ping would go out before the last one is given up", l.PongTimeout, l.PingInterval)
 	}
 }
 

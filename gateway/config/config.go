@@ -34,8 +34,7 @@ type Config struct {
 	Admin string `toml:"admin"`
 
 	// AdminToken opens /push, /connections and /debug/pprof on a TCP admin
-	// listener (Authorization: Bearer …); at least 16 visible ASCII characters.
-	// Without it these paths are shut there. A unix socket needs none. Give it
+	// listener (Authorization: Bearer …); visible ASCII characters. Without it these paths are shut there. A unix socket needs none. Give it
 	// by WSFPM_ADMIN_TOKEN rather than by a file that many can read.
 	AdminToken string `toml:"admin_token"`
 
@@ -77,6 +76,8 @@ type Config struct {
 	trusted Trusted           // TrustedProxies, parsed by Check
 	origin  map[string]string // where a key was set: "line 12", "WSFPM_NODE", "--listen"
 	notes   []string          // warnings of the loader
+
+	noRoutes bool // Source.NoRoutes
 }
 
 // Trusted says whose forwarded headers are believed.
@@ -184,8 +185,8 @@ type Redis struct {
 
 // Relay hands what is published on one set of Redis channels to clients.
 type Relay struct {
-	// Pattern is a Redis channel with at most one "*". It may not match our own
-	// prefix.
+	// Pattern names Redis channels, with exactly one "*" for the part that
+	// differs. It may not match our own prefix.
 	Pattern string `toml:"pattern"`
 	// To is the address of the clients; {name} in it is what "*" matched.
 	To string `toml:"to"`

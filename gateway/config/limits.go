@@ -53,7 +53,7 @@ type Limits struct {
 	PingInterval Duration `toml:"ping_interval"`
 
 	// PongTimeout is how long a client may take to answer a ping. Default: 20s.
-	// At most PingInterval.
+	// Longer than PingInterval makes little sense.
 	PongTimeout Duration `toml:"pong_timeout"`
 
 	// HandshakeTimeout bounds the reading of the handshake's headers. Default:

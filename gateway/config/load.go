@@ -41,6 +41,9 @@ type Source struct {
 	Script string
 	// Web, the flag --web, is the folder of [Config.Web]. It may be relative.
 	Web string
+	// NoRoutes says that the program serves nobody, so that it needs no route:
+	// it only pushes.
+	NoRoutes bool
 }
 
 // Load reads a configuration and checks it. The error is an [*Error] with
@@ -59,7 +62,7 @@ func Load(from Source) (*Config, error) {
 // load is Load with the file's text at hand.
 func load(from Source, doc []byte) (*Config, error) {
 	c := Default()
-	c.Node = hostName()
+	c.Node, c.noRoutes = hostName(), from.NoRoutes
 	r := &report{origin: map[string]string{}}
 	c.origin = r.origin
 	if !c.loadFile(r, doc) {

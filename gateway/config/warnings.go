@@ -18,6 +18,9 @@ const (
 	systemdStopTimeout = 90 * time.Second // DefaultTimeoutStopSec
 )
 
+// minToken is the shortest admin token that nobody guesses, in bytes.
+const minToken = 16
+
 // afterDrain is what a shutdown may need beyond Drain: the disconnect events.
 const afterDrain = 15 * time.Second
 
@@ -32,6 +35,9 @@ func (c *Config) Warnings() []string {
 	}
 	for i, route := range c.Routes {
 		w = append(w, route.warnings(indexed("route", i+1))...)
+		if memory := c.Limits.InboundMemory; memory > 0 && route.MessageLimit > memory {
+			w = append(w, fmt.Sprintf("%s.message_limit: %v is more than limits.inbound_memory, %v: a message of that size cannot be received", indexed("route", i+1), route.MessageLimit, memory))
+		}
 	}
 	w = append(w, c.warnTimes()...)
 	if len(c.Redis.Relays) > 0 && c.Redis.URL == "" {
@@ -57,6 +63,9 @@ func (c *Config) warnListeners() []string {
 	}
 	if c.ListenGroup != "" && !unix {
 		w = append(w, "listen_group has no effect: no listener is a unix socket")
+	}
+	if c.AdminToken != "" && len(c.AdminToken) < minToken {
+		w = append(w, fmt.Sprintf("admin_token has %d characters, which can be guessed: take what `openssl rand -hex 16` prints", len(c.AdminToken)))
 	}
 	switch {
 	case c.Admin == "" && c.AdminToken != "":
@@ -106,6 +115,8 @@ func (route *Route) warnings(key string) []string {
 		}
 	}
 	add(route.MessageLimit > phpPostMaxSize, "%s.message_limit: %v is above PHP's post_max_size as shipped (8M): php://input is empty beyond it, so raise post_max_size in the pool", key, route.MessageLimit)
+	add(route.Script != "" && !strings.HasSuffix(route.Script, ".php"), "%s.script: PHP-FPM refuses files that do not end in .php, unless security.limit_extensions of its pool allows them", key)
+	add(route.StreamTimeout < route.Timeout, "%s.stream_timeout: %v is less than timeout (%v), the longest silence of a stream", key, route.StreamTimeout, route.Timeout)
 	add(route.Dev, "%s.dev: clients are sent PHP's error texts: never in production", key)
 	add(!route.DetectPHPErrors, "%s.detect_php_errors: a script that crashes with status 200 counts as a success, on connect too", key)
 	add(slices.Contains(route.Origins, "*"), "%s.origins: any web page can connect with its visitor's cookies", key)
@@ -127,6 +138,9 @@ func (c *Config) warnTimes() []string {
 	}
 	if interval == 0 {
 		w = append(w, "limits.ping_interval: without pings lost clients stay, and proxies cut idle ones")
+	}
+	if interval > 0 && time.Duration(c.Limits.PongTimeout) > interval {
+		w = append(w, fmt.Sprintf("limits.pong_timeout: %v is more than ping_interval (%v): the next ping goes out before the last one is given up", c.Limits.PongTimeout, c.Limits.PingInterval))
 	}
 	if stop := time.Duration(c.Drain) + afterDrain; stop > systemdStopTimeout {
 		w = append(w, fmt.Sprintf("drain: systemd kills after 90s as shipped: set TimeoutStopSec=%d or more", int(stop.Seconds())))

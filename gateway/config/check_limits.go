@@ -1,0 +1,39 @@
+package config
+
+// checkLimits checks the limits and how they fit each other.
+func (c *Config) checkLimits(r *report) {
+	l := &c.Limits
+	for _, n := range []struct {
+		key   string
+		value float64
+		least float64
+	}{
+		{"connections", float64(l.Connections), 0},
+		{"connections_per_address", float64(l.ConnectionsPerAddress), 0},
+		{"connections_per_user", float64(l.ConnectionsPerUser), 0},
+		{"channels", float64(l.Channels), 0},
+		{"messages_per_second", l.MessagesPerSecond, 0},
+		{"burst", float64(l.Burst), atLeastOneIf(l.MessagesPerSecond > 0)},
+		{"backlog", float64(l.Backlog), 1},
+		{"backlog_bytes", float64(l.BacklogBytes), 1},
+		{"handshake_headers", float64(l.HandshakeHeaders), 1 << 10},
+		{"max_fragments", float64(l.MaxFragments), 0},
+		{"control_rate", l.ControlRate, 0},
+		{"control_burst", float64(l.ControlBurst), atLeastOneIf(l.ControlRate > 0)},
+	} {
+		if !(n.value >= n.least && n.value <= 1<<53) { // NaN fails both
+			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
+		}
+	}
+	if l.PingInterval > 0 && l.PongTimeout <= 0 {
+		r.bad("limits.pong_timeout", `0: write a duration, such as "20s", or ping_interval = "0" for no pings`)
+	}
+}
+
+// atLeastOneIf is 1 when a bucket is in use, which must hold something.
+func atLeastOneIf(inUse bool) float64 {
+	if inUse {
+		return 1
+	}
+	return 0
+}
