@@ -44,3 +44,9 @@ func pidFile(dir string) int {
 	pid, _ := strconv.Atoi(string(text))
 	return pid
 }
+
+// readFile is a file's text, "" when it is not there.
+func readFile(path string) string {
+	text, _ := os.ReadFile(path)
+	return string(text)
+}

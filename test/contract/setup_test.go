@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -126,4 +127,17 @@ func equal[V comparable](t *testing.T, what string, got, want V) {
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
+}
+
+// second starts another node with the first one's configuration.
+func (w *world) second(t *testing.T, node string) *world {
+	t.Helper()
+	text := w.ConfigText(t)
+	listen, admin := stack.FreeAddress(t), stack.FreeAddress(t)
+	text = strings.ReplaceAll(text, w.Listen, listen)
+	text = strings.ReplaceAll(text, strings.TrimPrefix(w.Admin, "http://"), admin)
+	text = regexp.MustCompile(`(?m)^node = .*$`).ReplaceAllString(text, fmt.Sprintf("node = %q", node))
+	other := *w
+	other.GatewayServer = stack.Gateway(t, stack.GatewayOptions{File: text, Listen: listen, AdminAddress: admin})
+	return &other
 }

@@ -19,10 +19,11 @@ const AdminToken = "test-token"
 // GatewayOptions is the text of a wsfpm.toml in pieces. Empty pieces are left
 // out or filled with what a test needs; File replaces all of them.
 type GatewayOptions struct {
-	Node   string // default "test"
-	Listen string // default a free loopback port
-	Drain  string // default "1s"
-	Top    string // further lines above the first table
+	Node         string // default "test"
+	Listen       string // default a free loopback port
+	AdminAddress string // HOST:PORT of admin, default a free loopback port
+	Drain        string // default "1s"
+	Top          string // further lines above the first table
 
 	FPM       *FPMServer // [fpm.default] address
 	FPMLines  string     // further lines of [fpm.default]
@@ -63,7 +64,10 @@ func Gateway(t T, opt GatewayOptions) *GatewayServer {
 	if strings.HasPrefix(g.Listen, "unix:") {
 		g.URL = "ws://unix"
 	}
-	admin := FreeAddress(t)
+	admin := opt.AdminAddress
+	if admin == "" {
+		admin = FreeAddress(t)
+	}
 	g.Admin = "http://" + admin
 	g.Config = filepath.Join(TempDir(t), "wsfpm.toml")
 	text := opt.File

@@ -1,0 +1,115 @@
+package contract
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+func TestConnectionLimits(t *testing.T) {
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "connections = 5\nconnections_per_address = 2"}},
+		"5.limit-connections", "5.limit-address")
+	from := func(address string) stack.DialOptions {
+		return stack.DialOptions{Header: http.Header{"X-Forwarded-For": {address}}}
+	}
+	first := w.dial("", from("192.0.2.1"))
+	w.dial("", from("192.0.2.1"))
+	if got := w.refused("", from("192.0.2.1")); got.Status != 429 && got.Status != 503 {
+		t.Errorf("the third of one address: got %d, want 429", got.Status)
+	}
+	w.dial("", from("2001:db8:1:2::1"))
+	w.dial("", from("2001:db8:1:2:ffff::2"))
+	if got := w.refused("", from("2001:db8:1:2:3::3")); got.Status != 429 && got.Status != 503 {
+		t.Errorf("the third of one /64: got %d, want 429", got.Status)
+	}
+	w.dial("", from("2001:db8:1:3::1"))
+	equal(t, "the sixth of all", w.refused("", from("192.0.2.9")).Status, 503)
+	first.Close(1000, "")
+	stack.Wait(t, "a free place", func() bool { return w.Metric(t, "wsfpm_connections") == 4 })
+	w.dial("", from("192.0.2.1"))
+}
+
+func TestMessagesBeyondTheRateWait(t *testing.T) {
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "messages_per_second = 20\nburst = 5"}}, "5.limit-rate")
+	c := w.open()
+	began := time.Now()
+	for i := range 15 {
+		c.Send(fmt.Sprint(i))
+	}
+	for i := range 15 {
+		c.Expect(fmt.Sprint(i))
+	}
+	if took := time.Since(began); took < 400*time.Millisecond {
+		t.Errorf("15 messages took %v, want about half a second", took)
+	}
+}
+
+func TestASlowReaderIsClosed(t *testing.T) {
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = \"64KiB\"\nwrite_timeout = \"300ms\""}}, "5.limit-queue", "5.write-timeout", "2.close-codes-own")
+	deaf := w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
+	fine := w.dial("?h[]=WS-Join:c", stack.DialOptions{})
+	fine.Next()
+	payload := strings.Repeat("x", 60<<10)
+	sent := 0
+	stack.Wait(t, "the slow reader to be closed", func() bool {
+		w.Push(t, `{"to":"channel:c","data":"`+payload+`"}`)
+		sent++
+		return w.Metric(t, "wsfpm_connections_closed_total", `code="4408"`) == 1
+	})
+	for range sent {
+		fine.Expect(payload)
+	}
+	equal(t, "connections", w.Metric(t, "wsfpm_connections"), 1)
+	_ = deaf
+}
+
+func TestAReplyMayExceedTheQueue(t *testing.T) {
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 5 << 20);`,
+		options: stack.GatewayOptions{Limits: `queue = "64KiB"`}}, "5.limit-queue")
+	c := w.open()
+	for range 2 {
+		c.Send("x")
+		equal(t, "bytes", len(c.Next().Data), 5<<20)
+	}
+}
+
+func TestInboundMemory(t *testing.T) {
+	w := start(t, setup{script: "slow.php", route: `message_limit = "4MiB"`, options: stack.GatewayOptions{Limits: "inbound_memory = \"2MiB\"\npong_timeout = \"0s\""}}, "5.inbound-memory")
+	for range 4 {
+		conn := stack.RawDial(t, w.Listen, "/ws")
+		go func() {
+			conn.SetWriteDeadline(time.Now().Add(time.Second))
+			frame := stack.ClientFrame(0x82, make([]byte, 3<<20))
+			conn.Write(frame[:len(frame)-10]) // never whole
+		}()
+	}
+	deadline := time.Now().Add(time.Second)
+	most := 0.0
+	for time.Now().Before(deadline) {
+		most = max(most, w.Metric(t, "wsfpm_inbound_bytes"))
+	}
+	if most > 2<<20 {
+		t.Errorf("wsfpm_inbound_bytes: got %v, want at most 2 MiB", most)
+	}
+	if most < 64<<10 {
+		t.Errorf("wsfpm_inbound_bytes: got %v, want it to count what is being received", most)
+	}
+}
+
+func TestPingAndPong(t *testing.T) {
+	w := start(t, setup{script: "trace.php", options: stack.GatewayOptions{Limits: "ping_interval = \"100ms\"\npong_timeout = \"300ms\""}}, "5.ping", "5.pong")
+	healthy := w.open() // answers pings while it reads
+	conn := stack.RawDial(t, w.Listen, "/ws")
+	conn.SetReadDeadline(time.Now().Add(stack.Patience))
+	var head [2]byte
+	if _, err := conn.Read(head[:]); err != nil || head[0] != 0x89 {
+		t.Errorf("got %x, %v, want a ping", head, err)
+	}
+	e := w.trace.Await(t, "disconnect", 1)[0]
+	equal(t, "WS_CLOSE_CODE of a client that is gone", e.Var("WS_CLOSE_CODE"), "1006")
+	healthy.ExpectNothing(quiet)
+}
