@@ -20,7 +20,7 @@ final class Store
 
     private const HISTORY = 50;       // messages kept per room
     private const ROOMS = 40;         // rooms at most
-    private const ROOM_LIFE = 86_400; // seconds that an empty room is listed
+    private const ROOM_LIFE = 86_400; // seconds until an empty room is forgotten, with its messages
     private const SILENCE = 180;      // seconds until a connection that tells nothing is taken for dead
 
     public function __construct(private string $folder)
@@ -49,7 +49,12 @@ final class Store
 
             $p['here'][$connection] = ['name' => $name, 'room' => $room, 'seen' => $now];
             $p['rooms'][$room] = $now;
-            $p['rooms'] = array_filter($p['rooms'], fn ($used) => $used > $now - self::ROOM_LIFE);
+            foreach ($p['rooms'] as $name => $used) {
+                if ($used <= $now - self::ROOM_LIFE) {
+                    unset($p['rooms'][$name]);
+                    @unlink("$this->folder/" . self::roomFile((string) $name));
+                }
+            }
             if ($new || count($before) > count($p['here'])) {
                 $p['version'] = self::next($p['version'] ?? 0);
             }

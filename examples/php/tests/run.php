@@ -169,6 +169,13 @@ function rooms(string $folder): void
     }
     check($i === 40, 'there is a highest number of rooms');
     check($store->hasPlaceFor('room3') && $store->hasPlaceFor('lobby'), 'those that are there stay open');
+
+    $store->keep('room3', 'ann', 'k', 'hello');
+    $p = json_decode(file_get_contents("$folder/presence.json"), true);
+    $p['rooms']['room3'] -= 100_000;
+    file_put_contents("$folder/presence.json", json_encode($p));
+    $store->enter('c1', 'ann', 'lobby');
+    check(!isset($store->people('lobby')['rooms']['room3']) && $store->history('room3') === [], 'a room that was long empty is forgotten');
     check($store->enter('c2', 'ann', '42') && $store->people('42')['people'] === ['ann'], 'a room may have a number for a name');
 }
 

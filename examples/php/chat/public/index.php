@@ -16,6 +16,8 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
     } elseif (isset($_POST['logout'])) {
         $_SESSION = [];
         session_regenerate_id(true);
+        header('Location: index.php', true, 303);
+        exit;
     } elseif (!preg_match('/^[\p{L}\p{N}_-]{2,20}$/uD', $name)) {
         $error = 'A name has 2 to 20 letters, digits, - or _.';
     } else {
