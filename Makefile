@@ -1,0 +1,25 @@
+# The project's commands. Each works on a fresh checkout, as root or as an
+# ordinary user with sudo.
+
+.PHONY: build demo test lint fuzz
+
+# build makes build/wsfpm.
+build:
+	go build -trimpath -o build/wsfpm ./cmd/wsfpm
+
+# demo runs the chat on this machine until Ctrl-C.
+demo:
+	scripts/demo
+
+# test installs what the tests need and runs all of them.
+test:
+	scripts/test
+
+# lint runs the checks that read the code and run none of it.
+lint:
+	scripts/lint
+
+# fuzz runs every fuzz target for FUZZTIME each.
+FUZZTIME ?= 30s
+fuzz:
+	scripts/fuzz $(FUZZTIME)
