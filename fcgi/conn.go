@@ -17,6 +17,10 @@ import (
 // server may answer before it has read everything.
 const inlineWrite = 64 << 10
 
+// readyGrace is how long an answer is held back for the worker's sign of life. It
+// spares most settling slots a goroutine; one answer in twenty waits a moment.
+const readyGrace = 200 * time.Microsecond
+
 // errEnded is not an error: the application server sent a proper END_REQUEST.
 var errEnded = errors.New("END_REQUEST")
 
@@ -213,15 +217,21 @@ func (c *conn) readStderr(stderr *boundedText) error {
 	return nil
 }
 
-// takeReady takes the probe's answer if it has arrived whole.
-func (c *conn) takeReady() {
-	for !c.ready && c.dec.buffered() {
+// awaitReady reads the probe's answer, which is usually here already, or comes
+// within microseconds. A timeout means that the worker is busy still, any other
+// error that the connection is of no more use.
+func (c *conn) awaitReady() error {
+	if !c.ready && !c.dec.buffered() {
+		c.setDeadline(time.Now().Add(readyGrace), time.Time{})
+	}
+	for !c.ready {
 		k, err := c.dec.next()
 		if err != nil {
-			return
+			return err
 		}
 		c.ready = k == gotReady
 	}
+	return nil
 }
 
 // clean tells whether the connection stands where a request may follow.

@@ -96,8 +96,7 @@ func (p *Pool) dialOnce(ctx context.Context, cfg *Config) (*conn, error) {
 	if !allowed {
 		return nil, fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
 	}
-	dialer := net.Dialer{Timeout: cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	nc, err := p.netDial(ctx, cfg)
 	if err != nil {
 		return nil, p.dialFailed(ctx, err)
 	}
@@ -211,6 +210,12 @@ func (c *conn) tryProbe() (answered, survived bool) {
 	return true, isTimeout(err)
 }
 
+// netDial is Pool.netDial outside of tests.
+func netDial(ctx context.Context, cfg *Config) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: cfg.DialTimeout}
+	return dialer.DialContext(ctx, cfg.Network, cfg.Address)
+}
+
 // Ping tells whether the server can be reached now. It connects and closes again,
 // which costs a worker next to nothing; it runs no script, takes no slot and does
 // not wait.
@@ -218,8 +223,7 @@ func (p *Pool) Ping(ctx context.Context) error {
 	p.mu.Lock()
 	cfg := p.cfg
 	p.mu.Unlock()
-	dialer := net.Dialer{Timeout: cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	nc, err := p.netDial(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("fcgi: ping: %w: %w", ErrUnavailable, err)
 	}

@@ -84,3 +84,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// readyRecord is a server's answer to the probe.
+const readyRecord = "\x01\x0a\x00\x00\x00\x12\x06\x00\x0f\x01FCGI_MPXS_CONNS0\x00\x00\x00\x00\x00\x00"

@@ -3,6 +3,7 @@ package fcgi
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type Pool struct {
 	events  chan Event
 	closing chan struct{}  // closed by Close
 	running sync.WaitGroup // the sweeper and those who settle
+	netDial func(context.Context, *Config) (net.Conn, error)
 
 	mu       sync.Mutex // guards what follows
 	cfg      *Config    // replaced whole, never changed
@@ -61,6 +63,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		limit:    newWorkingLimit(full.MaxConnections),
 		events:   make(chan Event, maxEvents),
 		closing:  make(chan struct{}),
+		netDial:  netDial,
 		conns:    make(map[*conn]struct{}),
 		queue:    queue{owners: make(map[string]*owner)},
 		failures: make(map[Failure]uint64),

@@ -38,6 +38,7 @@ type Response struct {
 	slot    slot
 	got     int64 // bytes of body so far
 	pending int   // bytes that Next handed out, still in the connection's buffer
+	short   bool  // the connection's deadline is not yet the response's
 	silence time.Duration
 	stderr  boundedText
 	err     error // how it ended: io.EOF is well
@@ -64,11 +65,11 @@ func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
 func (r *Response) readHeader() error {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
-	if isTimeout(err) && time.Now().Before(r.deadline) {
+	if isTimeout(err) && r.short && r.ctx.Err() == nil {
 		if c.sock.unread() {
 			r.pool.stalled(c, r)
 		}
-		c.setDeadline(r.deadline, time.Time{})
+		r.extend()
 		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	}
 	if err == errEnded {
@@ -140,8 +141,11 @@ func (r *Response) advance() error {
 	c := r.slot.conn
 	c.dec.skip(r.pending)
 	r.pending = 0
-	if r.silence > 0 {
+	switch {
+	case r.silence > 0:
 		c.setDeadline(earlier(r.deadline, time.Now().Add(r.silence)), time.Time{})
+	case r.short && !c.dec.buffered(): // most answers are here by now
+		r.extend()
 	}
 	err := c.nextStdout(&r.stderr)
 	if err == errEnded {
@@ -151,6 +155,12 @@ func (r *Response) advance() error {
 		return r.fail(PhaseBody, err)
 	}
 	return nil
+}
+
+// extend lets the connection wait as long as the response may.
+func (r *Response) extend() {
+	r.slot.conn.setDeadline(r.deadline, time.Time{})
+	r.short = false
 }
 
 // grow counts n more bytes of body.

@@ -1,8 +1,6 @@
 package fcgi
 
-import (
-	"time"
-)
+import "time"
 
 // writeGrace is how long the rest of a request may take when its answer has ended.
 const writeGrace = time.Second
@@ -12,15 +10,19 @@ const writeGrace = time.Second
 // (fastcgi_finish_request), and the slot settles.
 func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
 	c := s.conn
-	c.takeReady()
-	switch {
-	case !c.probe:
+	if !c.probe {
 		p.release(s, false)
-	case c.ready && !c.stillWriting():
-		p.release(s, c.clean())
-	default:
-		p.settle(s, timeout, script, id)
+		return
 	}
+	err := c.awaitReady()
+	if isTimeout(err) || err == nil && c.stillWriting() {
+		p.settle(s, timeout, script, id)
+		return
+	}
+	if err != nil {
+		p.count(func(s *Stats) { s.Recycles++ })
+	}
+	p.release(s, err == nil && c.clean())
 }
 
 // settle keeps the slot until the worker is proven free, without a caller, and

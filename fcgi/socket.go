@@ -15,11 +15,11 @@ import (
 type socket struct {
 	raw     syscall.RawConn
 	unix    bool
-	peek    func(fd uintptr) // bound once, or every call would allocate
+	poll    func(fd uintptr) // bound once, or every call would allocate
 	outq    func(fd uintptr)
-	lost    bool
+	polled  [1]unix.PollFd
+	silent  bool
 	waiting int
-	buf     [1]byte
 }
 
 func newSocket(nc net.Conn) *socket {
@@ -27,7 +27,7 @@ func newSocket(nc net.Conn) *socket {
 	if sc, ok := nc.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.peek, s.outq = s.readPeek, s.readOutq
+	s.poll, s.outq = s.readPoll, s.readOutq
 	return s
 }
 
@@ -37,15 +37,16 @@ func (s *socket) closed() bool {
 	if s.raw == nil {
 		return false
 	}
-	s.lost = false
-	return s.raw.Control(s.peek) != nil || s.lost
+	s.silent = false
+	return s.raw.Control(s.poll) != nil || !s.silent
 }
 
-func (s *socket) readPeek(fd uintptr) {
+func (s *socket) readPoll(fd uintptr) {
 	for {
-		_, _, err := unix.Recvfrom(int(fd), s.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		s.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(s.polled[:], 0)
 		if !errors.Is(err, unix.EINTR) {
-			s.lost = !errors.Is(err, unix.EAGAIN)
+			s.silent = n == 0 && err == nil // no data, no end, no error
 			return
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 )
 
 // Record types (FastCGI specification, 8).
@@ -37,7 +36,12 @@ type Request struct {
 // reader reads requests as PHP does: every PARAMS record is parsed by itself.
 type reader struct{ *bufio.Reader }
 
-func newReader(c net.Conn) reader { return reader{bufio.NewReader(c)} }
+func newReader(c io.Reader) reader { return reader{bufio.NewReader(c)} }
+
+// ReadRequest reads one request, without answering anything.
+func ReadRequest(in io.Reader) (*Request, error) {
+	return reader{bufio.NewReader(in)}.request(nil, Options{IgnoreValues: true})
+}
 
 type record struct {
 	kind    byte
@@ -60,7 +64,7 @@ func (in reader) record() (record, error) {
 }
 
 // request reads the next request, answering FCGI_GET_VALUES on the way.
-func (in reader) request(c net.Conn, opts Options) (*Request, error) {
+func (in reader) request(c io.Writer, opts Options) (*Request, error) {
 	rec, err := in.record()
 	for ; err == nil && rec.kind == GetValues && rec.id == 0; rec, err = in.record() {
 		if opts.IgnoreValues {

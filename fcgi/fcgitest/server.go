@@ -138,7 +138,7 @@ func (s *Server) work() {
 		}
 		s.accepted.Add(1)
 		if s.track(c) {
-			s.Serve(c)
+			s.serve(c)
 		}
 		c.Close()
 		s.mu.Lock()
@@ -156,9 +156,13 @@ func (s *Server) track(c net.Conn) bool {
 	return !s.closed
 }
 
-// Serve serves one connection until it ends; the caller closes it. It is for
-// connections made by other means, such as net.Pipe.
-func (s *Server) Serve(c net.Conn) {
+// Serve serves one connection that was made by other means, such as net.Pipe,
+// until it ends. The caller closes it.
+func Serve(c net.Conn, handler Handler, opts Options) {
+	(&Server{handler: handler, opts: opts}).serve(c)
+}
+
+func (s *Server) serve(c net.Conn) {
 	in := newReader(c)
 	for n := 1; ; n++ {
 		r, err := in.request(c, s.opts)

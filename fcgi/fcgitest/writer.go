@@ -30,6 +30,10 @@ func (w *Writer) End(appStatus uint32, protocolStatus byte) {
 	w.ended = true
 }
 
+// Ended tells the server that the handler has ended the request by itself, with
+// Raw, and that nothing is to be added.
+func (w *Writer) Ended() { w.ended = true }
+
 // Record sends any record, padded to a multiple of eight.
 func (w *Writer) Record(kind byte, id uint16, content []byte) {
 	w.Raw(recordBytes(kind, id, content))
