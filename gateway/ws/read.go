@@ -226,6 +226,9 @@ func (c *Conn) endRead(err error) error {
 	if dead {
 		c.lib.CloseNow()
 	}
+	if err != nil {
+		c.Flush() // a Close frame may have been queued
+	}
 	return err
 }
 

@@ -1,0 +1,170 @@
+package ws
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// piped is a connection over net.Pipe, for tests on a fake clock.
+func piped(t *testing.T, o Options) (*Conn, *peer) {
+	t.Helper()
+	server, client := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	return upgraded(t, server, o), newPeer(client)
+}
+
+func TestSilentClientIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stats Stats
+		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second, Stats: &stats})
+		go p.frame()
+		start := time.Now()
+		if _, err := c.Read(); err == nil {
+			t.Fatal("got a message")
+		}
+		took := time.Since(start)
+		if took < 42*time.Second || took > 48*time.Second {
+			t.Fatalf("noticed after %v, want 45s give or take the jitter of a ping", took)
+		}
+		within(t, "the end", c.Ended())
+		wantCause(t, c, 1006, false)
+		if s := stats.Snapshot(); s.PingsSent != 1 || s.PongsMissed != 1 || s.Closes[1006] != 1 {
+			t.Fatalf("got %+v", s)
+		}
+	})
+}
+
+func TestClientThatAnswersPingsStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
+		go func() {
+			for range 100 {
+				if f, err := p.frame(); err != nil || f.first != 0x89 {
+					return
+				}
+				time.Sleep(19 * time.Second) // on a fake clock
+				p.Write(masked(0x8a, ""))
+			}
+			p.Write(masked(0x81, "still here"))
+		}()
+		if m, err := c.Read(); err != nil || string(m.Data) != "still here" {
+			t.Fatalf("got %q, %v", m.Data, err)
+		}
+	})
+}
+
+func TestPongIsNotExpectedWhileNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
+		pings := make(chan struct{}, 100)
+		go func() {
+			for {
+				if _, err := p.frame(); err != nil {
+					return
+				}
+				pings <- struct{}{}
+			}
+		}()
+		time.Sleep(10 * time.Minute) // on a fake clock
+		if n := len(pings); n < 20 {
+			t.Errorf("got %d pings in ten minutes: a proxy may have closed the connection", n)
+		}
+		go p.Write(masked(0x81, "patient"))
+		if m, err := c.Read(); err != nil || string(m.Data) != "patient" {
+			t.Fatalf("got %q, %v", m.Data, err)
+		}
+	})
+}
+
+func TestIdleClientIsNotASlowMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		go func() {
+			for range 3 {
+				whole := masked(0x81, "in two parts")
+				p.Write(whole[:8])
+				time.Sleep(9 * time.Second) // on a fake clock
+				p.Write(whole[8:])
+				time.Sleep(time.Hour)
+			}
+			p.Write(masked(0x88, ""))
+			p.frame()
+		}()
+		for range 3 {
+			if _, err := c.Read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.Read(); !errors.As(err, new(CloseError)) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestClientThatDoesNotAnswerCloseIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{WriteTimeout: time.Minute})
+		start := time.Now()
+		c.Close(1012, "restart")
+		p.want(t, 0x88, closePayload(1012, "restart"))
+		<-c.Ended()
+		if took := time.Since(start); took < closeWait || took > closeWait+2*tickLength {
+			t.Fatalf("ended after %v, want %v", took, closeWait)
+		}
+		wantCause(t, c, 1012, false)
+	})
+}
+
+func TestControlFramesComeBackAtTheirRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{ControlRate: 10, ControlBurst: 20})
+		go func() {
+			for range 20 {
+				p.Write(masked(0x8a, ""))
+			}
+			for range 100 {
+				time.Sleep(100 * time.Millisecond) // on a fake clock
+				p.Write(masked(0x8a, ""))
+			}
+			p.Write(masked(0x81, "within the rate"))
+		}()
+		if m, err := c.Read(); err != nil || string(m.Data) != "within the rate" {
+			t.Fatalf("got %q, %v", m.Data, err)
+		}
+	})
+}
+
+func TestWheelTakesTurnsInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWheel()
+		var conns []*Conn
+		for i := range 100 {
+			c := New(Options{Wheel: w})
+			w.arm(c, time.Duration((i*37)%100+1)*time.Second)
+			conns = append(conns, c)
+		}
+		for i, c := range conns {
+			if i%3 == 0 {
+				w.remove(c)
+			}
+		}
+		for second := range 101 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for i, c := range conns {
+				due := time.Duration((i*37)%100+1) * time.Second
+				waits := i%3 != 0 && due > time.Duration(second+1)*time.Second
+				w.mu.Lock()
+				armed := c.turn != 0
+				w.mu.Unlock()
+				if armed != waits {
+					t.Fatalf("connection %d due after %v: armed %v after %d s", i, due, armed, second+1)
+				}
+			}
+		}
+		w.Stop()
+	})
+}
