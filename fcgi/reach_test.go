@@ -1,0 +1,319 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wsfpm/fcgi/fcgitest"
+)
+
+func TestServerThatIsDownIsTriedNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, fcgitest.Echo, fcgitest.Options{}, Config{})
+		up := p.netDial
+		var dials atomic.Int64
+		p.netDial = func(context.Context, *Config) (net.Conn, error) {
+			dials.Add(1)
+			return nil, syscall.ENOENT
+		}
+		start := time.Now()
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
+		if !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("%v does not say why", err)
+		}
+		if took := time.Since(start); took < downAfter || took > 2*downAfter {
+			t.Errorf("gave up after %v, want a bit over %v", took, downAfter)
+		}
+		if e := <-p.Events(); e.Kind != EventUnreachable || !p.Stats().Down {
+			t.Errorf("got event %v, down %v", e, p.Stats().Down)
+		}
+
+		dials.Store(0)
+		for range 100 { // ten seconds of traffic
+			start := time.Now()
+			_, _, err := call(p, &Request{Env: testEnv(t)})
+			wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
+			if took := time.Since(start); took != 0 {
+				t.Fatalf("failed after %v, want at once", took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := dials.Load(); n < 30 || n > 41 {
+			t.Errorf("%d attempts in 10s, want one each %v", n, tryEvery)
+		}
+
+		p.netDial = up
+		time.Sleep(tryEvery)
+		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("up")}); body != "up" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+		if e := <-p.Events(); e.Kind != EventReachable || p.Stats().Down {
+			t.Errorf("got event %v, down %v", e, p.Stats().Down)
+		}
+	})
+}
+
+func TestRestartOfTheServerIsWaitedFor(t *testing.T) {
+	dir, err := os.MkdirTemp("", "fcgi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	p := newTestPool(t, Config{Address: filepath.Join(dir, "sock")})
+	answered := make(chan error)
+	go func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		answered <- err
+	}()
+	eventually(t, "attempts", func() bool { return p.Stats().DialErrors >= 3 })
+	serve(t, fcgitest.Echo, fcgitest.Options{Address: filepath.Join(dir, "sock")})
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFullBacklogIsOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, nil, fcgitest.Options{}, Config{QueueWait: 3 * time.Second})
+		p.netDial = func(context.Context, *Config) (net.Conn, error) { return nil, syscall.EAGAIN }
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		wantError(t, err, ErrOverloaded, PhaseDial, SentNo)
+		if p.Stats().Down {
+			t.Error("taken for down")
+		}
+	})
+}
+
+func TestIdleConnectionsGoInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
+			time.Sleep(time.Millisecond)
+			w.Stdout("X: y\r\n\r\n")
+		}, fcgitest.Options{}, Config{MaxConnections: 5, MaxIdle: 3, IdleTimeout: 2 * time.Second})
+		call(p, &Request{Env: testEnv(t)})
+		var callers sync.WaitGroup
+		for range 5 {
+			callers.Go(func() { call(p, &Request{Env: testEnv(t)}) })
+		}
+		callers.Wait()
+		if s := p.Stats(); s.Idle != 3 {
+			t.Fatalf("%d idle, want 3", s.Idle)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		call(p, &Request{Env: testEnv(t)}) // keeps the newest alone
+		time.Sleep(500 * time.Millisecond)
+		if s := p.Stats(); s.Idle != 1 {
+			t.Errorf("%d idle after 2s, want the one in use", s.Idle)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if s := p.Stats(); s.Idle != 0 || len(p.conns) != 0 || p.sweeping {
+			t.Errorf("%d idle after 3.5s, %d connections, sweeping %v", s.Idle, len(p.conns), p.sweeping)
+		}
+	})
+}
+
+func TestConnectionPerRequest(t *testing.T) {
+	s := serve(t, fcgitest.Echo, fcgitest.Options{})
+	p := poolFor(t, s, Config{IdleTimeout: -1})
+	for range 5 {
+		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+			t.Fatal(body, err)
+		}
+	}
+	if st := p.Stats(); st.Idle != 0 || st.Reuses != 0 || st.Dials < 5 {
+		t.Errorf("got %+v", st)
+	}
+}
+
+func TestStrangerIsServedWithinIdleTimeout(t *testing.T) {
+	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 2})
+	p := poolFor(t, s, Config{MaxConnections: 2, MaxIdle: 2, IdleTimeout: 300 * time.Millisecond})
+	call(p, &Request{Env: testEnv(t)})
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() { call(p, &Request{Env: testEnv(t)}) })
+	}
+	callers.Wait()
+	stranger := poolFor(t, s, Config{})
+	start := time.Now()
+	if _, body, err := call(stranger, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+		t.Fatal(body, err)
+	}
+	if took := time.Since(start); took > 600*time.Millisecond {
+		t.Errorf("waited %v", took)
+	}
+}
+
+// TestFewerWorkersThanConfigured has a server with two workers and a pool that
+// believes in four: the pool must find out, say so, and serve everybody.
+func TestFewerWorkersThanConfigured(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		time.Sleep(200 * time.Millisecond)
+		fcgitest.Echo(w, r)
+	}, fcgitest.Options{Workers: 2})
+	p := poolFor(t, s, Config{MaxConnections: 4, MaxIdle: 4, IdleTimeout: time.Minute})
+	call(p, &Request{Env: testEnv(t)})
+	var callers sync.WaitGroup
+	for range 12 {
+		callers.Go(func() {
+			if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+				t.Errorf("got %q, %v", body, err)
+			}
+		})
+	}
+	callers.Wait()
+	st := p.Stats()
+	if st.Limit != 2 || st.Stalls != 2 || st.Config != 4 {
+		t.Errorf("limit %d of %d after %d stalls, want 2 of 4 after 2", st.Limit, st.Config, st.Stalls)
+	}
+	if e := <-p.Events(); e.Kind != EventStalled || e.Limit != 3 || e.Config != 4 {
+		t.Errorf("got event %+v", e)
+	}
+}
+
+func TestLimitRisesSlowly(t *testing.T) {
+	l := newWorkingLimit(3)
+	now := time.Unix(0, 0)
+	for _, want := range []bool{true, true, false} {
+		if got := l.lower(now); got != want {
+			t.Errorf("lower: got %v at limit %d", got, l.now)
+		}
+	}
+	l.tick(now.Add(19 * time.Second))
+	if l.now != 1 {
+		t.Errorf("limit %d after 19s", l.now)
+	}
+	l.tick(now.Add(20 * time.Second)) // the second fall doubled the wait
+	if l.now != 2 {
+		t.Errorf("limit %d after 20s", l.now)
+	}
+	l.tick(now.Add(21 * time.Second))
+	l.tick(now.Add(41 * time.Second))
+	l.tick(now.Add(99 * time.Second))
+	if l.now != 3 {
+		t.Errorf("limit %d, want 3", l.now)
+	}
+}
+
+func TestConfigureMovesToAnotherServer(t *testing.T) {
+	one := serve(t, fcgitest.Reply(200, "one"), fcgitest.Options{})
+	two := serve(t, fcgitest.Reply(200, "two"), fcgitest.Options{})
+	p := poolFor(t, one, Config{})
+	call(p, &Request{Env: testEnv(t)})
+	if err := p.Configure(Config{Address: two.Address, MaxConnections: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Configure(Config{}); err == nil {
+		t.Error("a configuration without an address was taken")
+	}
+	_, body, err := call(p, &Request{Env: testEnv(t)})
+	if st := p.Stats(); body != "two" || err != nil || st.Limit != 7 {
+		t.Errorf("got %q, %v, limit %d", body, err, st.Limit)
+	}
+	eventually(t, "old connection closed", func() bool { return one.Open() == 0 })
+}
+
+func TestMoreConnectionsServeThoseWhoWait(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		if string(r.Body) == "slow" {
+			<-release
+		}
+		fcgitest.Echo(w, r)
+	}, fcgitest.Options{})
+	p := poolFor(t, s, Config{MaxConnections: 1})
+	var slow sync.WaitGroup
+	slow.Go(func() { call(p, &Request{Env: testEnv(t), Body: []byte("slow")}) })
+	eventually(t, "running", func() bool { return s.Served() == 1 })
+	quick := make(chan error)
+	go func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		quick <- err
+	}()
+	eventually(t, "waiting", func() bool { return p.Stats().Waiting[LaneHigh] == 1 })
+	if err := p.Configure(Config{Address: s.Address, MaxConnections: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-quick; err != nil {
+		t.Error(err)
+	}
+	close(release)
+	slow.Wait()
+}
+
+func TestCloseLetsRunningOnesEndAndRefusesTheRest(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		<-release
+		fcgitest.Echo(w, r)
+	}, fcgitest.Options{})
+	p := poolFor(t, s, Config{MaxConnections: 1})
+	ended := make(chan error, 2)
+	run := func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		ended <- err
+	}
+	go run()
+	eventually(t, "running", func() bool { return s.Served() == 1 })
+	go run()
+	eventually(t, "waiting", func() bool { return p.Stats().Waiting[LaneHigh] == 1 })
+	closed := make(chan error)
+	go func() { closed <- p.Close(context.Background()) }()
+	wantError(t, <-ended, ErrClosed, PhaseQueue, SentNo)
+	_, _, err := call(p, &Request{Env: testEnv(t)})
+	wantError(t, err, ErrClosed, PhaseQueue, SentNo)
+	close(release)
+	if err := <-ended; err != nil {
+		t.Errorf("running one: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func TestCloseCutsWhatDoesNotEnd(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(*fcgitest.Writer, *fcgitest.Request) { <-release }, fcgitest.Options{})
+	p := poolFor(t, s, Config{})
+	ended := make(chan error, 2)
+	go func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		ended <- err
+	}()
+	eventually(t, "running", func() bool { return s.Served() == 1 })
+	_, _, err := call(p, &Request{Env: testEnv(t), Timeout: 10 * time.Millisecond}) // leaves one settling
+	wantError(t, err, ErrTimeout, PhaseWait, SentMaybe)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: got %v", err)
+	}
+	wantError(t, <-ended, ErrClosed, PhaseWait, SentMaybe)
+	close(release)
+}
+
+func TestPingPinsNoWorker(t *testing.T) {
+	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 1})
+	p := poolFor(t, s, Config{})
+	for range 20 {
+		if err := p.Ping(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "worker free", func() bool { return s.Open() == 0 })
+	s.Close()
+	if err := p.Ping(context.Background()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
