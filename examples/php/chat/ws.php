@@ -17,7 +17,7 @@ isset($_SERVER['WS_EVENT']) or exit(http_response_code(404));
 require __DIR__ . '/Store.php';
 require __DIR__ . '/session.php';
 
-const FLAGS = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_THROW_ON_ERROR;
+const FLAGS = JSON_UNESCAPED_UNICODE | JSON_HEX_TAG | JSON_THROW_ON_ERROR; // no < or >: nobody's text looks like an error page of PHP
 
 $store = new Store($_SERVER['WSFPM_CHAT_DIR'] ?? (getenv('WSFPM_CHAT_DIR') ?: sys_get_temp_dir() . '/wsfpm-chat'));
 
