@@ -21,7 +21,7 @@ usage: php push.php [--redis URL | --admin URL [--token T]] [--prefix ws:] ADDRE
   DATA      the text; - reads it from standard input
   COMMAND   a whole command, such as {"to":["user:42"],"except":["user:7"],"data":"hi"}
   --redis   redis://[user:password@]host:port, rediss://… or unix:///path (default: $REDIS_URL, else redis://127.0.0.1:6379)
-  --admin   unix:/path or http://host:port (default: $WSFPM_ADMIN)
+  --admin   unix:/path or host:port (default: $WSFPM_ADMIN)
   --token   the admin listener's token (default: $WSFPM_ADMIN_TOKEN, which other users of the machine cannot see)
   --prefix  redis.prefix of the gateway (default: ws:)
 
@@ -193,16 +193,16 @@ function redis($socket, string ...$words): int
 /** Posts a command to the admin listener and returns how many connections took it. */
 function pushByAdmin(string $url, string $token, string $command): int
 {
-    $u = parse_url($url) ?: [];
-    $target = match ($u['scheme'] ?? '') {
-        'unix' => 'unix://' . ($u['path'] ?? ''),
-        'http' => 'tcp://' . ($u['host'] ?? '') . ':' . ($u['port'] ?? 80),
-        default => throw new InvalidArgumentException("not an admin URL: '$url'"),
-    };
+    // unix:/path, or host:port with or without http:// in front
+    if (!preg_match('~^(?:unix:(?<path>/.+)|(?:http://)?(?<host>[\w.-]+|\[[\da-f:]+\])(?<port>:\d+)?/?)$~Di', $url, $u)) {
+        throw new InvalidArgumentException("not an admin URL: '$url'");
+    }
+    $host = $u['host'] ?? 'localhost';
+    $target = $u['path'] !== '' ? "unix://$u[path]" : "tcp://$host" . ($u['port'] ?? ':80');
     if (preg_match('/[\x00-\x20\x7f]/', $token)) {
         throw new InvalidArgumentException('--token: holds a space or a line break');
     }
-    $request = "POST /push HTTP/1.0\r\nHost: " . ($u['host'] ?? 'localhost') . "\r\n"
+    $request = "POST /push HTTP/1.0\r\nHost: $host\r\n"
         . "Content-Type: application/json\r\nContent-Length: " . strlen($command) . "\r\n"
         . ($token === '' ? '' : "Authorization: Bearer $token\r\n") . "\r\n$command";
 

@@ -19,7 +19,7 @@ require __DIR__ . '/session.php';
 
 const FLAGS = JSON_UNESCAPED_UNICODE | JSON_HEX_TAG | JSON_THROW_ON_ERROR; // no < or >: nobody's text looks like an error page of PHP
 
-$store = new Store($_SERVER['WSFPM_CHAT_DIR'] ?? (getenv('WSFPM_CHAT_DIR') ?: sys_get_temp_dir() . '/wsfpm-chat'));
+$store = new Store($_SERVER['CHAT_DIR'] ?? (getenv('CHAT_DIR') ?: sys_get_temp_dir() . '/wsfpm-chat'));
 
 match ($_SERVER['WS_EVENT']) {
     'connect' => connect(),

@@ -239,7 +239,7 @@ function pushArguments(): void
     $wrong = [
         [], ['user:42'], ['nobody', 'x'], ['user:', 'x'], ['user:a,b', 'x'], ['user:42', ''], ['user:42', "\xff"], ['user:42', 'x', 'y'],
         ['--what', 'x'], ['--redis'], ['--redis', 'http://x', 'all', 'x'], ['--redis', 'redis://h', '--admin', 'http://h', 'all', 'x'],
-        ['--admin', 'ftp://x', 'all', 'x'], ['--json', 'no'], ['--json', '[]'], ['--json', '{"data":"x"}'], ['--json', '{"to":"you"}'],
+        ['--admin', 'ftp://x', 'all', 'x'], ['--admin', 'unix:', 'all', 'x'], ['--admin', 'http:/x', 'all', 'x'], ['--json', 'no'], ['--json', '[]'], ['--json', '{"data":"x"}'], ['--json', '{"to":"you"}'],
         ['--json', '{"to":"all"}', 'all'], ['--admin', 'http://127.0.0.1:1', '--token', "a\r\nb", 'all', 'x'],
     ];
     foreach ($wrong as $arguments) {
@@ -276,8 +276,9 @@ function pushOverAdmin(): void
         [['all', 'hi'], "HTTP/1.0 401 Unauthorized\r\n\r\nno token", 2, '', null],
         [['--json', '{"to":"all","data":{}}'], "HTTP/1.0 200 OK\r\n\r\n{\"delivered\":1}", 0, "1 connection\n", '{"to":"all","data":{}}'],
     ];
-    foreach ($cases as [$arguments, $answer, $code, $output, $body]) {
-        [$seen, $result] = withServer($answer, fn ($port) => [PHP_BINARY, '-n', dirname(__DIR__) . '/push.php', '--admin', "http://127.0.0.1:$port", '--token', 's3cret', ...$arguments]);
+    foreach ($cases as $i => [$arguments, $answer, $code, $output, $body]) {
+        $scheme = $i % 2 === 0 ? 'http://' : '';
+        [$seen, $result] = withServer($answer, fn ($port) => [PHP_BINARY, '-n', dirname(__DIR__) . '/push.php', '--admin', "{$scheme}127.0.0.1:$port", '--token', 's3cret', ...$arguments]);
         check($result[0] === $code && $result[1] === $output, 'push over the admin listener: ' . json_encode([$arguments, $result]));
         check(str_contains($seen, "\r\nAuthorization: Bearer s3cret\r\n") && str_contains($seen, "\r\nContent-Type: application/json\r\n"), 'with token and type');
         check($body === null || str_ends_with($seen, "\r\n\r\n$body"), 'what the listener got: ' . json_encode($seen));

@@ -6,11 +6,11 @@ declare(strict_types=1);
  * Make one with: php -r 'echo bin2hex(random_bytes(32)), "\n";'
  *
  * It comes from the environment. For the WebSocket script:
- *   the route's  params = { WSFPM_JWT_SECRET = "…" }
+ *   the route's  params = { JWT_SECRET = "…" }
  * and for the web pages, in the PHP-FPM pool:
- *   env[WSFPM_JWT_SECRET] = …
+ *   env[JWT_SECRET] = …
  */
 function jwtSecret(): string
 {
-    return $_SERVER['WSFPM_JWT_SECRET'] ?? (getenv('WSFPM_JWT_SECRET') ?: throw new LogicException('WSFPM_JWT_SECRET is not set'));
+    return $_SERVER['JWT_SECRET'] ?? (getenv('JWT_SECRET') ?: throw new LogicException('JWT_SECRET is not set'));
 }

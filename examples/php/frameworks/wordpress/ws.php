@@ -5,7 +5,7 @@
 //   [[route]]
 //   path   = "/ws/site"
 //   script = "/srv/app/ws.php"
-//   params = { WSFPM_WORDPRESS = "/var/www/html" }
+//   params = { WORDPRESS_DIR = "/var/www/html" }
 //
 // WordPress is loaded on connect only, since that takes far longer than all the
 // rest. Messages go without it: the gateway brings the user's id and name on
@@ -42,7 +42,7 @@ if ($_SERVER['WS_EVENT'] !== 'connect') {
 define('WP_USE_THEMES', false);
 define('DISABLE_WP_CRON', true);   // no cron run on the back of a handshake
 define('DONOTCACHEPAGE', true);    // for cache plugins: this is not a page
-require $_SERVER['WSFPM_WORDPRESS'] . '/wp-load.php';
+require $_SERVER['WORDPRESS_DIR'] . '/wp-load.php';
 
 if (!is_user_logged_in()) {
     status_header(401);
