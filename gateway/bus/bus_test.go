@@ -252,6 +252,24 @@ func TestEverythingIsSubscribedAgainAfterALoss(t *testing.T) {
 	}
 }
 
+func TestIdleConnectionIsAskedForASignOfLife(t *testing.T) {
+	server, _ := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	waitReady(t, b)
+	start := time.Now()
+	eventually(t, "an answer to PING", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.heard.Sub(start) > pingAfter/2
+	})
+	if err := b.Ready(); err != nil {
+		t.Error(err)
+	}
+	if got := b.Stats().Epochs; got != 1 {
+		t.Errorf("got %d epochs, want 1", got)
+	}
+}
+
 func TestNewDoesNotWaitForRedis(t *testing.T) {
 	server, _ := newServer(t)
 	addr := server.Addr()

@@ -23,8 +23,8 @@
 //	ACL SETUSER wsfpm on >secret resetchannels &ws:* -@all +ping +subscribe +unsubscribe +psubscribe +publish
 //
 // and for each relay its pattern, letter for letter, as a channel. HELLO may
-// be refused. A Cluster needs CLUSTER SLOTS and COMMAND in addition; Sentinels
-// are asked by users of their own.
+// be refused. A Cluster needs CLUSTER SLOTS in addition; Sentinels are asked by
+// a user of their own, see [Config.URL].
 //
 // # How subscriptions are kept
 //

@@ -91,8 +91,8 @@ func next(t testing.TB, b *Bus) session.Command {
 	return session.Command{}
 }
 
-// silentFor fails the test if b hears anything before the answer to a marker
-// that is published now.
+// nothingBefore fails the test if b hears anything before a marker that it
+// publishes now.
 func nothingBefore(t testing.TB, b *Bus, marker string) {
 	t.Helper()
 	if err := b.Publish(context.Background(), text(session.All, marker)); err != nil {

@@ -40,8 +40,7 @@ type roster struct {
 	up      bool // an epoch is under way
 	settled bool // everything wanted was confirmed at least once in it
 
-	joins   map[*join]struct{} // joins that wait, in any order
-	waiting map[session.Address][]*join
+	waiting map[session.Address][]*join // for the name to be confirmed
 }
 
 // entry is what is known about one name. There are as many as a node has
@@ -71,7 +70,7 @@ type flight struct {
 // join waits until all of its names are confirmed in one epoch.
 type join struct {
 	names []session.Address
-	left  int           // names that are not confirmed
+	left  int           // names in roster.waiting
 	done  chan struct{} // closed when left is 0
 }
 
@@ -81,7 +80,6 @@ func newRoster(prefixes int) *roster {
 	return &roster{
 		perCommand: max(1, batch/prefixes),
 		names:      map[session.Address]entry{},
-		joins:      map[*join]struct{}{},
 		waiting:    map[session.Address][]*join{},
 	}
 }
@@ -102,7 +100,6 @@ func (r *roster) join(names []session.Address) *join {
 		return nil
 	}
 	j := &join{names: names, done: make(chan struct{})}
-	r.joins[j] = struct{}{}
 	r.await(j)
 	return j
 }
@@ -120,7 +117,6 @@ func (r *roster) await(j *join) {
 
 // forget ends the wait of a join whose caller went away.
 func (r *roster) forget(j *join) {
-	delete(r.joins, j)
 	for _, name := range j.names {
 		rest := slices.DeleteFunc(r.waiting[name], func(other *join) bool { return other == j })
 		if len(rest) == 0 {
@@ -154,17 +150,13 @@ func (r *roster) connected(fixed int) {
 	r.settle()
 }
 
-// lost ends the epoch. Nothing is confirmed any more; joins that wait go on
-// waiting, for all of their names.
+// lost ends the epoch. Nothing is confirmed any more. Joins that wait go on
+// waiting.
 func (r *roster) lost() {
 	r.up, r.settled, r.fixed = false, false, 0
 	r.queue, r.flights = nil, nil
 	for name, e := range r.names {
 		r.put(name, entry{members: e.members})
-	}
-	clear(r.waiting)
-	for j := range r.joins {
-		r.await(j)
 	}
 }
 
@@ -221,9 +213,9 @@ func (r *roster) heardSubscribed(name session.Address) {
 		if j.left--; j.left > 0 {
 			continue
 		}
-		// Another of its names may have been left and unsubscribed meanwhile.
+		// Another of its names may have been confirmed in an earlier epoch
+		// only, or have been left meanwhile.
 		if r.await(j); j.left == 0 {
-			delete(r.joins, j)
 			close(j.done)
 		}
 	}
