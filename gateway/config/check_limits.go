@@ -16,7 +16,7 @@ func (c *Config) checkLimits(r *report) {
 		{"burst", float64(l.Burst), atLeastOneIf(l.MessagesPerSecond > 0)},
 		{"backlog", float64(l.Backlog), 1},
 		{"backlog_bytes", float64(l.BacklogBytes), 1},
-		{"handshake_headers", float64(l.HandshakeHeaders), 1 << 10},
+		{"handshake_headers", float64(l.HandshakeHeaders), 8 << 10},
 		{"max_fragments", float64(l.MaxFragments), 0},
 		{"control_rate", l.ControlRate, 0},
 		{"control_burst", float64(l.ControlBurst), atLeastOneIf(l.ControlRate > 0)},

@@ -61,7 +61,7 @@ type Limits struct {
 	HandshakeTimeout Duration `toml:"handshake_timeout"`
 
 	// HandshakeHeaders is the size of the handshake's headers; beyond it the
-	// answer is 431. Default: 32KiB, at least 1KiB. A change needs a restart.
+	// answer is 431. Default: 32KiB, at least 8KiB. A change needs a restart.
 	HandshakeHeaders Size `toml:"handshake_headers"`
 
 	// MaxFragments is the number of frames that one message may come in; beyond

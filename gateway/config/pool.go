@@ -89,6 +89,11 @@ func ParsePools(from io.Reader) ([]*PoolFile, error) {
 	if len(pools) == 0 {
 		return nil, fmt.Errorf("no pool in it: want a section such as [www]")
 	}
+	for _, pool := range pools {
+		if pool.Listen == "" {
+			return nil, fmt.Errorf("pool [%s] has no listen", clip(pool.Name))
+		}
+	}
 	return pools, nil
 }
 

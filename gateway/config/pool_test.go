@@ -49,6 +49,7 @@ func TestBrokenPoolFiles(t *testing.T) {
 	for doc, want := range map[string]string{
 		"":                                      "no pool in it",
 		"[global]\npid = x\n":                   "no pool in it",
+		"[www]\npm = static\n":                  "pool [www] has no listen",
 		"[www]\nlisten\n":                       `line 2: "listen" is neither`,
 		"[www]\npm.max_children = many\n":       "line 2: pm.max_children",
 		"[www]\nrequest_terminate_timeout = s":  `is not a time`,

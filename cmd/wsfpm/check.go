@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+// checkCmd is wsfpm check.
+type checkCmd struct {
+	gatewaySettings
+	FPMPool []string `name:"fpm-pool" placeholder:"FILE" help:"Compare with PHP-FPM's own pool file, such as /etc/php/8.2/fpm/pool.d/www.conf; may be repeated."`
+	Dial    bool     `help:"See whether PHP-FPM takes connections."`
+}
+
+// Run prints every problem, or what would run; warnings in both cases.
+func (c *checkCmd) Run() error {
+	cfg, err := config.Load(c.source())
+	if err != nil {
+		return err
+	}
+	problems, warnings := []string(nil), cfg.Warnings()
+	if len(c.FPMPool) > 0 {
+		problems, warnings = comparePools(cfg, c.FPMPool, warnings)
+	}
+	warnings = append(warnings, missingFiles(cfg)...)
+	if c.Dial {
+		problems = append(problems, dialPools(cfg)...)
+	}
+	if len(problems) == 0 {
+		fmt.Println("ok")
+		if err := summary(os.Stdout, cfg); err != nil {
+			return err
+		}
+	}
+	for _, w := range warnings {
+		fmt.Println("warning: " + w)
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\nwsfpm: "))
+	}
+	return nil
+}
+
+// comparePools reads PHP-FPM's files and compares.
+func comparePools(cfg *config.Config, names, warnings []string) (problems, _ []string) {
+	var pools []*config.PoolFile
+	for _, name := range names {
+		found, err := config.ReadPoolFile(name)
+		if err != nil {
+			problems = append(problems, err.Error())
+			continue
+		}
+		pools = append(pools, found...)
+	}
+	p, w := cfg.Compare(pools)
+	return append(problems, p...), append(warnings, w...)
+}
+
+// missingFiles looks for scripts and folders. What is missing here may exist
+// for PHP-FPM, on another machine or in a chroot: these are warnings.
+func missingFiles(cfg *config.Config) []string {
+	var warnings []string
+	look := func(key, path string, wantFolder bool) {
+		if path == "" {
+			return
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("%s: %v", key, err))
+			return
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() != wantFolder {
+			warnings = append(warnings, fmt.Sprintf("%s: %s is not a %s", key, path, map[bool]string{true: "folder", false: "file"}[wantFolder]))
+		}
+	}
+	for i, route := range cfg.Routes {
+		look(fmt.Sprintf("route[%d].script", i+1), route.Script, false)
+		look(fmt.Sprintf("route[%d].root", i+1), route.Root, true)
+	}
+	look("--web", cfg.Web, true)
+	return warnings
+}
+
+// dialPools connects to each pool once.
+func dialPools(cfg *config.Config) []string {
+	var problems []string
+	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
+		pool := cfg.FPM[name]
+		conn, err := net.DialTimeout(pool.Network, pool.Addr, time.Duration(pool.DialTimeout))
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("fpm.%s.address: PHP-FPM takes no connection: %v", name, err))
+			continue
+		}
+		_ = conn.Close() // nothing was sent
+	}
+	return problems
+}
+
+// summary prints what would run.
+func summary(to io.Writer, cfg *config.Config) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("node", "%s", cfg.Node)
+	line("listen", "%s", strings.Join(cfg.Listen, ", "))
+	line("admin", "%s", orNone(cfg.Admin, "off"))
+	line("redis", "%s", redisSummary(cfg.Redis))
+	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
+		p := cfg.FPM[name]
+		line("pool "+name, "%s, %d connections at once, %d kept for %v, events wait %v", p.Address, p.MaxConnections, p.MaxIdle, p.IdleTimeout, p.QueueWait)
+	}
+	for _, r := range cfg.Routes {
+		path := r.Path
+		if len(r.Host) > 0 {
+			path = strings.Join(r.Host, ",") + path
+		}
+		line("route "+path, "%s, pool %s, origins %s, messages to %v, timeout %v",
+			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), r.FPM, orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
+	}
+	if cfg.Web != "" {
+		line("web", "%s, all but WebSocket handshakes", cfg.Web)
+	}
+	return w.Flush()
+}
+
+func orNone(s, none string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}
+
+// redisSummary names Redis without its password.
+func redisSummary(cfg config.Redis) string {
+	switch cfg.URL {
+	case "":
+		return "none: this process is alone"
+	case config.Embedded:
+		return "embedded on " + cfg.Listen + ", prefix " + strings.Join(cfg.Prefix, " ")
+	}
+	scheme, rest, _ := strings.Cut(cfg.URL, "://")
+	address, query, _ := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		address = "…@" + address[at+1:]
+	}
+	if query != "" {
+		address += "?…"
+	}
+	return scheme + "://" + address + ", prefix " + strings.Join(cfg.Prefix, " ")
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"wsfpm/gateway/config"
+)
+
+// listen opens a unix socket that is closed with the test.
+func listen(t *testing.T, file string, cfg *config.Config, log *zap.Logger) net.Listener {
+	t.Helper()
+	l, err := listenUnix(t.Context(), file, cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestSocketHasItsModeAndGroup(t *testing.T) {
+	cfg := config.Default()
+	cfg.ListenMode, cfg.ListenGroup = 0o606, strconv.Itoa(os.Getgid())
+	file := filepath.Join(t.TempDir(), "ws.sock")
+	l := listen(t, file, cfg, zap.NewNop())
+	info, err := os.Lstat(file)
+	if err != nil || info.Mode() != os.ModeSocket|0o606 {
+		t.Errorf("got %v, %v, want a socket with mode 0606", info.Mode(), err)
+	}
+	if got := l.Addr().String(); got != file {
+		t.Errorf("got address %s, want %s", got, file)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ".*")); len(left) > 0 {
+		t.Errorf("%v were left behind", left)
+	}
+	cfg.ListenGroup = "no-such-group-here"
+	if _, err := listenUnix(t.Context(), file+"2", cfg, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "listen_group") {
+		t.Errorf("got %v, want an error about the group", err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 1 {
+		t.Errorf("%v were left behind", left)
+	}
+}
+
+func TestSocketIsUnlinkedOnClose(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ws.sock")
+	if err := listen(t, file, config.Default(), zap.NewNop()).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(file); !os.IsNotExist(err) {
+		t.Errorf("got %v, want the socket to be gone", err)
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ws.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: file, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	_ = stale.Close()
+	core, logs := observer.New(zap.WarnLevel)
+	listen(t, file, config.Default(), zap.New(core))
+	if logs.Len() != 0 {
+		t.Errorf("got %v, want no warning about a socket that nobody used", logs.All())
+	}
+	conn, err := net.Dial("unix", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
+func TestSuccessorsSocketIsNotUnlinked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ws.sock")
+	old := listen(t, file, config.Default(), zap.NewNop())
+	core, logs := observer.New(zap.WarnLevel)
+	listen(t, file, config.Default(), zap.New(core))
+	if logs.FilterMessage("socket of a running process was replaced").Len() != 1 {
+		t.Errorf("got %v, want one warning", logs.All())
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("unix", file)
+	if err != nil {
+		t.Fatalf("the successor cannot be reached: %v", err)
+	}
+	_ = conn.Close()
+}
+
+func TestFileThatIsNoSocketStays(t *testing.T) {
+	file := write(t, "data", "precious")
+	if _, err := listenUnix(t.Context(), file, config.Default(), zap.NewNop()); err == nil {
+		t.Error("got no error")
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "precious" {
+		t.Errorf("got %q, %v", text, err)
+	}
+}
+
+func TestAllListenersOrNone(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config.Default()
+	cfg.Listen = []string{"unix:" + filepath.Join(dir, "a.sock"), "127.0.0.1:0", "unix:" + filepath.Join(dir, "none", "b.sock")}
+	if _, err := openListeners(t.Context(), cfg, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "b.sock") {
+		t.Errorf("got %v, want an error that names b.sock", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("%v were left behind", left)
+	}
+	cfg.Listen = cfg.Listen[:2]
+	open, err := openListeners(t.Context(), cfg, zap.NewNop())
+	if err != nil || len(open) != 2 {
+		t.Fatalf("got %v, %v", open, err)
+	}
+	closeListeners(open)
+}

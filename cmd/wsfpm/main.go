@@ -1,0 +1,95 @@
+// Command wsfpm holds WebSocket connections for a PHP-FPM pool: PHP scripts are
+// called once per event, and what they echo is the reply.
+//
+//	wsfpm serve    runs the gateway
+//	wsfpm check    tells every problem of a configuration
+//	wsfpm push     sends something to clients
+//	wsfpm version  tells the version
+//
+// The keys of the configuration are described in package gateway/config. The
+// way in: main.go (the command line), serve.go (the gateway's life), listen.go
+// (sockets), logger.go; check.go, push.go and redis.go, version.go.
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"wsfpm/gateway/config"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
+	Check   checkCmd   `cmd:"" help:"Tell every problem of a configuration, or what would run."`
+	Push    pushCmd    `cmd:"" help:"Send something to clients, through Redis or else the admin listener."`
+	Version versionCmd `cmd:"" help:"Tell the version."`
+}
+
+func main() {
+	parser, err := kong.New(&cli{}, kong.Name("wsfpm"),
+		kong.Description("WebSockets for PHP-FPM. Flags go over the environment (WSFPM_REDIS_URL), that over the file, that over the defaults."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		panic(err) // the structs above are wrong
+	}
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "wsfpm: %v\nTry: wsfpm --help\n", err)
+		os.Exit(exitUsage)
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(os.Stderr, "wsfpm: %v\n", err)
+		os.Exit(exitFailed)
+	}
+}
+
+// settings are the flags that say where the configuration comes from.
+type settings struct {
+	Config string            `short:"c" placeholder:"FILE" env:"WSFPM_CONFIG" help:"Configuration file."`
+	Redis  *string           `placeholder:"URL" help:"redis.url: redis://host:6379/0, embedded, or empty for none."`
+	Admin  *string           `placeholder:"ADDRESS" help:"admin: unix:/path or 127.0.0.1:8081."`
+	Set    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Any key with a single value, such as limits.burst=50; may be repeated."`
+}
+
+// source is the configuration's source, without what only some commands have.
+func (s *settings) source() config.Source {
+	from := config.Source{File: s.Config, Environ: os.Environ(), Flags: map[string]string{}}
+	maps.Copy(from.Flags, s.Set)
+	set(from, "redis.url", s.Redis)
+	set(from, "admin", s.Admin)
+	return from
+}
+
+// set hands a flag on when it was given.
+func set(to config.Source, key string, value *string) {
+	if value != nil {
+		to.Flags[key] = *value
+	}
+}
+
+// gatewaySettings are settings with what runs without a file.
+type gatewaySettings struct {
+	settings
+	Listen *string `placeholder:"ADDRESS" help:"listen: 127.0.0.1:8080, unix:/path or systemd."`
+	FPM    *string `name:"fpm" placeholder:"ADDRESS" help:"fpm.default.address: unix:/run/php/php8.2-fpm.sock or tcp:127.0.0.1:9000."`
+	Script string  `placeholder:"FILE" help:"PHP script that answers every path, in place of the file's routes."`
+	Web    string  `placeholder:"DIR" help:"Serve the pages and PHP files of a folder to everything but WebSocket handshakes; for development."`
+}
+
+func (s *gatewaySettings) source() config.Source {
+	from := s.settings.source()
+	from.Script, from.Web = s.Script, s.Web
+	set(from, "listen", s.Listen)
+	set(from, "fpm.default.address", s.FPM)
+	return from
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"wsfpm/gateway/config"
+	"wsfpm/session"
+)
+
+// pushTime is how long a push may take in all.
+const pushTime = 10 * time.Second
+
+// maxInput is the most that is read from standard input, in bytes.
+const maxInput = 16 << 20
+
+// pushCmd is wsfpm push.
+type pushCmd struct {
+	settings
+	Address string  `arg:"" optional:"" help:"conn:<id>, user:<name>, channel:<name> or all."`
+	Data    *string `arg:"" optional:"" help:"Text to send; - reads standard input. Write -- before one that begins with a hyphen."`
+	Base64  bool    `name:"base64" help:"DATA is base64 and is sent as a binary message."`
+	JSON    string  `name:"json" placeholder:"COMMAND" help:"Send a command, or a list of them, instead of ADDRESS and DATA; - reads standard input."`
+}
+
+// Help is shown by wsfpm push --help.
+func (pushCmd) Help() string {
+	return `Prints how many got it: through Redis the number of processes (for conn:,
+user: and channel: those with somebody there), through the admin listener the
+number of connections. Exit code 1 when nobody got it.`
+}
+
+// Run sends and prints how many got it.
+func (p *pushCmd) Run() error {
+	body, err := p.body(os.Stdin)
+	if err != nil {
+		return err
+	}
+	from := p.source()
+	from.NoRoutes = true
+	cfg, err := config.Load(from)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pushTime)
+	defer cancel()
+	switch {
+	case cfg.Redis.URL != "":
+		return pushRedis(ctx, cfg.Redis, body)
+	case cfg.Admin != "":
+		return pushAdmin(ctx, cfg, body)
+	}
+	return errors.New("there is no way to the gateway: give --config FILE, --redis URL or --admin ADDRESS")
+}
+
+// push is what goes out: a text for one address by the fast door, or commands.
+type push struct {
+	address string // "" when there are only commands
+	text    []byte
+	command []byte // JSON
+}
+
+// body reads the arguments.
+func (p *pushCmd) body(stdin io.Reader) (push, error) {
+	if p.JSON != "" {
+		return p.commands(stdin)
+	}
+	if p.Address == "" || p.Data == nil {
+		return push{}, errors.New(`want ADDRESS and DATA, such as: wsfpm push user:42 "hello", or --json COMMAND`)
+	}
+	to, err := session.ParseAddress(p.Address)
+	if err != nil {
+		return push{}, err
+	}
+	data := []byte(*p.Data)
+	if *p.Data == "-" {
+		if data, err = readAll(stdin); err != nil {
+			return push{}, err
+		}
+	}
+	if p.Base64 {
+		if data, err = base64.StdEncoding.DecodeString(strings.TrimSpace(string(data))); err != nil {
+			return push{}, fmt.Errorf("DATA: %w", err)
+		}
+	} else if !utf8.Valid(data) {
+		return push{}, errors.New("DATA is not UTF-8, which a text message must be: give it as --base64")
+	}
+	command, err := session.Command{To: []session.Address{to}, Message: session.NewMessage(p.Base64, data)}.Encode()
+	if err != nil || p.Base64 {
+		return push{command: command}, err
+	}
+	return push{address: to.String(), text: data, command: command}, nil
+}
+
+// commands checks commands before they go out: who hears them only logs what
+// is wrong.
+func (p *pushCmd) commands(stdin io.Reader) (push, error) {
+	if p.Address != "" || p.Base64 {
+		return push{}, errors.New("--json stands alone: put addresses and data into the command")
+	}
+	body := []byte(p.JSON)
+	if p.JSON == "-" {
+		var err error
+		if body, err = readAll(stdin); err != nil {
+			return push{}, err
+		}
+	}
+	if _, _, err := session.Decode(body, session.FromPush); err != nil {
+		return push{}, err
+	}
+	return push{command: body}, nil
+}
+
+func readAll(stdin io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(stdin, maxInput+1))
+	if err == nil && len(data) > maxInput {
+		err = fmt.Errorf("standard input has more than %d bytes", maxInput)
+	}
+	return data, err
+}
+
+// pushRedis sends by the fast door where that can carry it, else as a command.
+func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
+	name, payload := "command", p.command
+	if p.address != "" {
+		name, payload = p.address, p.text
+		if int64(len(payload)) > int64(cfg.PushLimit) {
+			return fmt.Errorf("DATA has %d bytes, and redis.push_limit is %v: gateways would drop it", len(payload), cfg.PushLimit)
+		}
+	}
+	heard, err := publish(ctx, cfg, name, payload)
+	if err != nil {
+		return err
+	}
+	if heard == 0 {
+		return fmt.Errorf("nobody got it: no process listens to %s%s", cfg.Prefix[0], name)
+	}
+	fmt.Printf("received by %d process%s\n", heard, plural(heard, "es"))
+	return nil
+}
+
+// pushAdmin sends through POST /push of one gateway.
+func pushAdmin(ctx context.Context, cfg *config.Config, p push) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://wsfpm/push", bytes.NewReader(p.command))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if cfg.AdminToken != "" {
+		request.Header.Set("Authorization", "Bearer "+cfg.AdminToken)
+	}
+	network, address := "tcp", cfg.Admin
+	if file, ok := strings.CutPrefix(cfg.Admin, "unix:"); ok {
+		network, address = "unix", file
+	}
+	var d net.Dialer
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, network, address) },
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("push through the admin listener: %w", err)
+	}
+	defer response.Body.Close()
+	return readDelivered(response)
+}
+
+// readDelivered reads the answer of POST /push.
+func readDelivered(response *http.Response) error {
+	var answer struct {
+		Delivered int64  `json:"delivered"`
+		Error     string `json:"error"`
+	}
+	err := json.NewDecoder(io.LimitReader(response.Body, maxInput)).Decode(&answer)
+	switch {
+	case response.StatusCode != http.StatusOK && answer.Error != "":
+		return fmt.Errorf("the admin listener answered %s: %s", response.Status, answer.Error)
+	case response.StatusCode != http.StatusOK:
+		return fmt.Errorf("the admin listener answered %s", response.Status)
+	case err != nil:
+		return fmt.Errorf("read the admin listener's answer: %w", err)
+	case answer.Delivered == 0:
+		return errors.New("nobody got it: no connection has such an address")
+	}
+	fmt.Printf("received by %d connection%s\n", answer.Delivered, plural(answer.Delivered, "s"))
+	return nil
+}
+
+// plural is the ending of a word for n things.
+func plural(n int64, ending string) string {
+	if n == 1 {
+		return ""
+	}
+	return ending
+}

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"wsfpm/gateway"
+	"wsfpm/gateway/admin"
+	"wsfpm/gateway/bus"
+	"wsfpm/gateway/config"
+)
+
+// closeTime is how long the parts of a drained gateway may take to end.
+const closeTime = 5 * time.Second
+
+// serveCmd is wsfpm serve.
+type serveCmd struct{ gatewaySettings }
+
+// Help is shown by wsfpm serve --help.
+func (serveCmd) Help() string {
+	return `Without a file: wsfpm serve --listen 127.0.0.1:8080
+--fpm unix:/run/php/php8.2-fpm.sock --script /srv/app/ws.php. The script then
+answers handshakes for every path; with --web everything else is the folder's.
+
+SIGTERM drains and exits 0, or 1 when connections had to be given up; a second
+one exits at once. SIGHUP reads the configuration again.`
+}
+
+// Run is the life of the gateway: start, signals, drain.
+func (c *serveCmd) Run() error {
+	source := c.source()
+	cfg, err := config.Load(source)
+	if err != nil {
+		return err
+	}
+	log, level, err := newLogger(cfg.Log, os.Stderr)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	s := &server{source: source, log: log, level: level, failed: make(chan error, 1)}
+	if err := s.start(cfg); err != nil {
+		return err
+	}
+	stop := s.watchdog()
+	defer stop()
+	why := s.wait(signals)
+	return errors.Join(why, s.drain(signals))
+}
+
+// server is a gateway with the listeners and the bus around it.
+type server struct {
+	source config.Source
+	log    *zap.Logger
+	level  zap.AtomicLevel
+
+	bus     *bus.Bus
+	gateway *gateway.Gateway
+	public  *http.Server
+	admin   *http.Server   // nil when it is off
+	failed  chan error     // why a listener ended by itself
+	serving sync.WaitGroup // the goroutines that accept
+}
+
+// start opens everything, the listeners for clients last.
+func (s *server) start(cfg *config.Config) error {
+	s.warn(cfg)
+	ctx := context.Background()
+	listeners, err := openListeners(ctx, cfg, s.log)
+	if err != nil {
+		return err
+	}
+	operators, err := openAdmin(ctx, cfg, s.log)
+	if err != nil {
+		closeListeners(listeners)
+		return err
+	}
+	if err := s.assemble(ctx, cfg); err != nil {
+		closeListeners(append(listeners, operators...))
+		return err
+	}
+	s.public = publicServer(cfg, s.gateway, s.log)
+	if len(operators) > 0 {
+		s.admin = adminServer(cfg, s)
+		s.accept(s.admin, operators[0])
+	}
+	for _, l := range listeners {
+		s.accept(s.public, l)
+	}
+	s.log.Info("started", zap.String("node", s.gateway.Node()), zap.Strings("listen", addresses(listeners)),
+		zap.String("admin", cfg.Admin), zap.String("version", readVersion().version), zap.Int("pid", os.Getpid()))
+	notify(ready)
+	return nil
+}
+
+// openAdmin opens the operators' listener, if there is one.
+func openAdmin(ctx context.Context, cfg *config.Config, log *zap.Logger) ([]net.Listener, error) {
+	if cfg.Admin == "" {
+		return nil, nil
+	}
+	open, err := openAddress(ctx, cfg.Admin, cfg, log)
+	if err != nil {
+		return nil, fmt.Errorf("admin: listen on %s: %w", cfg.Admin, err)
+	}
+	return open, nil
+}
+
+// assemble makes the bus and the gateway.
+func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
+	var err error
+	if s.bus, err = bus.New(ctx, busConfig(cfg.Redis, s.log)); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	s.gateway, err = gateway.New(gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log})
+	if err != nil {
+		return errors.Join(err, s.bus.Close())
+	}
+	return nil
+}
+
+// busConfig says the same in the bus's words.
+func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
+	relays := make([]bus.Relay, len(cfg.Relays))
+	for i, r := range cfg.Relays {
+		relays[i] = bus.Relay{Pattern: r.Pattern, To: r.To}
+	}
+	return bus.Config{
+		URL:       cfg.URL,
+		Listen:    cfg.Listen,
+		Prefixes:  cfg.Prefix,
+		Relays:    relays,
+		PushLimit: int64(cfg.PushLimit),
+		Confirm:   time.Duration(cfg.Confirm),
+		Logger:    log,
+	}
+}
+
+// readSlop is what net/http reads beyond MaxHeaderBytes.
+const readSlop = 4 << 10
+
+// keepAlive is how long a connection that was answered without an upgrade may
+// wait for its next request.
+const keepAlive = 75 * time.Second
+
+// publicServer answers clients. It speaks HTTP/1 only: an upgrade to HTTP/2
+// would pass a proxy's checks unseen.
+func publicServer(cfg *config.Config, handler http.Handler, log *zap.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         http1(),
+		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
+		MaxHeaderBytes:    int(cfg.Limits.HandshakeHeaders) - readSlop,
+		IdleTimeout:       keepAlive,
+		ErrorLog:          httpLog(log),
+	}
+}
+
+// adminServer answers operators.
+func adminServer(cfg *config.Config, s *server) *http.Server {
+	return &http.Server{
+		Handler: admin.New(admin.Options{
+			Gateway: s.gateway,
+			Bus:     s.bus.Stats,
+			Token:   cfg.AdminToken,
+			Private: strings.HasPrefix(cfg.Admin, "unix:"),
+			Version: readVersion().version,
+			Logger:  s.log,
+		}),
+		Protocols:         http1(),
+		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
+		IdleTimeout:       keepAlive,
+		ErrorLog:          httpLog(s.log),
+	}
+}
+
+func http1() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
+}
+
+// accept serves one listener until the server is shut down.
+func (s *server) accept(server *http.Server, l net.Listener) {
+	s.serving.Go(func() {
+		err := server.Serve(l)
+		if errors.Is(err, http.ErrServerClosed) {
+			return
+		}
+		select {
+		case s.failed <- fmt.Errorf("listener %s ended: %w", l.Addr(), err):
+		default: // one reason is enough
+		}
+	})
+}
+
+func addresses(open []net.Listener) []string {
+	var names []string
+	for _, l := range open {
+		names = append(names, l.Addr().Network()+":"+l.Addr().String())
+	}
+	return names
+}
+
+// wait reloads at SIGHUP and returns at another signal, or with an error when
+// a listener failed.
+func (s *server) wait(signals <-chan os.Signal) error {
+	for {
+		select {
+		case err := <-s.failed:
+			return err
+		case sig := <-signals:
+			if sig != unix.SIGHUP {
+				s.log.Info("stopping", zap.Stringer("signal", sig))
+				return nil
+			}
+			s.reload()
+		}
+	}
+}
+
+// reload reads the configuration again. A broken one changes nothing.
+func (s *server) reload() {
+	notify(reloading())
+	defer notify(ready)
+	cfg, err := config.Load(s.source)
+	if err != nil {
+		s.log.Error("configuration was refused, the old one goes on", zap.Error(err))
+		return
+	}
+	restart, err := s.gateway.Reload(cfg)
+	if err != nil {
+		s.log.Error("configuration was refused, the old one goes on", zap.Error(err))
+		return
+	}
+	if err := s.level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		s.log.Error("log level was refused", zap.Error(err))
+	}
+	s.warn(cfg)
+	if len(restart) > 0 {
+		s.log.Warn("changed keys need a restart to count", zap.Strings("keys", restart))
+	}
+	s.log.Info("reloaded configuration")
+}
+
+// warn logs what is odd about a configuration.
+func (s *server) warn(cfg *config.Config) {
+	for _, w := range cfg.Warnings() {
+		s.log.Warn("odd configuration", zap.String("warning", w))
+	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && uint64(cfg.Limits.Connections) > files.Cur {
+		s.log.Warn("fewer file descriptors than limits.connections: raise LimitNOFILE, or lower the limit",
+			zap.Uint64("files", files.Cur), zap.Int("connections", cfg.Limits.Connections))
+	}
+}
+
+// drain ends the gateway; another SIGTERM or SIGINT ends the process at once.
+func (s *server) drain(signals <-chan os.Signal) error {
+	notify(stopping)
+	drained := make(chan error, 1)
+	go func() { drained <- s.end() }() // outlives this only when the process ends
+	for {
+		select {
+		case err := <-drained:
+			return err
+		case sig := <-signals:
+			if sig != unix.SIGHUP {
+				return fmt.Errorf("drain was cut short by %v", sig)
+			}
+		}
+	}
+}
+
+// end closes everything in the order in which clients notice least.
+func (s *server) end() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var closing sync.WaitGroup
+	closing.Go(func() { _ = s.public.Shutdown(ctx) }) // closes the listeners now, waits for handshakes
+	givenUp := s.gateway.Drain(ctx)
+	cancel()
+	closing.Wait()
+	_ = s.public.Close() // only pages of --web can be left
+
+	late, done := context.WithTimeout(context.Background(), closeTime)
+	defer done()
+	err := errors.Join(s.gateway.Close(late), s.bus.Close())
+	if s.admin != nil {
+		_ = s.admin.Close() // last, so that /ready tells of the drain
+	}
+	s.serving.Wait()
+	if givenUp > 0 {
+		err = errors.Join(fmt.Errorf("%d connections were given up", givenUp), err)
+	}
+	s.log.Info("stopped", zap.Int("given_up", givenUp))
+	return err
+}
