@@ -58,7 +58,7 @@ func TestNothingIsSentForNothing(t *testing.T) {
 	if n := len(w.LogLines("", "bom")) + len(w.LogLines("", "byte order mark")); n != 1 {
 		t.Errorf("got %d log lines about the BOM, want 1", n)
 	}
-	if n := len(w.LogLines("", "white")); n != 1 {
+	if n := len(w.LogLines("", "blank")); n != 1 {
 		t.Errorf("got %d log lines about whitespace, want 1", n)
 	}
 }
@@ -93,7 +93,7 @@ func TestARefusalIsPHPsOwnAnswer(t *testing.T) {
 		equal(t, "X-Why", got.Header.Get("X-Why"), "because")
 		equal(t, "Location", got.Header.Get("Location"), "/login")
 		equal(t, "Content-Type", strings.Split(got.Header.Get("Content-Type"), ";")[0], "text/html")
-		equal(t, "Connection", strings.ToLower(got.Header.Get("Connection")), "close")
+		equal(t, "Connection: close", got.Close, true)
 		equal(t, "WS-User", got.Header.Get("WS-User"), "")
 		equal(t, "Keep-Alive", got.Header.Get("Keep-Alive"), "")
 	}

@@ -102,7 +102,7 @@ func TestAStreamIsSentAsItComes(t *testing.T) {
 
 func TestAStreamThatEndsBadly(t *testing.T) {
 	w := start(t, setup{script: streamScript, route: "on_error = \"message\"\nerror_message = \"sorry\"\ntimeout = \"300ms\"",
-		options: stack.GatewayOptions{Routes: "[[route]]\npath = \"/whole\"\nscript = \"$DIR/ws.php\"\ntimeout = \"300ms\"\nstream_timeout = \"500ms\"\non_error = \"message\"\nerror_message = \"sorry\"\n"}},
+		options: stack.GatewayOptions{FPMLines: "max_connections = 6\nmax_streams = 3", Routes: "[[route]]\npath = \"/whole\"\nscript = \"$DIR/ws.php\"\ntimeout = \"300ms\"\nstream_timeout = \"500ms\"\non_error = \"message\"\nerror_message = \"sorry\"\n"}},
 		"2.stream-cut", "2.stream-timeout", "2.on-error-message")
 	c := w.open()
 	c.Send("die 2")

@@ -78,12 +78,12 @@ func TestAReplyMayExceedTheQueue(t *testing.T) {
 }
 
 func TestInboundMemory(t *testing.T) {
-	w := start(t, setup{script: "slow.php", route: `message_limit = "4MiB"`, options: stack.GatewayOptions{Limits: "inbound_memory = \"2MiB\"\npong_timeout = \"0s\""}}, "5.inbound-memory")
-	for range 4 {
+	w := start(t, setup{script: "slow.php", route: `message_limit = "1MiB"`, options: stack.GatewayOptions{Limits: "inbound_memory = \"2MiB\""}}, "5.inbound-memory")
+	for range 8 {
 		conn := stack.RawDial(t, w.Listen, "/ws")
 		go func() {
 			conn.SetWriteDeadline(time.Now().Add(time.Second))
-			frame := stack.ClientFrame(0x82, make([]byte, 3<<20))
+			frame := stack.ClientFrame(0x82, make([]byte, 1<<20))
 			conn.Write(frame[:len(frame)-10]) // never whole
 		}()
 	}
@@ -112,4 +112,17 @@ func TestPingAndPong(t *testing.T) {
 	e := w.trace.Await(t, "disconnect", 1)[0]
 	equal(t, "WS_CLOSE_CODE of a client that is gone", e.Var("WS_CLOSE_CODE"), "1006")
 	healthy.ExpectNothing(quiet)
+}
+
+func TestALimitOfZeroIsNone(t *testing.T) {
+	Row(t, "5.limit-zero")
+	for _, key := range []string{"connections", "connections_per_address", "messages_per_second", "queue", "write_timeout", "inbound_memory", "ping_interval", "pong_timeout", "channels"} {
+		value := "0"
+		if strings.HasSuffix(key, "timeout") || strings.HasSuffix(key, "interval") {
+			value = `"0s"`
+		}
+		if out, code := checkFile(t, soundFile+"[limits]\n"+key+" = "+value+"\n"); code != 0 {
+			t.Errorf("limits.%s = 0: got exit code %d: %s", key, code, out)
+		}
+	}
 }

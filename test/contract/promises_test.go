@@ -130,6 +130,7 @@ func TestABrokenConnectionDropsWhatWaits(t *testing.T) {
 	for range 5 {
 		c.Send("0")
 	}
+	stack.Wait(t, "the first message to run", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") == 1 })
 	// The ping's answer proves that the messages before it were read.
 	ctx, cancel := context.WithTimeout(t.Context(), stack.Patience)
 	defer cancel()
@@ -268,6 +269,6 @@ func TestCloseCodesOfOurOwn(t *testing.T) {
 		equal(t, name, closeCode(t, conn), test.code)
 	}
 	c := w.open()
-	c.Send(strings.Repeat("x", 1022) + "\n\n") // just fits
+	c.Send("X-A: " + strings.Repeat("x", 1017) + "\n\n") // just fits
 	settle(t, c)
 }

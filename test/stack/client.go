@@ -58,6 +58,7 @@ type Refusal struct {
 	Status int
 	Header http.Header
 	Body   string
+	Close  bool // Connection: close, which net/http takes out of Header
 }
 
 // Refused connects and fails the test when the handshake is accepted or no
@@ -73,7 +74,7 @@ func Refused(t T, url string, opt DialOptions) Refusal {
 		t.Fatalf("connect to %s: %v, want an HTTP answer", url, err)
 	}
 	body, _ := io.ReadAll(resp.Body)
-	return Refusal{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	return Refusal{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Close: resp.Close}
 }
 
 func describe(resp *http.Response) string {
@@ -320,5 +321,5 @@ func HTTP(t T, method, url string, header http.Header) Refusal {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)
-	return Refusal{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	return Refusal{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Close: resp.Close}
 }

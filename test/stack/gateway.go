@@ -122,7 +122,7 @@ func (g *GatewayServer) ConfigText(t T) string {
 func (g *GatewayServer) Start(t T) {
 	t.Helper()
 	cmd := exec.Command(g.binary, append([]string{"serve", "--config", g.Config}, g.opt.Args...)...)
-	cmd.Env = append(os.Environ(), g.opt.Env...)
+	cmd.Env = append(environ(), g.opt.Env...)
 	g.proc = startProcess(t, "wsfpm", g.out, cmd)
 	network, address := "tcp", g.Listen
 	if path, ok := strings.CutPrefix(g.Listen, "unix:"); ok {
@@ -132,6 +132,17 @@ func (g *GatewayServer) Start(t T) {
 	if !g.opt.NotReady {
 		Wait(t, "/ready", func() bool { return !g.proc.running() || g.status("/ready") == http.StatusOK })
 	}
+}
+
+// environ is this process's environment without what is meant for tests only.
+func environ() []string {
+	var env []string
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "WSFPM_") {
+			env = append(env, entry)
+		}
+	}
+	return env
 }
 
 // over ends the gateway with its test, and fails the test for a data race or a
@@ -320,6 +331,7 @@ func (g *GatewayServer) Metric(t T, name string, labels ...string) float64 {
 func Command(t T, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(Binary(t), args...)
+	cmd.Env = environ()
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatalf("run wsfpm %v: %v", args, err)

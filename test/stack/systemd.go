@@ -48,6 +48,7 @@ func (a *Activated) Successor(t *testing.T) {
 	t.Helper()
 	// The shell sets LISTEN_PID to the process id that wsfpm then has.
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --config "$1"`, a.binary, a.Config)
+	cmd.Env = environ()
 	cmd.ExtraFiles = []*os.File{a.socket}
 	a.proc = startProcess(t, "wsfpm", a.out, cmd)
 }
