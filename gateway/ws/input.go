@@ -38,7 +38,8 @@ type input struct {
 	size      int64 // payload bytes of the message that were announced so far
 	peer      *CloseError
 
-	timed bool // the read deadline is that of a message or frame begun
+	held  claim // what the message holds of Options.Memory
+	timed bool  // the read deadline is that of a message or frame begun
 
 	tokens float64   // control frames that may come, see Options.ControlRate
 	filled time.Time // when tokens was right

@@ -112,6 +112,7 @@ func New(o Options) *Conn {
 		o.Stats = new(Stats)
 	}
 	c := &Conn{o: o}
+	c.input.held.budget = o.Memory
 	c.outbox.corked = true
 	return c
 }

@@ -80,18 +80,16 @@ func (c *Conn) read() (Message, error) {
 // than has come in, so that bad text is found with its first wrong byte and
 // the wait for the rest is on a short stack.
 func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
-	held := claim{budget: c.o.Memory}
-	data, err := c.assemble(payload, text, &held)
+	data, err := c.assemble(payload, text)
 	if err != nil {
-		held.keep(0)
-		return nil, err
+		data = nil
 	}
-	held.keep(int64(len(data)))
-	return data, nil
+	c.input.held.keep(int64(len(data)))
+	return data, err
 }
 
-// assemble is receive but for the end of held.
-func (c *Conn) assemble(payload io.Reader, text bool, held *claim) ([]byte, error) {
+// assemble is receive but for the end of what is held of the budget.
+func (c *Conn) assemble(payload io.Reader, text bool) ([]byte, error) {
 	in := &c.input
 	var data []byte
 	checked := 0 // bytes of data that are known to be whole characters
@@ -106,7 +104,7 @@ func (c *Conn) assemble(payload io.Reader, text bool, held *claim) ([]byte, erro
 			continue
 		case frame > 0:
 			var err error
-			if data, err = c.grow(data, here, frame, held); err != nil {
+			if data, err = c.grow(data, here, frame); err != nil {
 				return nil, err
 			}
 		}
@@ -136,7 +134,7 @@ func (c *Conn) assemble(payload io.Reader, text bool, held *claim) ([]byte, erro
 // grow makes room for n more bytes of a frame of which so much is still to
 // come. The memory follows what has arrived, not what is announced, and ends
 // at the exact size where that is known.
-func (c *Conn) grow(data []byte, n int, frame int64, held *claim) ([]byte, error) {
+func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	need := len(data) + n
 	if need <= cap(data) {
 		return data, nil
@@ -145,7 +143,7 @@ func (c *Conn) grow(data []byte, n int, frame int64, held *claim) ([]byte, error
 	if rest := int64(len(data)) + frame; c.input.final && (rest <= int64(size) || rest <= atOnce) {
 		size = int(rest)
 	}
-	if !held.tryGrow(int64(size - cap(data))) {
+	if held := &c.input.held; !held.tryGrow(int64(size - cap(data))) {
 		c.pause()
 		ok := held.waitGrow(int64(size-cap(data)), c.Ended())
 		c.resume()

@@ -1,0 +1,62 @@
+package ws
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func BenchmarkQueueAndFlush(b *testing.B) {
+	for _, network := range []string{"unix", "tcp"} {
+		b.Run(network, func(b *testing.B) {
+			c, p := pair(b, network, Options{QueueLimit: 1 << 30})
+			go io.Copy(io.Discard, p.Conn)
+			m := text(strings.Repeat("x", 64))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.Queue(m); err != nil {
+					b.Fatal(err)
+				}
+				c.Flush()
+			}
+		})
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, network := range []string{"unix", "tcp"} {
+		b.Run(network, func(b *testing.B) {
+			c, p := pair(b, network, Options{MessageLimit: 1 << 20})
+			one := masked(0x81, strings.Repeat("x", 64))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Write(one); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c.Read(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkReadLarge(b *testing.B) {
+	const size = 1 << 20
+	c, p := pair(b, "unix", Options{MessageLimit: size})
+	one := masked(0x82, strings.Repeat("x", size))
+	go func() {
+		for {
+			if _, err := p.Write(one); err != nil {
+				return
+			}
+		}
+	}()
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Read(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
