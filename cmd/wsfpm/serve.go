@@ -270,7 +270,11 @@ func (s *server) warn(cfg *config.Config) {
 func (s *server) drain(signals <-chan os.Signal) error {
 	notify(stopping)
 	drained := make(chan error, 1)
-	go func() { drained <- s.end() }() // outlives this only when the process ends
+	go func() { drained <- s.end() }() // outlives drain only when the process ends
+	return awaitEnd(drained, signals)
+}
+
+func awaitEnd(drained <-chan error, signals <-chan os.Signal) error {
 	for {
 		select {
 		case err := <-drained:
