@@ -17,7 +17,7 @@ import (
 // a benchmark counts what the client costs. It must be given the request.
 func cannedServer(b testing.TB, r *Request) Config {
 	b.Helper()
-	out, buf := encode(nil, r, true)
+	out, buf := encode(nil, r, true, false)
 	if out != nil {
 		b.Fatal("request too large for the canned server")
 	}
@@ -107,7 +107,7 @@ func BenchmarkEncode(b *testing.B) {
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		_, buf = encode(buf, r, true)
+		_, buf = encode(buf, r, true, false)
 	}
 }
 

@@ -50,7 +50,7 @@ const (
 	// settleExtra is how much longer than its timeout an abandoned script may hold
 	// its slot before its connection is closed.
 	settleExtra = 5 * time.Second
-	// stallAfter is how soon a worker must have read a request.
+	// stallAfter is how soon a worker must have come for a new connection.
 	stallAfter = 50 * time.Millisecond
 )
 

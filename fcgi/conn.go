@@ -31,11 +31,12 @@ type conn struct {
 	sock  *socket
 	dec   decoder
 	probe bool // every request asks for a sign of life, and the connection is kept
+	asked bool // the first question whether that works is still unanswered
 	epoch int  // Pool.epoch when it was opened
 
-	used      bool // it has carried a request before
+	accepted  bool // a worker has answered: the connection is not in the backlog
 	answered  bool // a record of the answer to this request has come
-	ready     bool // the answer to this request's probe has come
+	ready     bool // the answer to the probe behind this request has come
 	idleSince time.Time
 
 	buf     []byte        // what encode wrote; grown once, kept
@@ -106,7 +107,7 @@ func (c *conn) send(r *Request) error {
 	c.answered, c.ready, c.dec.ended = false, false, false
 	c.head = c.head[:0]
 	c.sent, c.sendErr, c.writing = 0, nil, nil
-	c.out, c.buf = encode(c.buf, r, c.probe)
+	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted)
 	if c.out == nil {
 		n, err := c.nc.Write(c.buf)
 		c.sent = int64(n)
@@ -196,7 +197,7 @@ func (c *conn) nextStdout(stderr *boundedText) error {
 				return err
 			}
 		case gotReady:
-			c.ready = true
+			c.signOfLife()
 		case gotEnd:
 			return errEnded
 		}
@@ -229,9 +230,18 @@ func (c *conn) awaitReady() error {
 		if err != nil {
 			return err
 		}
-		c.ready = k == gotReady
+		if k == gotReady {
+			c.signOfLife()
+		}
 	}
 	return nil
+}
+
+// signOfLife takes the answer to a probe: on a new connection the first says that
+// a worker has come for it, every other that the worker is back in its loop.
+func (c *conn) signOfLife() {
+	c.ready = c.accepted
+	c.accepted = true
 }
 
 // clean tells whether the connection stands where a request may follow.

@@ -20,21 +20,14 @@ const (
 	// probeClose is how long a server that will close the connection behind that
 	// answer has to do so. PHP before 8.2 does (php-src bug 76922).
 	probeClose = 20 * time.Millisecond
-	// probeTries is how many first probes may go unanswered.
-	probeTries = 3
 )
 
 // probing is what is known of the server's answers to FCGI_GET_VALUES.
-type probing struct {
-	state      probeState
-	unanswered int
-}
-
-type probeState uint8
+type probing uint8
 
 const (
-	probeUnknown probeState = iota
-	probeAsking             // somebody is finding out; others do without meanwhile
+	probeUnknown probing = iota
+	probeAsking          // one request is finding out; others do without meanwhile
 	probeWorks
 	probeFails
 )
@@ -148,14 +141,14 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	p.stats.Dials++
 	p.conns[c] = struct{}{}
 	cameBack := p.circuit.succeeded()
-	if cameBack && p.probing.state == probeFails {
-		p.probing = probing{} // it may be another version by now
+	if cameBack && p.probing == probeFails {
+		p.probing = probeUnknown // it may be another version by now
 	}
-	asks = p.probing.state == probeUnknown
+	asks = p.probing == probeUnknown
 	if asks {
-		p.probing.state = probeAsking
+		p.probing = probeAsking
 	}
-	c.probe = p.probing.state == probeWorks
+	c.probe = p.probing == probeWorks
 	p.mu.Unlock()
 	if cameBack {
 		p.notify(Event{Kind: EventReachable})
@@ -164,12 +157,15 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 }
 
 // askForProbe sends FCGI_GET_VALUES by itself on a new connection and sees whether
-// the connection survives the answer. It tells whether c can still be used.
+// the connection survives the answer. It tells whether c can still be used: it can
+// also when there was no answer, because all workers are busy or because the server
+// does not know the question. Which of the two, the answer to the request will tell
+// (see learn).
 func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	use := c.begin()
 	stop := c.interruptOn(ctx, use)
 	defer stop()
-	answered, survived := c.tryProbe()
+	survived, err := c.tryProbe()
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,37 +173,51 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	case c.epoch != p.epoch:
 		return false
 	case survived:
-		p.probing.state = probeWorks
+		p.probing = probeWorks
 		c.probe = true
 		return true
-	case ctx.Err() != nil:
-		p.probing.state = probeUnknown
+	case isTimeout(err) && ctx.Err() == nil:
+		c.asked = true
+		return true
+	case c.accepted:
+		p.probing = probeFails
+		p.sendLocked(Event{Kind: EventNoProbe})
 		return false
-	case !answered:
-		p.probing.unanswered++
-		if p.probing.unanswered < probeTries {
-			p.probing.state = probeUnknown
-			return false
-		}
 	}
-	p.probing.state = probeFails
-	p.sendLocked(Event{Kind: EventNoProbe})
+	p.probing = probeUnknown
 	return false
 }
 
 // tryProbe asks and waits: for the answer, then for the connection to be closed.
-func (c *conn) tryProbe() (answered, survived bool) {
+func (c *conn) tryProbe() (survived bool, err error) {
 	limit := time.Now().Add(probeAnswer)
 	c.setDeadline(limit, limit)
 	if _, err := io.WriteString(c.nc, probe); err != nil {
-		return false, false
+		return false, err
 	}
 	if k, err := c.dec.next(); err != nil || k != gotReady {
-		return false, false
+		return false, err
 	}
+	c.accepted = true
 	c.setDeadline(time.Now().Add(probeClose), time.Time{})
-	_, err := c.dec.r.Peek(1)
-	return true, isTimeout(err)
+	_, err = c.dec.r.Peek(1)
+	return isTimeout(err), nil
+}
+
+// learn ends the asking that went on while c carried a request: a server that has
+// answered the request but not the probe before it never will.
+func (p *Pool) learn(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.asked = false
+	switch {
+	case c.epoch != p.epoch:
+	case c.answered && !c.accepted:
+		p.probing = probeFails
+		p.sendLocked(Event{Kind: EventNoProbe})
+	default:
+		p.probing = probeUnknown
+	}
 }
 
 // netDial is Pool.netDial outside of tests.

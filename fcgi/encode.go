@@ -73,9 +73,15 @@ func appendEnd(b []byte, withProbe bool) []byte {
 }
 
 // encode returns r's bytes, ready to be written in order. They lie in buf, which
-// is grown as needed and returned, and, above inlineBody, in r.Body itself.
-func encode(buf []byte, r *Request, withProbe bool) (out net.Buffers, grown []byte) {
-	b := appendBegin(buf[:0], r, withProbe)
+// is grown as needed and returned, and, above inlineBody, in r.Body itself. A probe
+// behind the request asks when the worker is free, one ahead of it whether there is
+// a worker at all.
+func encode(buf []byte, r *Request, withProbe, probeAhead bool) (out net.Buffers, grown []byte) {
+	b := buf[:0]
+	if probeAhead {
+		b = append(b, probe...)
+	}
+	b = appendBegin(b, r, withProbe)
 	if len(r.Body) <= inlineBody {
 		if len(r.Body) > 0 {
 			b = appendRecordHeader(b, typeStdin, len(r.Body))

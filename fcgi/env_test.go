@@ -16,7 +16,7 @@ import (
 // wire returns the bytes that a request is sent as.
 func wire(t testing.TB, r *Request, withProbe bool) []byte {
 	t.Helper()
-	out, buf := encode(nil, r, withProbe)
+	out, buf := encode(nil, r, withProbe, false)
 	if out == nil {
 		return buf
 	}

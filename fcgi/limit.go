@@ -3,19 +3,21 @@ package fcgi
 import "time"
 
 const (
-	raiseAfter    = 10 * time.Second // first wait before a lowered limit rises by one
+	raiseAfter    = 5 * time.Second // first wait before a lowered limit rises by one
 	raiseAfterMax = 5 * time.Minute
 )
 
 // workingLimit is how many workers the pool dares to occupy: the configured
 // number, less what turned out not to be there. It falls by one when a new
-// connection finds no worker, and rises by one after a while; the while doubles
-// each time, so that a pool configured too large is not tried for ever.
+// connection finds no worker, and rises by one after a while. When a rise proves
+// wrong at once the while doubles, so that a pool configured too large is not tried
+// for ever, and one that was only restarting its workers soon has them all back.
 type workingLimit struct {
 	now        int
 	configured int
-	changed    time.Time
 	wait       time.Duration
+	changed    time.Time // by falling or rising
+	rose       bool      // the latest change was a rise
 }
 
 func newWorkingLimit(n int) workingLimit {
@@ -27,11 +29,14 @@ func (l *workingLimit) lower(now time.Time) bool {
 	if l.now <= 1 {
 		return false
 	}
-	if !l.changed.IsZero() {
+	switch {
+	case l.rose && now.Sub(l.changed) < l.wait:
 		l.wait = min(2*l.wait, raiseAfterMax)
+	case now.Sub(l.changed) > 2*l.wait:
+		l.wait = raiseAfter
 	}
 	l.now--
-	l.changed = now
+	l.changed, l.rose = now, false
 	return true
 }
 
@@ -39,6 +44,6 @@ func (l *workingLimit) lower(now time.Time) bool {
 func (l *workingLimit) tick(now time.Time) {
 	if l.now < l.configured && now.Sub(l.changed) >= l.wait {
 		l.now++
-		l.changed = now
+		l.changed, l.rose = now, true
 	}
 }

@@ -244,7 +244,7 @@ func (p *Pool) freeLocked(s slot, keep bool, now time.Time) (drop []*conn) {
 	p.queue.finished(s.owner, p.shareLocked())
 	if c := s.conn; c != nil {
 		if keep && p.cfg.reuses() && c.epoch == p.epoch && !p.closed {
-			c.idleSince, c.used = now, true
+			c.idleSince = now
 			p.idle = append(p.idle, c)
 		} else {
 			drop = append(drop, c)
@@ -300,6 +300,9 @@ func (p *Pool) drop(cs ...*conn) {
 	for _, c := range cs {
 		c.nc.Close()
 		c.written()
+		if c.asked {
+			p.learn(c)
+		}
 	}
 	p.mu.Lock()
 	for _, c := range cs {

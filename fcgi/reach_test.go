@@ -184,25 +184,33 @@ func TestFewerWorkersThanConfigured(t *testing.T) {
 
 func TestLimitRisesSlowly(t *testing.T) {
 	l := newWorkingLimit(3)
-	now := time.Unix(0, 0)
-	for _, want := range []bool{true, true, false} {
-		if got := l.lower(now); got != want {
-			t.Errorf("lower: got %v at limit %d", got, l.now)
+	start := time.Unix(0, 0)
+	for i, step := range []struct {
+		at    time.Duration
+		lower bool
+		want  int
+	}{
+		{0, true, 2},
+		{0, true, 1},
+		{0, true, 1}, // never none
+		{4 * time.Second, false, 1},
+		{5 * time.Second, false, 2},
+		{6 * time.Second, true, 1}, // wrong at once: the wait doubles
+		{15 * time.Second, false, 1},
+		{16 * time.Second, false, 2},
+		{26 * time.Second, false, 3},
+		{99 * time.Second, false, 3},
+		{100 * time.Second, true, 2}, // another story
+		{105 * time.Second, false, 3},
+	} {
+		if step.lower {
+			l.lower(start.Add(step.at))
+		} else {
+			l.tick(start.Add(step.at))
 		}
-	}
-	l.tick(now.Add(19 * time.Second))
-	if l.now != 1 {
-		t.Errorf("limit %d after 19s", l.now)
-	}
-	l.tick(now.Add(20 * time.Second)) // the second fall doubled the wait
-	if l.now != 2 {
-		t.Errorf("limit %d after 20s", l.now)
-	}
-	l.tick(now.Add(21 * time.Second))
-	l.tick(now.Add(41 * time.Second))
-	l.tick(now.Add(99 * time.Second))
-	if l.now != 3 {
-		t.Errorf("limit %d, want 3", l.now)
+		if l.now != step.want {
+			t.Errorf("step %d at %v: limit %d, want %d", i, step.at, l.now, step.want)
+		}
 	}
 }
 

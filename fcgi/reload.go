@@ -18,7 +18,7 @@ func (p *Pool) Configure(cfg Config) error {
 	var drop []*conn
 	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
 		p.epoch++
-		p.probing, p.circuit = probing{}, circuit{}
+		p.probing, p.circuit = probeUnknown, circuit{}
 		drop = p.trimIdleLocked(0, drop)
 	}
 	p.cfg = full

@@ -60,14 +60,14 @@ func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
 	return resp
 }
 
-// readHeader waits for the header block and parses it. The first wait is a short
-// one, to notice a request that no worker has come for.
+// readHeader waits for the header block and parses it. On a new connection the
+// first wait is a short one, to notice that no worker has come for it.
 func (r *Response) readHeader() error {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if c.sock.unread() {
-			r.pool.stalled(c, r)
+		if !c.accepted {
+			r.pool.stalled(r)
 		}
 		r.extend()
 		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)

@@ -74,7 +74,9 @@ func (c *conn) settle(limit time.Duration) error {
 		if err != nil {
 			return err
 		}
-		c.ready = c.ready || k == gotReady
+		if k == gotReady {
+			c.signOfLife()
+		}
 	}
 	return nil
 }

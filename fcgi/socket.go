@@ -8,26 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket asks the kernel about a connection's file descriptor, without blocking
-// and without going through Go's deadlines. It is not safe for concurrent use.
-// Over something that is no socket (net.Pipe in tests) it knows nothing and says
-// that all is well.
+// socket looks at a connection's file descriptor without blocking and without
+// Go's deadlines. It is not safe for concurrent use. Over something that is no
+// socket (net.Pipe in tests) it sees nothing and says that all is well.
 type socket struct {
-	raw     syscall.RawConn
-	unix    bool
-	poll    func(fd uintptr) // bound once, or every call would allocate
-	outq    func(fd uintptr)
-	polled  [1]unix.PollFd
-	silent  bool
-	waiting int
+	raw    syscall.RawConn
+	poll   func(fd uintptr) // bound once, or every call would allocate
+	polled [1]unix.PollFd
+	silent bool
 }
 
 func newSocket(nc net.Conn) *socket {
-	s := &socket{unix: nc.LocalAddr().Network() == "unix"}
+	s := &socket{}
 	if sc, ok := nc.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.poll, s.outq = s.readPoll, s.readOutq
+	s.poll = s.readPoll
 	return s
 }
 
@@ -50,18 +46,4 @@ func (s *socket) readPoll(fd uintptr) {
 			return
 		}
 	}
-}
-
-// unread tells whether the server has yet to read what was sent. Only unix sockets
-// know: TCP's figure is about acknowledgements by the kernel, not about reading.
-func (s *socket) unread() bool {
-	if s.raw == nil || !s.unix {
-		return false
-	}
-	s.waiting = 0
-	return s.raw.Control(s.outq) == nil && s.waiting > 0
-}
-
-func (s *socket) readOutq(fd uintptr) {
-	s.waiting, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
 }

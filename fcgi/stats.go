@@ -30,7 +30,7 @@ type Stats struct {
 	Retries        uint64 // requests sent again, of which nothing had left
 	Settled        uint64 // slots that had to settle
 	SettleTimeouts uint64 // of these, given up while the script ran on
-	Stalls         uint64 // requests that no worker had read after 50 ms
+	Stalls         uint64 // new connections that no worker had come for after 50 ms
 	Overloads      uint64 // requests refused, or waited too long, for a slot
 	Waited         uint64 // waits in the queue that ended in any way
 	WaitSum        time.Duration
@@ -56,7 +56,7 @@ func (p *Pool) Stats() Stats {
 	s.Limit, s.Config = p.limit.now, p.cfg.MaxConnections
 	s.Service = p.service
 	s.Down = p.circuit.down
-	s.Probe = p.probing.state == probeWorks
+	s.Probe = p.probing == probeWorks
 	return s
 }
 
@@ -83,9 +83,9 @@ type EventKind uint8
 
 // Rare things that an operator should know.
 const (
-	// EventStalled: a request lay unread for 50 ms on a new connection, so PHP-FPM
+	// EventStalled: no worker came for a new connection within 50 ms, so PHP-FPM
 	// has fewer free workers than Config.MaxConnections. Limit is what the pool
-	// now works with.
+	// works with for a while.
 	EventStalled EventKind = iota + 1
 	// EventStillRunning: PHP is still running an abandoned script, Script for
 	// request ID. Its slot was given up.
@@ -148,14 +148,13 @@ func (p *Pool) sendLocked(e Event) {
 	}
 }
 
-// stalled takes note of a request that lay unread for stallAfter. On a connection
-// that a worker serves already, that worker is slow; a new one has found none, so
+// stalled takes note of a new connection that no worker came for within stallAfter:
 // there are fewer than we thought, and our own idle ones make way.
-func (p *Pool) stalled(c *conn, r *Response) {
+func (p *Pool) stalled(r *Response) {
 	p.mu.Lock()
 	p.stats.Stalls++
 	var drop []*conn
-	if !c.used && p.limit.lower(time.Now()) {
+	if p.limit.lower(time.Now()) {
 		p.sendLocked(Event{
 			Kind: EventStalled, Script: r.script, ID: r.id,
 			Limit: p.limit.now, Config: p.cfg.MaxConnections,
