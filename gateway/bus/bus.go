@@ -171,7 +171,7 @@ func (b *Bus) reach() error {
 		url = "redis://" + server.addr()
 	}
 	var err error
-	b.client, err = newClient(url)
+	b.client, err = newClient(url, b.fixed[0])
 	return err
 }
 
@@ -250,13 +250,13 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	}
 	prefix := b.cfg.Prefixes[0]
 	if b.fast(c) {
-		return b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data(), prefix)
+		return b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
 	}
 	body, err := c.Encode()
 	if err != nil {
 		return err
 	}
-	return b.client.publish(ctx, prefix+commandName, body, prefix)
+	return b.client.publish(ctx, prefix+commandName, body)
 }
 
 // fast reports whether the fast door carries all that c says.

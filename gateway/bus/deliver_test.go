@@ -92,7 +92,7 @@ func TestURLsOfEveryKind(t *testing.T) {
 		if err != nil || got != tt.want || cluster != tt.cluster || sentinel != tt.sentinel {
 			t.Errorf("%s: got %s, %v, %v, %v", tt.url, got, cluster, sentinel, err)
 		}
-		if c, err := newClient(tt.url); err != nil {
+		if c, err := newClient(tt.url, "ws:all"); err != nil {
 			t.Errorf("%s: %v", tt.url, err)
 		} else {
 			_ = c.close()

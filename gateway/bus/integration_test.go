@@ -107,7 +107,7 @@ func TestEveryKilledConnectionIsOneEpoch(t *testing.T) {
 
 func TestALineNeverComesBack(t *testing.T) {
 	s := startRedis(t)
-	c, err := newClient(s.url)
+	c, err := newClient(s.url, "anchor")
 	if err != nil {
 		t.Fatal(err)
 	}

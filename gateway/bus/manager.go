@@ -137,11 +137,11 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 	return b.lost(ctx, err)
 }
 
-// send is the only caller of SUBSCRIBE and UNSUBSCRIBE on a line. First it
-// asks for what every node hears, then for what the roster says, until ctx
-// ends or the line breaks.
+// send is the only caller of SUBSCRIBE and UNSUBSCRIBE on an open line. First
+// it asks for what every node hears, of which open has had the first, then for
+// what the roster says, until ctx ends or the line breaks.
 func (b *Bus) send(ctx context.Context, l *line) error {
-	if err := l.subscribe(b.fixed); err != nil {
+	if err := l.subscribe(b.fixed[1:]); err != nil {
 		return err
 	}
 	if len(b.patterns) > 0 {
@@ -277,7 +277,7 @@ func (b *Bus) answerLocked(e event, last string) {
 // connected begins an epoch.
 func (b *Bus) connected() {
 	b.mu.Lock()
-	b.roster.connected(len(b.fixed) + len(b.patterns))
+	b.roster.connected(len(b.fixed) - 1 + len(b.patterns))
 	b.setStatusLocked(statusUp)
 	b.epochs++
 	b.heard, b.pinged = time.Now(), time.Time{}

@@ -26,11 +26,15 @@ const (
 type client struct {
 	redis   redis.UniversalClient
 	cluster *redis.ClusterClient // nil unless redis is one
+	// anchor is a Redis channel that every process hears. In a Cluster, its
+	// node carries all subscriptions and all that this program publishes: so
+	// there is one order for all processes.
+	anchor string
 }
 
 // newClient reads the URL of a Redis, see [Config.URL]. It does not connect.
 // No error holds the URL, which may have a password in it.
-func newClient(rawURL string) (*client, error) {
+func newClient(rawURL, anchor string) (*client, error) {
 	redis.SetLogger(silent{}) // what it would print, the Bus says in its own log
 	rawURL, isCluster, isSentinel, err := splitURL(rawURL)
 	if err != nil {
@@ -38,9 +42,9 @@ func newClient(rawURL string) (*client, error) {
 	}
 	switch {
 	case isCluster:
-		return newCluster(rawURL)
+		return newCluster(rawURL, anchor)
 	case isSentinel:
-		return newSentinel(rawURL)
+		return newSentinel(rawURL, anchor)
 	}
 	o, err := redis.ParseURL(rawURL)
 	if err != nil {
@@ -55,11 +59,11 @@ func newClient(rawURL string) (*client, error) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
 	o.MaintNotificationsConfig = noMaintenance()
-	return &client{redis: redis.NewClient(o)}, nil
+	return &client{redis: redis.NewClient(o), anchor: anchor}, nil
 }
 
 // newSentinel makes a client for the master of a Sentinel group.
-func newSentinel(rawURL string) (*client, error) {
+func newSentinel(rawURL, anchor string) (*client, error) {
 	o, err := redis.ParseFailoverURL(rawURL)
 	if err != nil {
 		return nil, withoutURL(err)
@@ -68,11 +72,11 @@ func newSentinel(rawURL string) (*client, error) {
 	o.DB, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 0, 2, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
-	return &client{redis: redis.NewFailoverClient(o)}, nil
+	return &client{redis: redis.NewFailoverClient(o), anchor: anchor}, nil
 }
 
 // newCluster makes a client for a Cluster.
-func newCluster(rawURL string) (*client, error) {
+func newCluster(rawURL, anchor string) (*client, error) {
 	o, err := redis.ParseClusterURL(rawURL)
 	if err != nil {
 		return nil, withoutURL(err)
@@ -83,7 +87,7 @@ func newCluster(rawURL string) (*client, error) {
 	o.ContextTimeoutEnabled = true
 	o.MaintNotificationsConfig = noMaintenance()
 	c := redis.NewClusterClient(o)
-	return &client{redis: c, cluster: c}, nil
+	return &client{redis: c, cluster: c, anchor: anchor}, nil
 }
 
 // splitURL finds out which kind of Redis a URL means, and brings a list of
@@ -150,13 +154,12 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// publish sends once and waits for the answer. In a Cluster all goes through
-// the node that key belongs to: that way all nodes see one order.
-func (c *client) publish(ctx context.Context, channel string, payload []byte, key string) error {
+// publish sends once and waits for the answer.
+func (c *client) publish(ctx context.Context, channel string, payload []byte) error {
 	if c.cluster == nil {
 		return c.redis.Publish(ctx, channel, payload).Err()
 	}
-	master, err := c.cluster.MasterForKey(ctx, key)
+	master, err := c.cluster.MasterForKey(ctx, c.anchor)
 	if err != nil {
 		return err
 	}
@@ -192,23 +195,26 @@ const (
 	eventOther
 )
 
-// open connects and waits for the answer to a PING, so that the connection is
-// known to be accepted and alive.
+// open connects, subscribes to the anchor and waits until that is confirmed,
+// so that the connection is known to be accepted and alive.
 func (c *client) open(ctx context.Context) (*line, error) {
 	// go-redis connects and subscribes again inside any call, unseen. It needs
 	// a living context to dial, so all calls but the first get one that is over.
 	ended, end := context.WithCancel(context.Background())
 	end()
 	l := &line{pubsub: c.redis.Subscribe(ctx), ended: ended}
-	err := l.pubsub.Ping(ctx)
+	err := l.pubsub.Subscribe(ctx, c.anchor)
 	if err == nil {
 		_, err = l.receive(ioTimeout)
 	}
-	if err != nil {
-		l.close()
-		return nil, err
+	if err == nil {
+		return l, nil
 	}
-	return l, nil
+	l.close()
+	if c.cluster != nil {
+		c.cluster.ReloadState(ctx) // the anchor's node may be another by now
+	}
+	return nil, err
 }
 
 func (l *line) subscribe(names []string) error {
