@@ -110,7 +110,7 @@ func (c *connection) checkConnect(rt *route, h head, body []byte) error {
 		return refused
 	case h.status >= 300:
 		refused := refuse(h.status, "the connect script refused the client")
-		refused.header, refused.body = make(http.Header), body
+		refused.header, refused.body = make(http.Header), append([]byte{}, body...) // not nil: an empty body stays empty
 		passOn(refused.header, h.fields, notOnRefusal)
 		return refused
 	case !h.acceptedBy(rt):

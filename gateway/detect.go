@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// warningShown begins a warning as PHP displays it.
+const warningShown = `(?:<b>Warning</b>|(?:PHP )?Warning): .*`
+
 // PHP reports a fatal error with status 200 when display_errors is on or
 // output has begun, so a crashed login script would let everybody in. These
 // are the texts by which it gives itself away.
@@ -13,10 +16,12 @@ var (
 	stderrSigns  = []string{"PHP Fatal error:", "PHP Parse error:", "Header may not contain"}
 	startedSigns = []string{"headers already sent"} // counts on connect: a refusal came too late
 
-	// bodySigns is PHP's displayed form, with html_errors and without.
-	bodySigns = regexp.MustCompile(`<b>(?:Fatal|Parse) error</b>:|(?m:^(?:PHP )?(?:Fatal|Parse) error: .* in .+ on line \d+)|Header may not contain .*(?: in .+ on line \d+|<b>\d+</b>)`)
+	// bodySigns is PHP's displayed form, with html_errors and without. PHP
+	// begins a line with it; within a line it may be a client's own words, and
+	// a chat that keeps them would fail for everybody.
+	bodySigns = regexp.MustCompile(`(?m)^(?:<b>(?:Fatal|Parse) error</b>:|(?:PHP )?(?:Fatal|Parse) error: .* in .+ on line \d+|` + warningShown + `Header may not contain )`)
 	// bodyStarted is the same for a refusal that came too late.
-	bodyStarted = regexp.MustCompile(`(?:Warning</b>:|(?m:^(?:PHP )?Warning: )).*headers already sent`)
+	bodyStarted = regexp.MustCompile(`(?m)^` + warningShown + `headers already sent`)
 
 	// scriptSigns say that PHP-FPM did not run the script at all.
 	scriptSigns = []string{"Primary script unknown", "Access to the script"}

@@ -80,7 +80,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 		g.leave(c)
 		return nil, nil, err
 	}
-	g.warnUnknown(r, &who)
+	g.warnUnknown(&who)
 	return c, passed, nil
 }
 

@@ -163,6 +163,8 @@ func TestPHPErrorsBehindA200(t *testing.T) {
 		{"too late on message", false, "PHP Warning:  Cannot modify header information - headers already sent by", "x", false},
 		{"too late, shown as HTML", true, "", "\ufeff<br />\n<b>Warning</b>:  http_response_code(): Cannot set response code - headers already sent (output started at /a.php:1)", true},
 		{"too late, shown as text", true, "", "x\nWarning: Cannot modify header information - headers already sent by (output started at /a.php:1) in /a.php on line 2", true},
+		{"talk in JSON", true, "", `{"text":"Header may not contain x in y on line 3 <b>Fatal error</b>: <b>Warning</b>: headers already sent"}`, false},
+		{"header refused, shown", false, "", "\n<b>Warning</b>:  Header may not contain more than a single header, new line detected in <b>/a.php</b> on line <b>2</b>", true},
 		{"talk about errors", true, "", "I got a Fatal error: in my code, on line 4", false},
 	} {
 		if got := phpError(test.connect, []byte(test.stderr), []byte(test.body)); (got != "") != test.want {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"crypto/rand"
 	"errors"
-	"net/http"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -25,9 +24,9 @@ func (g *Gateway) recovered(where string) {
 
 // warnUnknown says, once, that the proxy in front does not tell whose requests
 // it forwards.
-func (g *Gateway) warnUnknown(_ *http.Request, c *client) {
+func (g *Gateway) warnUnknown(c *client) {
 	if !c.known && g.once.first("forwarded-for") {
-		g.log.Warn("a trusted proxy does not say whose handshakes it forwards: REMOTE_ADDR is its own address and limits.connections_per_address does not count; behind nginx, set: proxy_set_header X-Forwarded-For $remote_addr;",
+		g.log.Warn("a trusted peer does not say whose handshakes it forwards, so REMOTE_ADDR is its own address and limits.connections_per_address does not count: if it is nginx, set: proxy_set_header X-Forwarded-For $remote_addr;",
 			zap.Stringer("address", c.addr))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -254,102 +253,6 @@ func TestSlowReaderOverflowsRedisAndComesBack(t *testing.T) {
 		return b.Ready() == nil && b.Stats().Epochs == 2 && b.Stats().Waiting == 0
 	})
 	nothingBefore(t, b, "marker")
-}
-
-func TestACLNeedsFiveCommandsAndOurChannels(t *testing.T) {
-	s := startRedis(t)
-	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&ws:*", "&pub.*", "-@all",
-		"+ping", "+subscribe", "+unsubscribe", "+psubscribe", "+publish")
-	b := newTestBus(t, Config{
-		URL:    strings.Replace(s.url, "unix://", "unix://ws:secret@", 1) + "?db=3",
-		Relays: []Relay{{Pattern: "pub.*", To: "channel:{name}"}},
-	})
-	mustJoin(t, b, session.User("7"))
-	if err := b.Publish(context.Background(), text(session.User("7"), "x")); err != nil {
-		t.Error(err)
-	}
-	next(t, b)
-	s.client.Publish(context.Background(), "pub.a", "relayed")
-	if c := next(t, b); c.To[0] != session.Channel("a") || string(c.Message.Data()) != "relayed" {
-		t.Errorf("got %+v", c)
-	}
-	b.Leave([]session.Address{session.User("7")})
-	eventually(t, "left", func() bool { return s.subscribers("ws:user:7") == 0 })
-	waitReady(t, b)
-	if got := b.Stats().Epochs; got != 1 {
-		t.Errorf("got %d epochs, want 1", got)
-	}
-}
-
-func TestRefusedChannelIsSaid(t *testing.T) {
-	s := startRedis(t)
-	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&other:*", "+@all")
-	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://ws:secret@", 1)})
-	eventually(t, "the reason", func() bool {
-		err := b.Ready()
-		return err != nil && strings.Contains(err.Error(), "NOPERM")
-	})
-}
-
-func TestWrongPasswordIsSaidWithoutThePassword(t *testing.T) {
-	s := startRedis(t, "--requirepass", "right")
-	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://:wrong@", 1)})
-	eventually(t, "the reason", func() bool {
-		err := b.Ready()
-		return err != nil && strings.Contains(err.Error(), "WRONGPASS")
-	})
-	if err := b.Ready(); strings.Contains(err.Error(), "wrong@") || strings.Contains(err.Error(), ":wrong") {
-		t.Errorf("the password is in %v", err)
-	}
-}
-
-func TestCluster(t *testing.T) {
-	port, dir := freePort(t), t.TempDir()
-	s := startRedisAt(t, "redis://127.0.0.1:"+port,
-		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--cluster-enabled", "yes",
-		"--cluster-config-file", filepath.Join(dir, "nodes.conf"), "--cluster-port", freePort(t))
-	s.do("cluster", "addslotsrange", 0, 16383)
-	eventually(t, "cluster is up", func() bool { return strings.Contains(s.do("cluster", "info").(string), "cluster_state:ok") })
-	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&ws:*", "-@all",
-		"+ping", "+subscribe", "+unsubscribe", "+publish", "+cluster|slots")
-	b := newTestBus(t, Config{URL: "redis://ws:secret@127.0.0.1:" + port + ",127.0.0.1:1/?cluster=true", Confirm: patience})
-	testReachable(t, s, b)
-}
-
-func TestSentinel(t *testing.T) {
-	port, dir := freePort(t), t.TempDir()
-	s := startRedisAt(t, "redis://127.0.0.1:"+port, "--port", port, "--bind", "127.0.0.1", "--dir", dir)
-	sentinel := startSentinel(t, port)
-	b := newTestBus(t, Config{URL: "redis://127.0.0.1:1,127.0.0.1:" + sentinel + "/0?master_name=main", Confirm: patience})
-	testReachable(t, s, b)
-}
-
-// testReachable checks both doors, one loss and the way back.
-func testReachable(t *testing.T, s *redisServer, b *Bus) {
-	t.Helper()
-	mustJoin(t, b, session.User("7"), session.Channel("a"))
-	for range 2 {
-		if err := b.Publish(context.Background(), text(session.User("7"), "x")); err != nil {
-			t.Fatal(err)
-		}
-		next(t, b)
-		if err := b.Publish(context.Background(), session.Command{
-			To: []session.Address{session.User("7"), session.Channel("a")}, Close: &session.Close{Code: 1000},
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if c := next(t, b); c.Close == nil {
-			t.Errorf("got %+v", c)
-		}
-		if n := count(t, s.client, "ws:channel:a"); n != 1 {
-			t.Errorf("counted %d, want 1", n)
-		}
-		next(t, b)
-		epochs := b.Stats().Epochs
-		s.do("client", "kill", "type", "pubsub")
-		eventually(t, "next epoch", func() bool { return b.Stats().Epochs > epochs })
-		waitReady(t, b)
-	}
 }
 
 func TestPublishEndsWithItsContext(t *testing.T) {

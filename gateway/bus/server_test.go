@@ -107,6 +107,16 @@ func freePort(t testing.TB) string {
 	return port
 }
 
+// startClusterNode starts a node of a Cluster that has no slots yet.
+func startClusterNode(t testing.TB) (s *redisServer, port, busPort string) {
+	t.Helper()
+	port, busPort, dir := freePort(t), freePort(t), t.TempDir()
+	s = startRedisAt(t, "redis://127.0.0.1:"+port,
+		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--cluster-enabled", "yes",
+		"--cluster-config-file", filepath.Join(dir, "nodes.conf"), "--cluster-port", busPort)
+	return s, port, busPort
+}
+
 // startSentinel starts a Sentinel that watches the Redis on a port as "main",
 // and returns its own port.
 func startSentinel(t testing.TB, redisPort string) string {

@@ -1,0 +1,483 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsfpm/fcgi/fcgitest"
+	"wsfpm/gateway/bus"
+	"wsfpm/gateway/config"
+	"wsfpm/session"
+)
+
+// script stands in for PHP: it answers one event.
+type script func(params map[string]string, body string) (header, answer string)
+
+// house is a gateway between a scripted application server and a real
+// listener.
+type house struct {
+	*Gateway
+	t   *testing.T
+	url string
+	web *httptest.Server
+	fpm *fcgitest.Server
+	bus *bus.Bus
+
+	mu     sync.Mutex
+	events []map[string]string // what the script was called with, body as ""
+}
+
+// start runs a gateway with one route, changed by change, whose script is s.
+func start(t *testing.T, s script, change func(*config.Config)) *house {
+	t.Helper()
+	h := &house{t: t}
+	h.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
+		seen := map[string]string{"": string(r.Body)}
+		for name, value := range r.Params {
+			seen[name] = value
+		}
+		h.mu.Lock()
+		h.events = append(h.events, seen)
+		h.mu.Unlock()
+		header, answer := s(r.Params, string(r.Body))
+		w.Stdout(header + "\r\n\r\n" + answer)
+	}, fcgitest.Options{Workers: 8})
+	cfg, err := config.Load(config.Source{Script: "/srv/ws.php", Flags: map[string]string{"fpm.default.address": h.fpm.Network + ":" + h.fpm.Address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.FPM["default"].MaxConnections = 8
+	cfg.Drain = config.Duration(100 * time.Millisecond)
+	if change != nil {
+		change(cfg)
+	}
+	if h.bus, err = bus.New(t.Context(), bus.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if h.Gateway, err = New(Options{Config: cfg, Bus: h.bus}); err != nil {
+		t.Fatal(err)
+	}
+	h.web = httptest.NewServer(h.Gateway)
+	h.url = "ws" + strings.TrimPrefix(h.web.URL, "http")
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *house) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if n := h.Drain(ctx); n > 0 {
+		h.t.Errorf("gave up %d connections", n)
+	}
+	if err := h.Gateway.Close(ctx); err != nil {
+		h.t.Errorf("close: %v", err)
+	}
+	_ = h.bus.Close()
+	h.web.Close()
+	h.fpm.Close()
+}
+
+// seen returns the events of one kind.
+func (h *house) seen(event string) (list []map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.events {
+		if e["WS_EVENT"] == event {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// peer is a client.
+type peer struct {
+	*websocket.Conn
+	t *testing.T
+}
+
+func (h *house) dial(path string, o *websocket.DialOptions) *peer {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, h.url+path, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	conn.SetReadLimit(-1)
+	h.t.Cleanup(func() { _ = conn.CloseNow() })
+	return &peer{conn, h.t}
+}
+
+func (p *peer) send(text string) {
+	p.t.Helper()
+	if err := p.Write(p.t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *peer) want(text string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	_, got, err := p.Read(ctx)
+	if err != nil || string(got) != text {
+		p.t.Fatalf("got %.200q, %v, want %.200q", got, err, text)
+	}
+}
+
+func (p *peer) wantClose(code int) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	_, got, err := p.Read(ctx)
+	if int(websocket.CloseStatus(err)) != code {
+		p.t.Fatalf("got %.200q, %v, want close code %d", got, err, code)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// echo answers connect with nothing and messages with themselves.
+func echo(params map[string]string, body string) (string, string) {
+	return "Content-Type: text/html; charset=UTF-8", body
+}
+
+func TestMessagesAreEchoedInOrder(t *testing.T) {
+	h := start(t, echo, nil)
+	p := h.dial("/", nil)
+	for i := range 20 {
+		p.send(strconv.Itoa(i))
+	}
+	for i := range 20 {
+		p.want(strconv.Itoa(i))
+	}
+	_ = p.Conn.Close(4000, "done")
+	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
+	end := h.seen("disconnect")[0]
+	if end["WS_CLOSE_CODE"] != "4000" || end["WS_CLOSE_REASON"] != "done" {
+		t.Errorf("disconnect: got %v", end)
+	}
+	messages := h.seen("message")
+	if got := messages[19]; got["WS_SEQ"] != "20" || got["WS_OPCODE"] != "text" || got["REQUEST_METHOD"] != "POST" || got["CONTENT_LENGTH"] != "2" {
+		t.Errorf("message 20: got %v", got)
+	}
+}
+
+func TestConnectAnswersComeFirst(t *testing.T) {
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if params["WS_EVENT"] == "connect" {
+			return "WS-User: 42\r\nWS-Join: lobby\r\nSet-Cookie: sid=1\r\nX-Seen: yes\r\nWS-State: s", "hello"
+		}
+		return "Content-Type: text/plain", params["WS_USER"] + " " + params["WS_CHANNELS"] + " " + params["HTTP_COOKIE"] + " " + params["WS_STATE"]
+	}, nil)
+	conn, answer, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"a=b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.CloseNow() }()
+	p := &peer{conn, t}
+	p.want("hello")
+	p.send("who am I")
+	p.want("42 lobby a=b; sid=1 s")
+	if got := answer.Header; got.Get("Set-Cookie") != "sid=1" || got.Get("X-Seen") != "yes" || got.Get("Ws-User") != "" {
+		t.Errorf("101: got %v", got)
+	}
+}
+
+func TestConnectRefusals(t *testing.T) {
+	for _, test := range []struct {
+		header, body string
+		status       int
+		want         string
+	}{
+		{"Status: 401 Unauthorized\r\nX-Why: you", "log in first", 401, "log in first"},
+		{"Status: 302 Found\r\nLocation: /login", "", 302, ""},
+		{"Status: 500 Oops", "secret", 500, "Internal Server Error\n"},
+		{"Status: 101 Switching Protocols\r\nUpgrade: websocket", "", 502, "Bad Gateway\n"},
+		{"Content-Type: text/html", "<b>Fatal error</b>:  Uncaught", 502, "Bad Gateway\n"},
+		{"WS-Nonsense: 1", "", 502, "Bad Gateway\n"},
+		{"WS-Protocol: never-offered", "", 502, "Bad Gateway\n"},
+	} {
+		h := start(t, func(map[string]string, string) (string, string) { return test.header, test.body }, nil)
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		_, answer, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{HTTPClient: client})
+		if err == nil || answer == nil || answer.StatusCode != test.status {
+			t.Errorf("%q: got %v, %v, want status %d", test.header, answer, err, test.status)
+			continue
+		}
+		body := make([]byte, 100)
+		n, _ := answer.Body.Read(body)
+		if string(body[:n]) != test.want || answer.Header.Get("Connection") != "close" && !answer.Close {
+			t.Errorf("%q: got %q, %v", test.header, body[:n], answer.Header)
+		}
+		if len(h.seen("disconnect")) != 0 {
+			t.Errorf("%q: a refused client was disconnected", test.header)
+		}
+	}
+}
+
+func TestPushesReachAddresses(t *testing.T) {
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if params["WS_EVENT"] == "message" {
+			return "WS-Publish: channel:lobby; except=self", params["WS_USER"] + ": " + body
+		}
+		return "WS-User: " + params["QUERY_STRING"] + "\r\nWS-Join: lobby", "ready"
+	}, nil)
+	ann, bob := h.dial("/?ann", nil), h.dial("/?bob", nil)
+	ann.want("ready")
+	bob.want("ready")
+	ann.send("hi")
+	bob.want("ann: hi")
+	commands, _, err := session.Decode([]byte(`[{"to":["user:ann","channel:lobby"],"data":"all"},{"to":"user:bob","leave":"lobby","data":"out"}]`), session.FromPush)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.Push(t.Context(), commands); n != 3 || err != nil {
+		t.Errorf("push: delivered %d, %v, want 3", n, err)
+	}
+	ann.want("all")
+	bob.want("all")
+	bob.want("out")
+	bob.send("anyone")
+	ann.want("bob: anyone")
+	commands, _, _ = session.Decode([]byte(`{"to":"all","close":{"code":4001}}`), session.FromPush)
+	_, _ = h.Push(t.Context(), commands)
+	ann.wantClose(4001)
+	bob.wantClose(4001)
+	eventually(t, "both are gone", func() bool { return h.hub.Len() == 0 })
+}
+
+func TestFailedEventsByOnError(t *testing.T) {
+	fatal := func(params map[string]string, body string) (string, string) {
+		if body == "bad" {
+			return "Status: 500 Oops\r\nWS-User: evil", "secret"
+		}
+		return "Content-Type: text/plain", params["WS_USER"] + body
+	}
+	t.Run("keep", func(t *testing.T) {
+		p := start(t, fatal, nil).dial("/", nil)
+		p.send("bad")
+		p.send("good")
+		p.want("good")
+	})
+	t.Run("message", func(t *testing.T) {
+		p := start(t, fatal, func(c *config.Config) { c.Routes[0].OnError, c.Routes[0].ErrorMessage = "message", "sorry" }).dial("/", nil)
+		p.send("bad")
+		p.want("sorry")
+	})
+	t.Run("close", func(t *testing.T) {
+		p := start(t, fatal, func(c *config.Config) { c.Routes[0].OnError = "close" }).dial("/", nil)
+		p.send("bad")
+		p.wantClose(1011)
+	})
+}
+
+func TestMessagesBeforeACloseAreHandled(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if body == "1" {
+			<-gate
+		}
+		return "Content-Type: text/plain", ""
+	}, nil)
+	p := h.dial("/", nil)
+	p.send("1")
+	p.send("2")
+	go func() { _ = p.Conn.Close(1000, "") }()
+	eventually(t, "the client is out of the hub", func() bool { return h.hub.Len() == 0 })
+	close(gate)
+	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got := len(h.seen("message")); got != 2 {
+		t.Errorf("%d messages handled, want 2", got)
+	}
+}
+
+func TestMessagesOfABrokenConnectionAreDropped(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if body == "1" {
+			<-gate
+		}
+		return "Content-Type: text/plain", ""
+	}, nil)
+	p := h.dial("/", nil)
+	p.send("1")
+	p.send("2")
+	eventually(t, "1 runs", func() bool { return len(h.seen("message")) == 1 })
+	_ = p.CloseNow()
+	eventually(t, "the end is noticed", func() bool { return h.hub.Len() == 0 })
+	close(gate)
+	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got, dropped := len(h.seen("message")), h.Stats().Dropped; got != 1 || dropped != 1 {
+		t.Errorf("%d messages handled and %d dropped, want 1 and 1", got, dropped)
+	}
+	if got := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; got != "1006" {
+		t.Errorf("close code %s, want 1006", got)
+	}
+}
+
+func TestBurstWaitsAndIsNotDropped(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Limits.MessagesPerSecond, c.Limits.Burst, c.Limits.Backlog = 200, 5, 4 })
+	p := h.dial("/", nil)
+	go func() {
+		for i := range 60 {
+			p.send(strconv.Itoa(i))
+		}
+	}()
+	for i := range 60 {
+		p.want(strconv.Itoa(i))
+	}
+	if h.Stats().Throttled == 0 {
+		t.Error("nothing waited")
+	}
+}
+
+func TestStreamArrivesLineByLine(t *testing.T) {
+	lines := make(chan string)
+	fpm := func(w *fcgitest.Writer, r *fcgitest.Request) {
+		if r.Params["WS_EVENT"] != "message" {
+			w.Stdout("Content-Type: text/plain\r\n\r\n")
+			return
+		}
+		w.Stdout("Content-Type: application/x-ndjson\r\nWS-Join: tail\r\n\r\n")
+		for line := range lines {
+			w.Stdout(line)
+		}
+	}
+	s := startServer(t, fpm)
+	p := s.dial("/", nil)
+	p.send("go")
+	for i := range 3 {
+		lines <- fmt.Sprintf("{\"n\":%d}\nrest", i)
+		prefix := "rest"
+		if i == 0 {
+			prefix = ""
+		}
+		p.want(fmt.Sprintf("%s{\"n\":%d}", prefix, i))
+	}
+	close(lines)
+	p.want("rest")
+	p.send("again") // the stream is over: the next event runs
+}
+
+// startServer is start with a handler that sees the FastCGI records.
+func startServer(t *testing.T, handler fcgitest.Handler) *house {
+	t.Helper()
+	server := fcgitest.NewServer(handler, fcgitest.Options{Workers: 8})
+	h := start(t, echo, func(c *config.Config) {
+		c.FPM["default"].Network, c.FPM["default"].Addr = server.Network, server.Address
+	})
+	t.Cleanup(server.Close)
+	return h
+}
+
+func TestDrainClosesBehindWhatRuns(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if body == "slow" {
+			<-gate
+		}
+		return "Content-Type: text/plain", body
+	}, nil)
+	p := h.dial("/", nil)
+	p.send("slow")
+	p.send("next")
+	eventually(t, "slow runs", func() bool { return len(h.seen("message")) == 1 })
+	eventually(t, "next waits", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.inbound.Used() >= int64(len("slownext"))
+	})
+	var over sync.WaitGroup
+	over.Go(func() {
+		if n := h.Drain(t.Context()); n != 0 {
+			t.Errorf("gave up %d connections", n)
+		}
+	})
+	eventually(t, "draining", func() bool { return h.Ready() != nil })
+	if _, answer, err := websocket.Dial(t.Context(), h.url, nil); err == nil || answer.StatusCode != 503 {
+		t.Errorf("a newcomer: got %v, %v", answer, err)
+	}
+	close(gate)
+	p.want("slow")
+	p.want("next")
+	p.wantClose(1012)
+	over.Wait()
+	if got := h.seen("disconnect"); len(got) != 1 || got[0]["WS_CLOSE_CODE"] != "1012" {
+		t.Errorf("disconnect: got %v", got)
+	}
+}
+
+func TestUpgradeRequestsOnly(t *testing.T) {
+	h := start(t, echo, nil)
+	for _, test := range []struct {
+		change func(*http.Request)
+		status int
+	}{
+		{func(r *http.Request) { r.Header.Del("Upgrade") }, 426},
+		{func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, 426},
+		{func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") }, 426},
+		{func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "short") }, 400},
+		{func(r *http.Request) { r.Method = "POST" }, 405},
+		{func(r *http.Request) { r.Header.Set("Origin", "http://evil.test") }, 403},
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", h.web.URL, nil)
+		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+		test.change(r)
+		answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != test.status {
+			t.Errorf("%v: status %d, want %d", r.Header, answer.StatusCode, test.status)
+		}
+	}
+	if len(h.seen("connect")) != 0 {
+		t.Error("PHP was asked about a handshake that is none")
+	}
+}
+
+func TestWholeGatewayOverAUnixSocket(t *testing.T) {
+	h := start(t, func(params map[string]string, _ string) (string, string) {
+		return "Content-Type: text/plain", params["REMOTE_ADDR"] + " " + params["HTTPS"] + " " + params["SERVER_PORT"]
+	}, nil)
+	listener, err := net.Listen("unix", t.TempDir()+"/ws.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: h.Gateway}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", listener.Addr().String())
+	}}}
+	conn, _, err := websocket.Dial(t.Context(), "ws://example.test/", &websocket.DialOptions{HTTPClient: client,
+		HTTPHeader: http.Header{"X-Forwarded-For": {"198.51.100.7"}, "X-Forwarded-Proto": {"https"}, "Origin": {"https://example.test"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{conn, t}
+	p.want("198.51.100.7 on 443")
+	_ = conn.CloseNow()
+}
