@@ -270,6 +270,8 @@ func TestRosterInEveryOrder(t *testing.T) {
 
 func TestRosterTransitions(t *testing.T) {
 	name := session.Channel("a")
+	confirm := func(m *model) { m.join(name); m.send(); m.answer() }
+	unsubscribe := func(m *model) { confirm(m); m.leave(name); m.send() }
 	tests := []struct {
 		name    string
 		steps   func(m *model)
@@ -285,38 +287,15 @@ func TestRosterTransitions(t *testing.T) {
 		{"sent and left", func(m *model) { m.join(name); m.send(); m.leave(name) }, subscribing, 0, 0, 0},
 		{"sent, left, confirmed", func(m *model) { m.join(name); m.send(); m.leave(name); m.answer() }, subscribed, 0, 0, 1},
 		{"sent, left, joined", func(m *model) { m.join(name); m.send(); m.leave(name); m.join(name) }, subscribing, 1, 0, 0},
-		{"confirmed", func(m *model) { m.join(name); m.send(); m.answer() }, subscribed, 1, 0, 0},
-		{"confirmed, left, joined", func(m *model) { m.join(name); m.send(); m.answer(); m.leave(name); m.join(name) }, subscribed, 1, 0, 0},
-		{"unsubscribing", func(m *model) { m.join(name); m.send(); m.answer(); m.leave(name); m.send() }, unsubscribing, 0, 0, 0},
-		{"unsubscribing and joined", func(m *model) {
-			m.join(name)
-			m.send()
-			m.answer()
-			m.leave(name)
-			m.send()
-			m.join(name)
-		}, unsubscribing, 1, 0, 0},
-		{"unsubscribed and joined", func(m *model) {
-			m.join(name)
-			m.send()
-			m.answer()
-			m.leave(name)
-			m.send()
-			m.join(name)
-			m.answer()
-		}, absent, 1, 1, 0},
+		{"confirmed", confirm, subscribed, 1, 0, 0},
+		{"confirmed, left, joined", func(m *model) { confirm(m); m.leave(name); m.join(name) }, subscribed, 1, 0, 0},
+		{"unsubscribing", unsubscribe, unsubscribing, 0, 0, 0},
+		{"unsubscribing and joined", func(m *model) { unsubscribe(m); m.join(name) }, unsubscribing, 1, 0, 0},
+		{"unsubscribed and joined", func(m *model) { unsubscribe(m); m.join(name); m.answer() }, absent, 1, 1, 0},
 		{"left without joining", func(m *model) { m.leave(name) }, absent, 0, 0, 0},
-		{"lost", func(m *model) { m.join(name); m.send(); m.answer(); m.lose() }, absent, 1, 0, 0},
-		{"lost and found", func(m *model) { m.join(name); m.send(); m.answer(); m.lose(); m.connect() }, absent, 1, 1, 0},
-		{"lost while unsubscribing", func(m *model) {
-			m.join(name)
-			m.send()
-			m.answer()
-			m.leave(name)
-			m.send()
-			m.lose()
-			m.connect()
-		}, absent, 0, 0, 0},
+		{"lost", func(m *model) { confirm(m); m.lose() }, absent, 1, 0, 0},
+		{"lost and found", func(m *model) { confirm(m); m.lose(); m.connect() }, absent, 1, 1, 0},
+		{"lost while unsubscribing", func(m *model) { unsubscribe(m); m.lose(); m.connect() }, absent, 0, 0, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
