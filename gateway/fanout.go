@@ -13,9 +13,6 @@ import (
 // maxFanout bounds what waits for one fan-out worker, in bytes of messages.
 const maxFanout = 16 << 20
 
-// maxMoves bounds the commands that change memberships at the same time.
-const maxMoves = 64
-
 // delivery is a command with the sessions that it may concern.
 type delivery struct {
 	command *session.Command
@@ -28,11 +25,10 @@ type delivery struct {
 type fanout struct {
 	g       *Gateway
 	workers []*deliveries
-	moves   chan struct{} // a place for each command that changes memberships
 }
 
 func newFanout(g *Gateway) *fanout {
-	f := &fanout{g: g, moves: make(chan struct{}, maxMoves)}
+	f := &fanout{g: g}
 	for i := range runtime.GOMAXPROCS(0) {
 		q := &deliveries{}
 		q.changed.L = &q.mu
@@ -65,14 +61,6 @@ func (f *fanout) deliver(c *session.Command) (found int) {
 	if len(to) == 0 {
 		return 0
 	}
-	if len(c.Join) > 0 || len(c.Leave) > 0 {
-		f.moves <- struct{}{}
-		f.g.loops.Go(func() {
-			defer func() { <-f.moves }()
-			f.g.move(c, to)
-		})
-		return len(to)
-	}
 	if len(to) == 1 {
 		f.workers[to[0].Pin()%uint32(len(f.workers))].push(delivery{c, to})
 		return 1
@@ -95,8 +83,7 @@ func (f *fanout) work(i int, q *deliveries) {
 			if s.Pin()%uint32(len(f.workers)) != uint32(i) {
 				continue
 			}
-			// A client that cannot take the message is being closed by its outbox.
-			if meant, _ := s.Deliver(d.command); meant {
+			if f.g.carryOut(d.command, s) {
 				delivered++
 			}
 		}
@@ -110,22 +97,26 @@ func (f *fanout) close() {
 	}
 }
 
-// move carries out a command that changes memberships: for each client the
-// change, confirmed by Redis, then the message, then the close.
-func (g *Gateway) move(c *session.Command, to []*session.Session) {
-	for _, s := range to {
-		if !s.Matches(c) {
-			continue
-		}
-		if err := g.moveOne(c, s); err != nil {
-			g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
-			continue
-		}
-		g.stats.delivered.Add(1)
+// carryOut does to one client what a command says, and reports whether the
+// client was meant. A change of its channels waits for Redis, for
+// redis.confirm at most: so what follows in the worker's queue stays behind it.
+func (g *Gateway) carryOut(c *session.Command, s *session.Session) bool {
+	if len(c.Join) == 0 && len(c.Leave) == 0 {
+		meant, _ := s.Deliver(c) // a client that cannot take it is being closed by its outbox
+		return meant
 	}
+	if !s.Matches(c) {
+		return false
+	}
+	if err := g.move(c, s); err != nil {
+		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
+		return false
+	}
+	return true
 }
 
-func (g *Gateway) moveOne(c *session.Command, s *session.Session) error {
+// move changes one client's channels, then sends the message, then closes.
+func (g *Gateway) move(c *session.Command, s *session.Session) error {
 	s.LockChanges()
 	defer s.UnlockChanges()
 	old := s.Standing()

@@ -384,10 +384,10 @@ func TestStreamArrivesLineByLine(t *testing.T) {
 func startServer(t *testing.T, handler fcgitest.Handler) *house {
 	t.Helper()
 	server := fcgitest.NewServer(handler, fcgitest.Options{Workers: 8})
+	t.Cleanup(server.Close) // after the gateway's end: its disconnect events need it
 	h := start(t, echo, func(c *config.Config) {
 		c.FPM["default"].Network, c.FPM["default"].Addr = server.Network, server.Address
 	})
-	t.Cleanup(server.Close)
 	return h
 }
 
