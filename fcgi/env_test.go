@@ -117,11 +117,11 @@ func TestBodiesOfAllSizesArriveWhole(t *testing.T) {
 
 func FuzzParams(f *testing.F) {
 	f.Add("NAME", "value", "VAR", "other", 100, []byte("body"))
-	f.Add("A", strings.Repeat("x", 127), "B", strings.Repeat("y", 128), 70000, []byte{})
+	f.Add("A", strings.Repeat("x", 127), "B", strings.Repeat("y", 128), 7, []byte{})
 	f.Add("A\x00", "x", "", "y\x00z", 1, []byte("b"))
 	f.Fuzz(func(t *testing.T, name, value, varName, varValue string, repeat int, body []byte) {
 		params := map[string]string{"SCRIPT_FILENAME": "/a.php", name: value}
-		for i := range max(0, min(repeat, 2000)) {
+		for i := range max(0, min(repeat, 20)) {
 			params[fmt.Sprint(name, i)] = value
 		}
 		e, err := NewEnv(params)
@@ -136,13 +136,8 @@ func FuzzParams(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		params["LAST"], params[varName], params["CONTENT_LENGTH"] = value, varValue, fmt.Sprint(len(body))
-		if varName == "LAST" {
-			params["LAST"] = value
-		}
-		if varName == contentLength {
-			params[contentLength] = fmt.Sprint(len(body))
-		}
+		params[varName] = varValue
+		params["LAST"], params[contentLength] = value, fmt.Sprint(len(body)) // these come last
 		for k, v := range params {
 			if got.Params[k] != v {
 				t.Fatalf("%q: got %q, want %q", k, got.Params[k], v)

@@ -3,25 +3,27 @@ package fcgi
 import "time"
 
 const (
-	raiseAfter    = 5 * time.Second // first wait before a lowered limit rises by one
+	raiseAfter    = 5 * time.Second // first wait before a lowered limit rises
 	raiseAfterMax = 5 * time.Minute
 )
 
 // workingLimit is how many workers the pool dares to occupy: the configured
 // number, less what turned out not to be there. It falls by one when a new
-// connection finds no worker, and rises by one after a while. When a rise proves
-// wrong at once the while doubles, so that a pool configured too large is not tried
-// for ever, and one that was only restarting its workers soon has them all back.
+// connection finds no worker, and rises after a while, by one at first and by twice
+// as many each time that goes well. When a rise proves wrong at once the while
+// doubles. So a pool configured too large is not tried for ever, and one that was
+// only restarting its workers soon has them all back.
 type workingLimit struct {
 	now        int
 	configured int
 	wait       time.Duration
+	step       int       // of the next rise
 	changed    time.Time // by falling or rising
 	rose       bool      // the latest change was a rise
 }
 
 func newWorkingLimit(n int) workingLimit {
-	return workingLimit{now: n, configured: n, wait: raiseAfter}
+	return workingLimit{now: n, configured: n, wait: raiseAfter, step: 1}
 }
 
 // lower takes one worker off and tells whether there was one to spare.
@@ -36,14 +38,16 @@ func (l *workingLimit) lower(now time.Time) bool {
 		l.wait = raiseAfter
 	}
 	l.now--
+	l.step = 1
 	l.changed, l.rose = now, false
 	return true
 }
 
-// tick adds a worker when the wait is over.
+// tick adds workers when the wait is over.
 func (l *workingLimit) tick(now time.Time) {
 	if l.now < l.configured && now.Sub(l.changed) >= l.wait {
-		l.now++
+		l.now = min(l.now+l.step, l.configured)
+		l.step *= 2
 		l.changed, l.rose = now, true
 	}
 }

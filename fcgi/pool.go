@@ -24,6 +24,7 @@ type Pool struct {
 	cfg      *Config    // replaced whole, never changed
 	epoch    int        // which address: connections of an earlier one are not kept
 	closed   bool
+	cutOff   bool // Close has lost its patience
 	limit    workingLimit
 	open     int     // slots taken: connecting, running, settling
 	settling int     // of these, without a caller

@@ -200,9 +200,15 @@ func TestLimitRisesSlowly(t *testing.T) {
 		{16 * time.Second, false, 2},
 		{26 * time.Second, false, 3},
 		{99 * time.Second, false, 3},
-		{100 * time.Second, true, 2}, // another story
-		{105 * time.Second, false, 3},
+		{100 * time.Second, true, 2}, // another story, of five workers
+		{100 * time.Second, true, 1},
+		{105 * time.Second, false, 2},
+		{110 * time.Second, false, 4}, // all is well: by twice as many
+		{115 * time.Second, false, 5},
 	} {
+		if i == 10 {
+			l.now, l.configured = 3, 5
+		}
 		if step.lower {
 			l.lower(start.Add(step.at))
 		} else {

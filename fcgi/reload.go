@@ -69,6 +69,7 @@ func (p *Pool) Close(ctx context.Context) error {
 func (p *Pool) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.cutOff = true
 	for c := range p.conns {
 		c.nc.Close()
 	}

@@ -58,6 +58,10 @@ func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, p.failed(r, PhaseQueue, SentNo, err)
 	}
+	if ctx.Err() != nil {
+		p.giveBack(s)
+		return nil, p.failed(r, PhaseQueue, SentNo, contextError(ctx))
+	}
 	resp := newResponse(ctx, p, s, r)
 	if err := resp.send(r, until); err != nil {
 		return nil, err
@@ -103,7 +107,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 	for fresh := false; ; fresh = true {
 		if err := r.pool.connect(r.ctx, &r.slot, until, fresh); err != nil {
 			r.pool.release(r.slot, false)
-			return r.settled(PhaseDial, SentNo, err)
+			return r.failed(PhaseDial, SentNo, err)
 		}
 		c := r.slot.conn
 		r.use = c.begin()
@@ -122,7 +126,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 		r.slot.conn = nil
 		if isTimeout(err) || fresh {
 			r.pool.release(r.slot, false)
-			return r.settled(PhaseSend, SentNo, r.cause(err))
+			return r.failed(PhaseSend, SentNo, r.cause(err))
 		}
 		r.pool.count(func(s *Stats) { s.Retries++ })
 	}

@@ -141,10 +141,9 @@ func (r *Response) advance() error {
 	c := r.slot.conn
 	c.dec.skip(r.pending)
 	r.pending = 0
-	switch {
-	case r.silence > 0:
+	if r.silence > 0 {
 		c.setDeadline(earlier(r.deadline, time.Now().Add(r.silence)), time.Time{})
-	case r.short && !c.dec.buffered(): // most answers are here by now
+	} else if r.short && !c.dec.buffered() { // most answers are here by now
 		r.extend()
 	}
 	err := c.nextStdout(&r.stderr)
@@ -173,8 +172,8 @@ func (r *Response) grow(n int) error {
 }
 
 // SetStream makes the answer a stream, for [Response.Next]: from now on silence is
-// the longest wait for the next piece and total the longest for all of it, in
-// place of the request's timeout. A stream that is closed or canceled has its
+// the longest wait for the next piece (0: as total) and total the longest for all
+// of it, in place of the request's timeout. A stream that is closed or canceled has its
 // connection closed, so that PHP stops at its next flush, where another answer's
 // script would be left to run to its end.
 func (r *Response) SetStream(silence, total time.Duration) {
@@ -183,9 +182,10 @@ func (r *Response) SetStream(silence, total time.Duration) {
 	if r.err != nil || r.slot.stream {
 		return
 	}
-	r.silence = max(silence, 1)
+	r.silence = silence
 	r.deadline = time.Now().Add(total)
 	r.slot.stream = true
+	r.extend()
 	r.pool.startedStream()
 }
 
@@ -218,7 +218,7 @@ func (r *Response) finish() error {
 	r.pool.ended(r.slot, r.timeout, r.script, r.id)
 	if promised := r.Header.Get("Content-Length"); promised != "" {
 		if n, err := strconv.ParseInt(promised, 10, 64); err != nil || n != r.got {
-			return r.settled(PhaseEnd, SentYes,
+			return r.failed(PhaseEnd, SentYes,
 				fmt.Errorf("%w: %d bytes of body, Content-Length says %.20q", ErrTruncated, r.got, promised))
 		}
 	}
@@ -235,7 +235,14 @@ func (r *Response) fail(phase Phase, err error) error {
 		return r.abandon(phase, r.cause(err))
 	}
 	r.stop()
+	r.pool.drop(c) // now the writing goroutine, if any, has ended
 	sent := r.sent()
+	if c.sent == 0 {
+		sent = SentNo
+	}
+	if c.sendErr != nil && !c.answered {
+		phase = PhaseSend
+	}
 	switch {
 	case errors.Is(err, ErrProtocol), errors.Is(err, ErrOverloaded):
 	case errors.Is(err, net.ErrClosed):
@@ -243,12 +250,8 @@ func (r *Response) fail(phase Phase, err error) error {
 	default:
 		err = fmt.Errorf("%w: %w", ErrTruncated, err)
 	}
-	r.pool.drop(c) // now the writing goroutine, if any, has ended
-	if c.sendErr != nil && !c.answered {
-		phase = PhaseSend
-	}
 	r.pool.release(r.slot, false)
-	return r.settled(phase, sent, err)
+	return r.failed(phase, sent, err)
 }
 
 // abandon ends the response early while its script may be running: the slot
@@ -262,11 +265,11 @@ func (r *Response) abandon(phase Phase, err error) error {
 	} else {
 		r.pool.settle(r.slot, r.timeout, r.script, r.id)
 	}
-	return r.settled(phase, sent, err)
+	return r.failed(phase, sent, err)
 }
 
-// settled records how the response ended, when its slot has been seen to.
-func (r *Response) settled(phase Phase, sent Sent, err error) error {
+// failed records how the response ended, when its slot has been seen to.
+func (r *Response) failed(phase Phase, sent Sent, err error) error {
 	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err}
 	r.pool.countFailure(phase, err)
 	r.pool.count(func(s *Stats) { s.countStderr(&r.stderr) })

@@ -1,9 +1,15 @@
 package fcgi
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // writeGrace is how long the rest of a request may take when its answer has ended.
 const writeGrace = time.Second
+
+// errUnsent: the server answered and did not care for the rest of the request.
+var errUnsent = errors.New("request not read to its end")
 
 // ended sees to the slot of an answer that has ended well. If the worker is proven
 // free the slot is released now; otherwise the script runs on in the background
@@ -29,26 +35,30 @@ func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
 // then releases it. After timeout and settleExtra it gives up.
 func (p *Pool) settle(s slot, timeout time.Duration, script, id string) {
 	p.mu.Lock()
+	if p.cutOff { // nobody waits for anybody any more
+		p.mu.Unlock()
+		p.release(s, false)
+		return
+	}
 	p.settling++
 	p.stats.Settled++
-	p.mu.Unlock()
 	p.running.Go(func() {
 		err := s.conn.settle(timeout + settleExtra)
-		p.mu.Lock()
-		p.settling--
-		if isTimeout(err) {
-			p.stats.SettleTimeouts++
-		}
-		p.mu.Unlock()
-		if isTimeout(err) {
-			p.notify(Event{Kind: EventStillRunning, Script: script, ID: id})
-		}
-		if err != nil {
-			p.drop(s.conn)
-			s.conn = nil
-		}
-		p.release(s, err == nil && s.conn.clean())
+		p.settled(s, err, script, id)
 	})
+	p.mu.Unlock()
+}
+
+// settled releases the slot after the wait.
+func (p *Pool) settled(s slot, err error, script, id string) {
+	p.mu.Lock()
+	p.settling--
+	if isTimeout(err) {
+		p.stats.SettleTimeouts++
+		p.sendLocked(Event{Kind: EventStillRunning, Script: script, ID: id})
+	}
+	p.mu.Unlock()
+	p.release(s, err == nil && s.conn.clean())
 }
 
 // settle finishes sending, so that no script runs on half a body, and reads to the
@@ -62,9 +72,12 @@ func (c *conn) settle(limit time.Duration) error {
 	}
 	c.setDeadline(deadline, write)
 	c.written()
-	if len(c.out) > 0 && (c.sendErr == nil || isTimeout(c.sendErr)) {
+	if isTimeout(c.sendErr) { // interrupted: go on where it stopped
 		c.setDeadline(deadline, write)
 		c.write()
+	}
+	if c.sendErr != nil && c.dec.ended {
+		return errUnsent
 	}
 	if c.sendErr != nil {
 		return c.sendErr

@@ -12,20 +12,18 @@ const sweepEvery = 250 * time.Millisecond
 // sweep closes idle connections that have expired or that the server has closed.
 // It runs only while there are any.
 func (p *Pool) sweep() {
-	p.mu.Lock()
-	every := min(sweepEvery, max(p.cfg.IdleTimeout/4, time.Millisecond))
-	p.mu.Unlock()
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	timer := time.NewTimer(p.sweepInterval())
+	defer timer.Stop()
 	for {
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-p.closing:
 			return
 		}
-		now := time.Now()
+		every := p.sweepInterval()
+		timer.Reset(every)
 		p.mu.Lock()
-		drop := p.staleLocked(now.Add(every)) // before the time is over, not after
+		drop := p.staleLocked(time.Now().Add(every)) // before the time is over, not after
 		p.sweeping = len(p.idle) > 0
 		done := !p.sweeping
 		p.mu.Unlock()
@@ -34,6 +32,13 @@ func (p *Pool) sweep() {
 			return
 		}
 	}
+}
+
+// sweepInterval is shorter for connections that are kept for a short time.
+func (p *Pool) sweepInterval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return min(sweepEvery, max(p.cfg.IdleTimeout/4, time.Millisecond))
 }
 
 // staleLocked takes out the idle connections that are of no more use at that time.
