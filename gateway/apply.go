@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -73,22 +74,47 @@ func (c *connection) effects(ctx context.Context, a reply) {
 	if a.oddity != "" && c.g.once.first(c.script+a.oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.oddity))
 	}
-	c.publish(ctx, a.others)
-	if with := closing(a.own); with != nil {
+	published := c.publish(ctx, a.others)
+	with := closing(a.own)
+	if with == nil {
+		return
+	}
+	if !published {
 		c.close(*with)
+		return
+	}
+	c.closeBehindPushes(ctx, *with)
+}
+
+// closeBehindPushes closes a connection that may itself be among those that
+// its last answer published to: the close takes the same way, so that it comes
+// after the push. Should it get lost on that way, it is carried out here.
+func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) {
+	c.discard(c.inbox.close(true)...)
+	c.publish(ctx, []session.Command{{To: []session.Address{session.Conn(c.id())}, Close: &with}})
+	timer := time.NewTimer(time.Duration(c.g.settings.Load().Redis.Confirm))
+	defer timer.Stop()
+	select {
+	case <-c.socket.Ended():
+	case <-timer.C:
+		c.close(with)
 	}
 }
 
 // publish hands commands for others to every node, this one included. The
 // event waits until Redis has them, so that what one connection publishes
 // stays in order.
-func (c *connection) publish(ctx context.Context, others []session.Command) {
+// It reports whether anything was published.
+func (c *connection) publish(ctx context.Context, others []session.Command) (published bool) {
 	for _, command := range others {
 		if err := c.g.bus.Publish(ctx, command.Resolve(c.id())); err != nil {
 			c.g.stats.publishFailed.Add(1)
 			c.log().Warn("push was lost", zap.Stringers("to", command.To[:min(len(command.To), 5)]), zap.Error(err))
+			continue
 		}
+		published = true
 	}
+	return published
 }
 
 // drained waits until the client has taken so much that its queue is within

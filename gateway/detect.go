@@ -19,7 +19,7 @@ var (
 	// bodySigns is PHP's displayed form, with html_errors and without. PHP
 	// begins a line with it; within a line it may be a client's own words, and
 	// a chat that keeps them would fail for everybody.
-	bodySigns = regexp.MustCompile(`(?m)^(?:<b>(?:Fatal|Parse) error</b>:|(?:PHP )?(?:Fatal|Parse) error: .* in .+ on line \d+|` + warningShown + `Header may not contain )`)
+	bodySigns = regexp.MustCompile(`(?m)^(?:<b>(?:Fatal|Parse) error</b>:|(?:PHP )?(?:Fatal|Parse) error: (?s:.*?) in (?-s:.+) on line \d+|` + warningShown + `Header may not contain )`)
 	// bodyStarted is the same for a refusal that came too late.
 	bodyStarted = regexp.MustCompile(`(?m)^` + warningShown + `headers already sent`)
 

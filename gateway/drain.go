@@ -19,10 +19,12 @@ const farewellTime = 10 * time.Second
 // Drain ends the gateway in an orderly way: it lets nobody in, closes the
 // clients with 1012 spread over the configured time, each behind its running
 // handler and the messages it sent before, and waits for their disconnect
-// events. It returns the number of connections that it had to give up. When
-// ctx ends, everything is cut short. It is called once.
+// events. It returns the number of connections that it had to give up, or
+// whose disconnect event PHP did not get. When ctx ends, everything is cut
+// short. It is called once.
 func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
+	lost := g.stats.farewellsLost.Load()
 	g.mu.Lock()
 	g.draining = true
 	leaving := make([]*connection, 0, len(g.live))
@@ -39,7 +41,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	g.sendOff(ctx, done, leaving, over)
 	select {
 	case <-done:
-		return 0
+		return int(g.stats.farewellsLost.Load() - lost)
 	case <-ctx.Done():
 	case <-time.After(farewellTime):
 	}

@@ -37,6 +37,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		c.release()
+		if refused := (*refusal)(nil); !errors.As(err, &refused) {
+			c.logFailure(kindConnect, err)
+		}
 		g.refuse(w, r, err)
 		return
 	}

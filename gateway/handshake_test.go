@@ -158,6 +158,7 @@ func TestPHPErrorsBehindA200(t *testing.T) {
 		{"fatal shown as HTML", false, "", "<br />\n<b>Fatal error</b>:  Uncaught Error in <b>/a.php</b> on line <b>3</b><br />", true},
 		{"parse shown as text", false, "", "\nParse error: syntax error, unexpected end of file in /srv/a.php on line 3\n", true},
 		{"PHP fatal shown as text", false, "", "PHP Fatal error:  Allowed memory size exhausted in /srv/a.php on line 3", true},
+		{"an exception shown as text", true, "", "x\nFatal error: Uncaught Exception: boom in /srv/a.php:3\nStack trace:\n#0 {main}\n  thrown in /srv/a.php on line 3\n", true},
 		{"a notice is no failure", false, "PHP Notice:  undefined", "<b>Notice</b>: x", false},
 		{"too late on connect", true, "PHP Warning:  http_response_code(): Cannot set response code - headers already sent", "", true},
 		{"too late on message", false, "PHP Warning:  Cannot modify header information - headers already sent by", "x", false},

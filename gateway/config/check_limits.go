@@ -25,9 +25,6 @@ func (c *Config) checkLimits(r *report) {
 			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
 		}
 	}
-	if l.PingInterval > 0 && l.PongTimeout <= 0 {
-		r.bad("limits.pong_timeout", `0: write a duration, such as "20s", or ping_interval = "0" for no pings`)
-	}
 }
 
 // atLeastOneIf is 1 when a bucket is in use, which must hold something.

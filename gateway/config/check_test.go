@@ -126,7 +126,6 @@ func TestRulesAreEnforced(t *testing.T) {
 		"burst":          {func(c *Config) { c.Limits.Burst = 0 }, "limits.burst: 0: write at least 1"},
 		"backlog":        {func(c *Config) { c.Limits.Backlog = 0 }, "limits.backlog"},
 		"small headers":  {func(c *Config) { c.Limits.HandshakeHeaders = 100 }, "limits.handshake_headers"},
-		"pong":           {func(c *Config) { c.Limits.PongTimeout = 0 }, "limits.pong_timeout: 0"},
 		"log level":      {func(c *Config) { c.Log.Level = "verbose" }, "log.level"},
 		"log format":     {func(c *Config) { c.Log.Format = "xml" }, "log.format"},
 		"listen systemd": {func(c *Config) { c.Listen = []string{"systemd", "systemd"} }, "there twice"},

@@ -77,7 +77,7 @@ func TestHeadersAlreadySentOnConnectIsNoSuccess(t *testing.T) {
 }
 
 func TestDetectionCanBeTurnedOff(t *testing.T) {
-	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') { echo "PHP Fatal error: <b>Fatal error</b>: in a lesson"; }`,
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') { echo "<b>Fatal error</b>: in a lesson"; }`,
 		route: `detect_php_errors = false`, options: stack.GatewayOptions{Routes: `
 [[route]]
 path = "/on"
@@ -85,7 +85,7 @@ script = "$DIR/ws.php"
 `}}, "2.detect-off", "2.php-error-body")
 	c := w.open()
 	c.Send("x")
-	c.Expect("PHP Fatal error: <b>Fatal error</b>: in a lesson")
+	c.Expect("<b>Fatal error</b>: in a lesson")
 	on := stack.Dial(t, w.URL+"/on", stack.DialOptions{})
 	on.Send("x")
 	on.ExpectNothing(quiet)
