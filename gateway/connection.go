@@ -3,7 +3,6 @@ package gateway
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,11 +27,10 @@ type connection struct {
 	offered  []string // subprotocols, WS_PROTOCOLS
 	protocol string   // the agreed one
 	since    time.Time
-	counted  bool // in admission's count per address
-	user     string
 
 	// Owned by whoever runs the connection's events, one at a time.
 	env     *fcgi.Env
+	user    string // as admission counts it
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …
 	seq     uint64 // number of the last message
 	limiter *rate.Limiter
@@ -44,7 +42,6 @@ type connection struct {
 	ended   bool   // nothing can reach the client any more
 	stopped func() // ends the running stream, if there is one
 
-	busySince atomic.Int64 // for /connections
 }
 
 // id is the connection's id, unique over all nodes.

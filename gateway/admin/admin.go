@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
@@ -67,7 +68,7 @@ func New(o Options) http.Handler {
 		o.Logger = zap.NewNop()
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(o), prometheus.NewGoCollector(), prometheus.NewProcessCollector(prometheus.ProcessCollectorOpts{}))
+	registry.MustRegister(newCollector(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	private := http.NewServeMux()
 	private.HandleFunc("POST /push", o.push)
 	private.HandleFunc("GET /connections", o.connections)

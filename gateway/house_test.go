@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsfpm/fcgi/fcgitest"
+	"wsfpm/gateway/bus"
+	"wsfpm/gateway/config"
+)
+
+// script stands in for PHP: it answers one event.
+type script func(params map[string]string, body string) (header, answer string)
+
+// house is a gateway between a scripted application server and a real
+// listener.
+type house struct {
+	*Gateway
+	t   *testing.T
+	url string
+	web *httptest.Server
+	fpm *fcgitest.Server
+	bus *bus.Bus
+
+	mu     sync.Mutex
+	events []map[string]string // what the script was called with, body as ""
+}
+
+// start runs a gateway with one route, changed by change, whose script is s.
+func start(t *testing.T, s script, change func(*config.Config)) *house {
+	t.Helper()
+	h := &house{t: t}
+	h.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
+		seen := map[string]string{"": string(r.Body)}
+		for name, value := range r.Params {
+			seen[name] = value
+		}
+		h.mu.Lock()
+		h.events = append(h.events, seen)
+		h.mu.Unlock()
+		header, answer := s(r.Params, string(r.Body))
+		w.Stdout(header + "\r\n\r\n" + answer)
+	}, fcgitest.Options{Workers: 8})
+	cfg, err := config.Load(config.Source{Script: "/srv/ws.php", Flags: map[string]string{"fpm.default.address": h.fpm.Network + ":" + h.fpm.Address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.FPM["default"].MaxConnections = 8
+	cfg.Drain = config.Duration(100 * time.Millisecond)
+	if change != nil {
+		change(cfg)
+	}
+	if h.bus, err = bus.New(t.Context(), bus.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if h.Gateway, err = New(Options{Config: cfg, Bus: h.bus}); err != nil {
+		t.Fatal(err)
+	}
+	h.web = httptest.NewServer(h.Gateway)
+	h.url = "ws" + strings.TrimPrefix(h.web.URL, "http")
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *house) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if n := h.Drain(ctx); n > 0 {
+		h.t.Errorf("gave up %d connections", n)
+	}
+	if err := h.Gateway.Close(ctx); err != nil {
+		h.t.Errorf("close: %v", err)
+	}
+	_ = h.bus.Close()
+	h.web.Close()
+	h.fpm.Close()
+}
+
+// seen returns the events of one kind.
+func (h *house) seen(event string) (list []map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.events {
+		if e["WS_EVENT"] == event {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// peer is a client.
+type peer struct {
+	*websocket.Conn
+	t *testing.T
+}
+
+func (h *house) dial(path string, o *websocket.DialOptions) *peer {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, h.url+path, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	conn.SetReadLimit(-1)
+	h.t.Cleanup(func() { _ = conn.CloseNow() })
+	return &peer{conn, h.t}
+}
+
+func (p *peer) send(text string) {
+	p.t.Helper()
+	if err := p.Write(p.t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *peer) want(text string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	_, got, err := p.Read(ctx)
+	if err != nil || string(got) != text {
+		p.t.Fatalf("got %.200q, %v, want %.200q", got, err, text)
+	}
+}
+
+func (p *peer) wantClose(code int) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	_, got, err := p.Read(ctx)
+	if int(websocket.CloseStatus(err)) != code {
+		p.t.Fatalf("got %.200q, %v, want close code %d", got, err, code)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// echo answers connect with nothing and messages with themselves.
+func echo(params map[string]string, body string) (string, string) {
+	return "Content-Type: text/html; charset=UTF-8", body
+}
+
+// startServer is start with a handler that sees the FastCGI records.
+func startServer(t *testing.T, handler fcgitest.Handler) *house {
+	t.Helper()
+	server := fcgitest.NewServer(handler, fcgitest.Options{Workers: 8})
+	t.Cleanup(server.Close) // after the gateway's end: its disconnect events need it
+	h := start(t, echo, func(c *config.Config) {
+		c.FPM["default"].Network, c.FPM["default"].Addr = server.Network, server.Address
+	})
+	return h
+}
