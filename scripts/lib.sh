@@ -34,31 +34,18 @@ install_missing() {
 		return 1
 	fi
 	echo "installing$missing"
-	# Packages must not start services of their own here.
-	policy=/usr/sbin/policy-rc.d
-	made=
-	if [ ! -e "$policy" ]; then
-		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-		as_root chmod 755 "$policy"
-		made=yes
-	fi
+	log=$(mktemp)
 	status=0
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >/tmp/wsfpm-apt.$$ 2>&1 || {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 || {
 		as_root apt-get update >/dev/null 2>&1
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >/tmp/wsfpm-apt.$$ 2>&1
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
 	} || status=$?
-	[ -z "$made" ] || as_root rm -f "$policy"
-	[ "$status" = 0 ] || cat /tmp/wsfpm-apt.$$ >&2
-	rm -f /tmp/wsfpm-apt.$$
+	[ "$status" = 0 ] || cat "$log" >&2
+	rm -f "$log"
 	return "$status"
 }
 
 # php_version is the version of this distribution's PHP, such as 8.2.
 php_version() {
 	apt-cache depends php-fpm 2>/dev/null | sed -n 's/.*Depends: php\([0-9.]*\)-fpm.*/\1/p' | head -n 1
-}
-
-# free_port prints a loopback port that nobody listens on.
-free_port() {
-	go run ./scripts/freeport
 }

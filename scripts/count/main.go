@@ -26,13 +26,14 @@ type tally struct {
 	passed, failed, skipped int
 	output                  map[string][]string // of tests that run, by package and name
 	parents                 map[string]bool     // tests that have subtests: not counted
+	broken                  map[string]bool     // packages and tests of which a part has been counted as failed
 }
 
 func main() {
 	noSkips := flag.Bool("no-skips", false, "count a skipped test as failed")
 	file := flag.String("copy", "", "append the input to this file")
 	flag.Parse()
-	t := &tally{output: make(map[string][]string), parents: make(map[string]bool)}
+	t := &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool)}
 	in := bufio.NewReader(os.Stdin)
 	var copied io.Writer = io.Discard
 	if *file != "" {
@@ -88,7 +89,7 @@ func (t *tally) end(e event, key string, noSkips bool) {
 	delete(t.output, key)
 	if e.Test == "" {
 		// A package that fails without a failing test did not build, or panicked.
-		if e.Action == "fail" {
+		if e.Action == "fail" && !t.broken[e.Package] {
 			t.failed++
 		} else if e.Action == "pass" {
 			fmt.Printf("ok  %s (%.1fs)\n", e.Package, e.Elapsed)
@@ -96,8 +97,14 @@ func (t *tally) end(e event, key string, noSkips bool) {
 		return
 	}
 	switch {
+	case bad && t.broken[key]: // its subtests have been counted
 	case bad:
 		t.failed++
+		t.broken[e.Package] = true
+		for parent := e.Test; strings.Contains(parent, "/"); {
+			parent = parent[:strings.LastIndex(parent, "/")]
+			t.broken[e.Package+" "+parent] = true
+		}
 	case e.Action == "skip":
 		t.skipped++
 	case !t.parents[key]:

@@ -75,7 +75,7 @@ func startChat(t *testing.T) *chat {
 [[route]]
 path = "/ws/chat"
 script = %q
-params = { WSFPM_CHAT_DIR = %q }
+params = { CHAT_DIR = %q }
 on_error = "message"
 error_message = '{"type":"error","text":"The server could not do that."}'
 `, script, store)})

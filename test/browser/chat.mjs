@@ -56,7 +56,7 @@ try {
   console.log('ok a push reaches one person only');
 
   // Bob's node ends: his page must come back by itself and miss nothing.
-  const away = bob.waitForFunction(() => document.querySelector('#state').dataset.state !== 'open');
+  const away = bob.waitForSelector('#state:not([data-state=open])', { state: 'attached' });
   await ask('stop');
   await away;
   await shot(bob, 'away-bob');

@@ -53,7 +53,7 @@ events { worker_connections 1024; }
 http {
     access_log %[1]s/access.log;
     default_type application/octet-stream;
-    types { text/html html; text/css css; application/javascript js; }
+    types { text/html html; image/svg+xml svg; text/css css; application/javascript js; }
 %[2]s%[3]s
 }
 `, s.Dir, temp, conf)

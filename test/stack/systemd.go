@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -58,7 +59,9 @@ func UnixPost(t T, socket, path, body string) (int, string) {
 	t.Helper()
 	client := http.Client{Timeout: Patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", socket) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
 	}}
 	resp, err := client.Post("http://unix"+path, "application/json", strings.NewReader(body))
 	if err != nil {

@@ -1,0 +1,142 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"wsfpm/test/stack"
+)
+
+// trial is the setting of the promise: two nodes that hear Redis over a link
+// of 50 ms, a publisher beside Redis, and clients that all join and leave the
+// same few channels, so that last leavers meet new joiners all the time.
+type trial struct {
+	redis *redis.Client
+	nodes [2]node
+}
+
+const (
+	trialClients  = 50
+	trialChannels = 12
+)
+
+func startTrial(t *testing.T, lines string) trial {
+	t.Helper()
+	server := stack.Redis(t, stack.RedisOptions{})
+	link := stack.Proxy(t, server.Addr)
+	link.Delay(50 * time.Millisecond)
+	return trial{server.Client(t), startTwo(t, "redis://"+link.Addr+"/0", lines)}
+}
+
+// run makes so many tries and returns how many pushes did not arrive. A try
+// joins a channel, sees the reply, has a push sent there at once, and leaves.
+func (tr trial) run(t *testing.T, tries int) (missed int64) {
+	t.Helper()
+	var count atomic.Int64
+	began := time.Now()
+	parallel(t, trialClients, func(w worker, i int) {
+		c := tr.nodes[i%2].dial(w)
+		// The fence below needs a name that is there whatever redis.confirm is.
+		stack.Wait(w, "the connection's own name", func() bool { return publish(w, tr.redis, "ws:conn:"+c.id, "there") == 1 })
+		for c.Next().String() != "text there" {
+		}
+		for n := range tries / trialClients {
+			channel := fmt.Sprint("room", (i/2+n)%trialChannels)
+			if !tr.try(w, c, channel, fmt.Sprintf("push %d of %d", n, i)) {
+				count.Add(1)
+			}
+		}
+	})
+	t.Logf("%d tries in %v, missed %d", tries, time.Since(began).Round(time.Millisecond), count.Load())
+	return count.Load()
+}
+
+// try reports whether the push arrived. Behind the push goes a fence to the
+// connection itself: Redis and the node keep their order, so that nobody waits
+// in vain. Nothing that others push to the channel may come before the reply
+// that joins it, or after the one that leaves it.
+func (tr trial) try(w worker, c client, channel, push string) (arrived bool) {
+	c.do("joined", "WS-Join: "+channel)
+	publish(w, tr.redis, "ws:channel:"+channel, push)
+	publish(w, tr.redis, "ws:conn:"+c.id, "fence")
+	for text := ""; text != "fence"; {
+		text = string(c.Next().Data)
+		arrived = arrived || text == push
+	}
+	c.say("left", "WS-Leave: "+channel)
+	for text := ""; text != "left"; {
+		text = string(c.Next().Data)
+		if text != "left" && !strings.HasPrefix(text, "push ") {
+			w.Fatalf("got %q before the reply", text)
+		}
+	}
+	return arrived
+}
+
+func TestAPushAfterTheReplyThatJoinedAlwaysArrives(t *testing.T) {
+	row(t, "2.promise-join", "2.one-step")
+	tries := 1000
+	if os.Getenv("WSFPM_LONG") == "1" {
+		tries = 10000
+	}
+	tr := startTrial(t, "")
+	equal(t, "missed", tr.run(t, tries), 0)
+	for _, n := range tr.nodes {
+		equal(t, "wsfpm_joins_unconfirmed_total", n.Metric(t, "wsfpm_joins_unconfirmed_total"), 0)
+	}
+}
+
+// Without the wait for Redis the same tries miss pushes: the test above can fail.
+func TestWithoutConfirmationPushesAreMissed(t *testing.T) {
+	tr := startTrial(t, `confirm = "1ns"`)
+	if missed := tr.run(t, 2*trialClients); missed == 0 {
+		t.Error("no push was missed, though nobody waited for Redis")
+	}
+	if n := tr.nodes[0].Metric(t, "wsfpm_joins_unconfirmed_total"); n == 0 {
+		t.Error("wsfpm_joins_unconfirmed_total did not count")
+	}
+}
+
+// What was pushed before a reply that leaves may be on its way for long; it
+// must not come after that reply.
+func TestNoPushArrivesAfterTheReplyThatLeft(t *testing.T) {
+	row(t, "2.one-step")
+	tr := startTrial(t, "")
+	stays := tr.nodes[0].dial(t, "WS-Join: busy")
+	over := make(chan struct{})
+	published := make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-over:
+				published <- n
+				return
+			default:
+			}
+			tr.redis.Publish(t.Context(), "ws:channel:busy", fmt.Sprint("push ", n))
+			n++
+		}
+	}()
+	parallel(t, 10, func(w worker, i int) {
+		c := tr.nodes[i%2].dial(w)
+		for range 10 {
+			c.do("joined", "WS-Join: busy")
+			c.Next() // pushes flow
+			c.say("left", "WS-Leave: busy")
+			for c.Next().String() != "text left" {
+			}
+			c.do("outside") // a push would stand before it
+		}
+	})
+	close(over)
+	for n := range <-published {
+		stays.Expect(fmt.Sprint("push ", n))
+	}
+}
