@@ -32,6 +32,7 @@ type pool struct {
 // route is a configured route with what is worked out once.
 type route struct {
 	*config.Route
+	of       *settings // those it belongs to
 	pool     *pool
 	connect  bool // events asked for
 	message  bool
@@ -48,6 +49,7 @@ func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) 
 		}
 		s.routes = append(s.routes, &route{
 			Route:    r,
+			of:       s,
 			pool:     p,
 			connect:  slices.Contains(r.Events, config.EventConnect),
 			message:  slices.Contains(r.Events, config.EventMessage),
@@ -139,6 +141,9 @@ func isScriptName(s string) bool {
 // current is this route in the newest settings: the one with the same path and
 // hosts. A route that is gone goes on as it was.
 func (s *settings) current(old *route) *route {
+	if old.of == s {
+		return old
+	}
 	for _, r := range s.routes {
 		if r.Path == old.Path && slices.Equal(r.Host, old.Host) {
 			return r
