@@ -74,9 +74,7 @@ func parseRedisURL(address string) (*redis.UniversalOptions, error) {
 		Addrs: []string{one.Addr}, Username: one.Username, Password: one.Password, TLSConfig: one.TLSConfig,
 		DialTimeout: 2 * time.Second, IsClusterMode: cluster, MasterName: master,
 	}
-	for _, host := range hosts[1:] {
-		o.Addrs = append(o.Addrs, host)
-	}
+	o.Addrs = append(o.Addrs, hosts[1:]...)
 	if master != "" { // before the host stand the Sentinels' own
 		o.SentinelUsername, o.SentinelPassword = one.Username, one.Password
 		o.Username, o.Password = sentinelUser, sentinelPassword

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -223,4 +224,40 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cut short by terminated") {
 		t.Errorf("got %v, want an error that names the signal", err)
 	}
+}
+
+func TestSystemdsSocketIsServedAndStaysOpen(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	passed, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer passed.Close()
+	command := exec.Command("sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec wsfpm serve --listen systemd --script /srv/ws.php")
+	command.ExtraFiles = []*os.File{passed}
+	var stderr strings.Builder
+	command.Stderr = &stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + l.Addr().String() + "/")
+	if err != nil {
+		t.Error(err)
+	} else if _ = response.Body.Close(); response.StatusCode != http.StatusUpgradeRequired {
+		t.Errorf("got status %d, want 426", response.StatusCode)
+	}
+	_ = command.Process.Signal(unix.SIGTERM)
+	if err := command.Wait(); err != nil {
+		t.Errorf("%v: %s", err, stderr.String())
+	}
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatalf("nobody can wait for a successor: %v", err)
+	}
+	_ = conn.Close()
 }
