@@ -34,7 +34,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	g.mu.Unlock()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
-	go func() { // ends with the last connection, which g.cut and CloseNow see to
+	go func() { // ends with the last connection, which abandon sees to
 		g.running.Wait()
 		close(done)
 	}()
@@ -45,15 +45,29 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	case <-ctx.Done():
 	case <-time.After(farewellTime):
 	}
+	givenUp = g.abandon()
+	<-done
+	return max(givenUp, int(g.stats.farewellsLost.Load()-lost))
+}
+
+// abandon ends what a drain cannot wait for: sockets, handlers and the tries
+// to run disconnect events.
+func (g *Gateway) abandon() (connections int) {
 	g.mu.Lock()
-	givenUp = len(g.live)
 	for c := range g.live {
 		c.socket.CloseNow()
 	}
+	connections = len(g.live)
 	g.mu.Unlock()
-	g.cut()
-	<-done
-	return givenUp
+	close(g.cut)
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	for _, p := range g.pools {
+		_ = p.Pool.Close(now) // says no more than that time is over
+	}
+	return connections
 }
 
 // sendOff closes the clients, spread evenly over a time with jitter, so that
@@ -91,7 +105,6 @@ func (c *connection) sendOff() {
 // Drain. It waits for them as long as ctx allows.
 func (g *Gateway) Close(ctx context.Context) error {
 	close(g.stop)
-	g.cut()
 	var errs []error
 	g.reload.Lock()
 	for _, p := range g.pools {

@@ -73,8 +73,7 @@ type Gateway struct {
 	running sync.WaitGroup // connections, until their disconnect event is over
 	loops   sync.WaitGroup // goroutines of the gateway itself
 	stop    chan struct{}  // closed to end them
-	hard    context.Context
-	cut     context.CancelFunc // ends what hard governs: disconnect events at the end of a drain
+	cut     chan struct{}  // closed when a drain waits no longer
 }
 
 // New starts a gateway. [Gateway.Drain] and [Gateway.Close] end it.
@@ -94,8 +93,8 @@ func New(o Options) (*Gateway, error) {
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
 		live:       make(map[*connection]struct{}),
 		stop:       make(chan struct{}),
+		cut:        make(chan struct{}),
 	}
-	g.hard, g.cut = context.WithCancel(context.Background())
 	pools, err := configurePools(nil, cfg)
 	if err != nil {
 		return nil, err

@@ -37,10 +37,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		c.release()
-		if refused := (*refusal)(nil); !errors.As(err, &refused) {
-			c.logFailure(kindConnect, err)
-		}
-		g.refuse(w, r, err)
+		g.refuse(w, r, c.refusal(err))
 		return
 	}
 	go c.serve(a)
@@ -223,10 +220,27 @@ func (c *connection) release() {
 	c.g.leave(c)
 }
 
+// refusal is how a handshake is answered that failed behind PHP's door. A
+// script that needs its author is told to the operator, and with dev = true to
+// the client.
+func (c *connection) refusal(err error) *refusal {
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return refused
+	}
+	c.logFailure(kindConnect, err)
+	refused := refusalFor(err)
+	if c.rt.Dev {
+		refused.body = []byte(errorText(c.rt, err))
+	}
+	return refused
+}
+
 // refuse answers a handshake with the status that err asks for.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refused := refusalFor(err)
-	g.stats.refused(refused.status)
+	if refused.status != 0 {
+		g.stats.refused(refused.status)
+	}
 	g.log.Info("handshake refused",
 		zap.Int("status", refused.status),
 		zap.String("path", clip(r.URL.Path)),

@@ -40,7 +40,7 @@ func (c *connection) started(a reply) {
 	if len(a.others) == 0 && closing(a.own) == nil && a.oddity == "" {
 		return
 	}
-	c.effects(c.g.hard, a)
+	c.effects(context.Background(), a)
 }
 
 // received hands a message to the handler, starting one if none runs. It
@@ -80,9 +80,10 @@ func (c *connection) message(m ws.Message) {
 	if !c.route().asks(kindMessage) {
 		return
 	}
-	a, err := c.call(c.g.hard, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
+	ctx := context.Background() // nothing but the route's timeout ends a handler: see Drain
+	a, err := c.call(ctx, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
 	if err == nil {
-		err = c.apply(c.g.hard, a)
+		err = c.apply(ctx, a)
 	}
 	if err != nil {
 		c.failed(err)
@@ -177,16 +178,19 @@ func (c *connection) farewell(end cause) {
 	e := event{kind: kindDisconnect, close: end, took: time.Since(c.since)}
 	giveUp := time.Now().Add(time.Duration(c.g.settings.Load().DisconnectRetry))
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		a, err := c.call(c.g.hard, e)
+		a, err := c.call(context.Background(), e)
 		if err == nil {
-			c.publish(c.g.hard, a.others)
+			c.publish(context.Background(), a.others)
 			return
 		}
-		if !unsent(err) || time.Now().After(giveUp) || !c.pause(pause) {
-			c.logFailure(kindDisconnect, err)
+		if unsent(err) && time.Now().Before(giveUp) && c.pause(pause) {
+			continue
+		}
+		c.logFailure(kindDisconnect, err)
+		if unsent(err) {
 			c.g.stats.farewellsLost.Add(1)
-			return
 		}
+		return
 	}
 }
 
@@ -198,7 +202,7 @@ func (c *connection) pause(about time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-c.g.hard.Done():
+	case <-c.g.cut:
 		return false
 	}
 }
@@ -206,7 +210,7 @@ func (c *connection) pause(about time.Duration) bool {
 // unsent reports that an event failed before anything of it reached PHP.
 func unsent(err error) bool {
 	var e *fcgi.Error
-	return errors.As(err, &e) && e.Sent == fcgi.SentNo && !errors.Is(err, context.Canceled)
+	return errors.As(err, &e) && e.Sent == fcgi.SentNo
 }
 
 // discard gives back the memory that waiting messages held.

@@ -32,7 +32,7 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 		return err
 	}
 	if err := c.sendLines(ctx, rt, answer); err != nil {
-		if ctx.Err() != nil && c.g.hard.Err() == nil {
+		if ctx.Err() != nil {
 			return nil // the client left: nobody misses the rest
 		}
 		stderr, _ := answer.Stderr()
