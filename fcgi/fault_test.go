@@ -171,7 +171,7 @@ func TestLargeBodiesBothWays(t *testing.T) {
 
 func TestNothingSentIsSentAgainOnce(t *testing.T) {
 	s := serve(t, fcgitest.Echo, fcgitest.Options{})
-	p := poolFor(t, s, Config{})
+	p := poolFor(t, s, Config{IdleTimeout: time.Hour})
 	dials := 0
 	p.netDial = func(ctx context.Context, cfg *Config) (net.Conn, error) {
 		nc, err := netDial(ctx, cfg)

@@ -42,6 +42,14 @@ func TestHeaderBlocksThatAreNone(t *testing.T) {
 	}
 }
 
+func TestBlankLineAtOnceEndsTheBlock(t *testing.T) {
+	for block, want := range map[string]int{"\n": 1, "\r\n": 2, "\r\nX: y\r\n\r\n": 2, "\n\nX: y\n\n": 1, "\r": 0, "": 0} {
+		if got := headerEnd([]byte(block), 0); got != want {
+			t.Errorf("%q: end at %d, want %d", block, got, want)
+		}
+	}
+}
+
 func TestHeaderNamesInAnyCase(t *testing.T) {
 	h := Header{{"WS-Join", "a"}, {"x", "1"}, {"ws-join", "b"}}
 	if got := h.Get("Ws-JOIN"); got != "a" {

@@ -130,9 +130,9 @@ func (p *Pool) popIdleLocked() *conn {
 }
 
 // refuseLocked tells whether waiting is pointless: the lane is full, or those ahead
-// would take longer than QueueWait. The first in the queue is never refused by the
-// second rule, so there is always somebody whose turn brings the average back.
-// Streams, which may take minutes, count neither as service nor as slots.
+// would take longer than QueueWait. The first in the queue has nobody ahead and is
+// never refused by the second rule, so there is always somebody whose turn brings
+// the average back. Streams, which may take minutes, count neither as service nor as slots.
 func (p *Pool) refuseLocked(lane Lane) error {
 	if p.queue.waiting[lane] >= p.cfg.QueueLen {
 		p.stats.Overloads++
@@ -141,9 +141,6 @@ func (p *Pool) refuseLocked(lane Lane) error {
 	ahead := p.queue.total
 	if lane != LaneLow {
 		ahead -= p.queue.waiting[LaneLow]
-	}
-	if ahead == 0 {
-		return nil
 	}
 	slots := max(1, p.limit.now-p.streams)
 	expected := p.service * time.Duration(ahead) / time.Duration(slots)

@@ -238,6 +238,44 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 	eventually(t, "old connection closed", func() bool { return one.Open() == 0 })
 }
 
+func TestConnectionOfAnEarlierServerIsNotKept(t *testing.T) {
+	release := make(chan struct{})
+	one := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		<-release
+		fcgitest.Echo(w, r)
+	}, fcgitest.Options{})
+	two := serve(t, fcgitest.Reply(200, "two"), fcgitest.Options{})
+	p := poolFor(t, one, Config{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("one")}); body != "one" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+	})
+	eventually(t, "running", func() bool { return one.Served() == 1 })
+	if err := p.Configure(Config{Address: two.Address, MaxIdle: 9}); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	running.Wait()
+	if _, body, err := call(p, &Request{Env: testEnv(t)}); body != "two" || err != nil {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+func TestConnectionThatTheServerClosedIsNotUsed(t *testing.T) {
+	s := serve(t, fcgitest.Echo, fcgitest.Options{})
+	p := poolFor(t, s, Config{IdleTimeout: time.Hour})
+	call(p, &Request{Env: testEnv(t)})
+	s.CloseConnections()
+	if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+		t.Errorf("got %q, %v", body, err)
+	}
+	if st := p.Stats(); st.Recycles != 1 || st.Retries != 0 {
+		t.Errorf("%d recycles, %d retries; want 1 and 0", st.Recycles, st.Retries)
+	}
+}
+
 func TestMoreConnectionsServeThoseWhoWait(t *testing.T) {
 	release := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -314,6 +352,29 @@ func TestCloseCutsWhatDoesNotEnd(t *testing.T) {
 		t.Errorf("close: got %v", err)
 	}
 	wantError(t, <-ended, ErrClosed, PhaseWait, SentMaybe)
+	close(release)
+}
+
+func TestResponseClosedAfterItsPool(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
+		w.Stdout("X: y\r\n\r\n")
+		<-release
+	}, fcgitest.Options{})
+	p := poolFor(t, s, Config{})
+	resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("close: got %v", err)
+	}
+	resp.Close()
+	if st := p.Stats(); st.Running+st.Settling != 0 || st.Settled != 0 {
+		t.Errorf("got %+v, want nothing left and nothing settled", st)
+	}
 	close(release)
 }
 
