@@ -92,6 +92,25 @@ func TestAPushAfterTheReplyThatJoinedAlwaysArrives(t *testing.T) {
 	}
 }
 
+func TestAPushAfterTheFirstMessageAlwaysArrives(t *testing.T) {
+	row(t, "2.promise-join")
+	tr := startTrial(t, "")
+	parallel(t, 20, func(w worker, i int) {
+		for n := range 5 {
+			user := fmt.Sprintf("user:u%d-%d", i, n)
+			c := tr.nodes[i%2].dial(w, "WS-Join: hall", "WS-User: "+user[5:])
+			for _, address := range []string{"conn:" + c.id, user} {
+				equal(w, "nodes at "+address, publish(w, tr.redis, "ws:"+address, "to "+address), 1)
+			}
+			publish(w, tr.redis, "ws:channel:hall", "hall "+c.id)
+			for missing := map[string]bool{"to conn:" + c.id: true, "to " + user: true, "hall " + c.id: true}; len(missing) > 0; {
+				delete(missing, string(c.Next().Data))
+			}
+			c.Close(1000, "")
+		}
+	})
+}
+
 // Without the wait for Redis the same tries miss pushes: the test above can fail.
 func TestWithoutConfirmationPushesAreMissed(t *testing.T) {
 	tr := startTrial(t, `confirm = "1ns"`)

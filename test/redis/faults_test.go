@@ -1,0 +1,158 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+const (
+	confirm = 500 * time.Millisecond
+	// slack is what a reply may take beside redis.confirm: PHP, two crowded
+	// cores, the race detector.
+	slack = 700 * time.Millisecond
+	// noticed bounds how long /ready stays green with a deaf Redis: a second of
+	// silence, up to a second until the next look, and redis.confirm.
+	noticed = 2*time.Second + confirm + slack
+)
+
+// members are clients of two nodes, each in a channel of its own and in one
+// that all share, as a user of its own.
+type members []client
+
+func gather(t *testing.T, nodes [2]node, n int) members {
+	t.Helper()
+	var m members
+	for i := range n {
+		m = append(m, nodes[i%2].dial(t, fmt.Sprintf("WS-Join: own%d, hall", i), fmt.Sprintf("WS-User: u%d", i)))
+	}
+	return m
+}
+
+// wantPushes publishes to every address once and wants every count and every
+// push, at once.
+func (m members) wantPushes(t *testing.T, server *stack.RedisServer) {
+	t.Helper()
+	r := server.Client(t)
+	equal(t, "nodes at hall", publish(t, r, "ws:channel:hall", "to hall"), 2)
+	for i, c := range m {
+		for _, address := range []string{fmt.Sprint("channel:own", i), fmt.Sprint("user:u", i), "conn:" + c.id} {
+			equal(t, "nodes at "+address, publish(t, r, "ws:"+address, "to "+address), 1)
+		}
+		for _, text := range []string{"to hall", fmt.Sprint("to channel:own", i), fmt.Sprint("to user:u", i), "to conn:" + c.id} {
+			c.Expect(text)
+		}
+	}
+}
+
+// traffic sends events on clients of their own until stop, and fails the test
+// when a reply is late. Of every three clients one only talks, one joins and
+// leaves, one publishes to a channel of nobody.
+func traffic(t *testing.T, nodes [2]node, clients int) (stop func()) {
+	over, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for i := range clients {
+		w := worker{t}
+		c := nodes[i%2].dial(t)
+		events := [][]string{nil, {fmt.Sprint("WS-Join: t", i, "-%d")}, {commandType}}
+		running.Go(func() {
+			for n := 0; over.Err() == nil; n++ {
+				c.event(w, n, events[i%3])
+			}
+		})
+	}
+	return func() { end(); running.Wait() }
+}
+
+// event is one event of traffic.
+func (c client) event(w worker, n int, headers []string) {
+	reply := fmt.Sprint("reply ", n)
+	body := reply
+	if len(headers) == 1 && headers[0] == commandType {
+		body = fmt.Sprintf(`[{"to":"channel:nobody","data":"x"},{"data":%q}]`, reply)
+	} else if len(headers) == 1 {
+		headers = []string{fmt.Sprintf(headers[0], n%7), fmt.Sprintf("WS-Leave: "+headers[0][len("WS-Join: "):], (n+6)%7)}
+	}
+	began := time.Now()
+	c.say(body, headers...)
+	c.Expect(reply)
+	if took := time.Since(began); took > confirm+slack {
+		w.Errorf("the reply to %q took %v, want at most %v", headers, took, confirm)
+	}
+}
+
+// ready waits until /ready of both nodes is green, or red.
+func ready(t *testing.T, nodes [2]node, green bool, within time.Duration) {
+	t.Helper()
+	began := time.Now()
+	for _, n := range nodes {
+		stack.WaitWithin(t, within, fmt.Sprint("/ready to be green: ", green), func() bool { return n.Ready() == green })
+	}
+	t.Logf("/ready green: %v after %v", green, time.Since(began).Round(time.Millisecond))
+}
+
+func TestFaultsOfRedisCostNoReply(t *testing.T) {
+	row(t, "2.promise-join-redis-down", "2.reply-no-redis", "3.redis-down", "3.redis-back")
+	start := func(t *testing.T, s *stack.RedisServer) { s.Start(t) }
+	for name, fault := range map[string]struct {
+		begin, end func(*testing.T, *stack.RedisServer)
+	}{
+		"stopped": {func(_ *testing.T, s *stack.RedisServer) { s.Stop() }, start},
+		"killed":  {func(_ *testing.T, s *stack.RedisServer) { s.Kill() }, start},
+		"frozen": {
+			func(_ *testing.T, s *stack.RedisServer) { s.Pause() },
+			func(_ *testing.T, s *stack.RedisServer) { s.Resume() },
+		},
+		"client paused": {
+			func(t *testing.T, s *stack.RedisServer) { s.Do(t, "CLIENT", "PAUSE", "2500", "ALL") },
+			func(*testing.T, *stack.RedisServer) {}, // it ends by itself
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := stack.Redis(t, stack.RedisOptions{})
+			nodes := startTwo(t, server.URL(), fmt.Sprintf("confirm = %q", confirm))
+			crowd := gather(t, nodes, 6)
+			stop := traffic(t, nodes, 6)
+			crowd.wantPushes(t, server)
+
+			fault.begin(t, server)
+			ready(t, nodes, false, noticed)
+			late := nodes[0].dial(t, "WS-Join: late")
+			if n := nodes[0].Metric(t, "wsfpm_joins_unconfirmed_total"); n == 0 {
+				t.Error("wsfpm_joins_unconfirmed_total did not count")
+			}
+			fault.end(t, server)
+			ready(t, nodes, true, 5*time.Second)
+			crowd.wantPushes(t, server)
+			equal(t, "nodes at late", server.Publish(t, "ws:channel:late", "x"), 1)
+			late.Expect("x")
+			stop()
+		})
+	}
+}
+
+// Killed subscribers come back so fast that /ready need not be seen red; over
+// a slow link, with many names, it is, and green means every name.
+func TestKilledSubscribersComeBack(t *testing.T) {
+	row(t, "3.redis-back")
+	server := stack.Redis(t, stack.RedisOptions{})
+	link := stack.Proxy(t, server.Addr)
+	link.Delay(50 * time.Millisecond)
+	nodes := startTwo(t, "redis://"+link.Addr+"/0", fmt.Sprintf("confirm = %q", confirm))
+	crowd := gather(t, nodes, 20)
+	stop := traffic(t, nodes, 6)
+	for round := range 3 {
+		server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
+		ready(t, nodes, false, time.Second)
+		ready(t, nodes, true, 3*time.Second)
+		crowd.wantPushes(t, server)
+		for _, n := range nodes {
+			equal(t, "wsfpm_redis_connections_total", int(n.Metric(t, "wsfpm_redis_connections_total")), round+2)
+		}
+	}
+	stop()
+}
