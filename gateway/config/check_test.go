@@ -238,6 +238,7 @@ func TestWarnings(t *testing.T) {
 		"httpoxy":                               func(c *Config) { c.Routes[0].PassHeaders = []string{"proxy"} },
 		"zlib may compress":                     func(c *Config) { c.Routes[0].PassHeaders = []string{"Accept-Encoding"} },
 		"not below nginx's":                     func(c *Config) { c.Limits.PingInterval = Duration(time.Minute) },
+		"answer no ping stay":                   func(c *Config) { c.Limits.PongTimeout = 0 },
 		"lost clients stay":                     func(c *Config) { c.Limits.PingInterval = 0 },
 		"TimeoutStopSec=135":                    func(c *Config) { c.Drain = Duration(2 * time.Minute) },
 		"hold a connection for ever":            func(c *Config) { c.Limits.HandshakeTimeout = 0 },

@@ -139,6 +139,9 @@ func (c *Config) warnTimes() []string {
 	if interval == 0 {
 		w = append(w, "limits.ping_interval: without pings lost clients stay, and proxies cut idle ones")
 	}
+	if interval > 0 && c.Limits.PongTimeout == 0 {
+		w = append(w, "limits.pong_timeout: 0 is no limit: clients that answer no ping stay")
+	}
 	if interval > 0 && time.Duration(c.Limits.PongTimeout) > interval {
 		w = append(w, fmt.Sprintf("limits.pong_timeout: %v is more than ping_interval (%v): the next ping goes out before the last one is given up", c.Limits.PongTimeout, c.Limits.PingInterval))
 	}
