@@ -113,6 +113,8 @@ func (c *connection) checkConnect(rt *route, h head, body []byte) error {
 		refused.header, refused.body = make(http.Header), append([]byte{}, body...) // not nil: an empty body stays empty
 		passOn(refused.header, h.fields, notOnRefusal)
 		return refused
+	case rt.DetectPHPErrors && bodyEarly.Match(body):
+		return failed("the connect script accepted the client behind output that it did not mean (%q): a refusal would have been lost", clip(string(body)))
 	case !h.acceptedBy(rt):
 		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)
 	}

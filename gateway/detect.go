@@ -23,6 +23,12 @@ var (
 	// bodyStarted is the same for a refusal that came too late.
 	bodyStarted = regexp.MustCompile(`(?m)^` + warningShown + `headers already sent`)
 
+	// bodyEarly is output that came before the script had said what it thinks of
+	// the client: a byte order mark before "<?php", or a warning that PHP shows.
+	// Without output_buffering it sends the headers, with status 200, and a
+	// http_response_code(401) after it is lost: PHP 8.2 does not even complain.
+	bodyEarly = regexp.MustCompile(`\A(?:\x{FEFF}|\s*(?:<br />\s*)?(?:<b>(?:Warning|Notice|Deprecated)</b>: |(?:PHP )?(?:Warning|Notice|Deprecated): .* in .+ on line \d+))`)
+
 	// scriptSigns say that PHP-FPM did not run the script at all.
 	scriptSigns = []string{"Primary script unknown", "Access to the script"}
 )
