@@ -190,7 +190,21 @@ func TestCloseNowWakesEverybody(t *testing.T) {
 
 func TestEndedConnectionsAreFreed(t *testing.T) {
 	ends := map[string]func(*Conn, *peer){
-		"closed now":                  func(c *Conn, _ *peer) { c.CloseNow() },
+		"closed now": func(c *Conn, _ *peer) { c.CloseNow() },
+		"closed under a Read": func(c *Conn, _ *peer) {
+			over := make(chan struct{})
+			go func() {
+				readEnd(c)
+				close(over)
+			}()
+			waitFor(t, "Read", func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.active
+			})
+			c.CloseNow()
+			<-over
+		},
 		"closed by the client":        func(c *Conn, p *peer) { p.Write(masked(0x88, "")); readEnd(c) },
 		"lost":                        func(c *Conn, p *peer) { p.Close(); readEnd(c) },
 		"refused":                     func(c *Conn, p *peer) { p.Write([]byte{0x81, 0}); readEnd(c); p.Close() },

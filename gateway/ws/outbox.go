@@ -13,7 +13,8 @@ type kind uint8
 const (
 	push kind = iota + 1
 	reply
-	control // ping or pong
+	ping
+	pong
 	closing
 )
 
@@ -185,11 +186,7 @@ func (o *outbox) gather(bufs [][]byte) (n, size int) {
 		if o.offset > 0 {
 			at = 1
 		}
-		if len(o.frames) == 0 {
-			o.frames = o.one[:0]
-		}
-		o.frames = slices.Insert(o.frames, at, queued{o.pong, control})
-		o.pong = nil
+		o.putPong(at)
 	}
 	n = min(len(bufs), len(o.frames))
 	for i := range n {
@@ -202,6 +199,22 @@ func (o *outbox) gather(bufs [][]byte) (n, size int) {
 	}
 	o.inFlight = n
 	return n, size
+}
+
+// putPong gives the waiting pong its place in the order, which it takes from
+// an older one that is still there.
+func (o *outbox) putPong(at int) {
+	newest := queued{o.pong, pong}
+	o.pong = nil
+	switch {
+	case len(o.frames) == 0:
+		o.frames = append(o.one[:0], newest)
+	case at < len(o.frames) && o.frames[at].kind == pong:
+		o.bytes -= int64(len(o.frames[at].frame))
+		o.frames[at] = newest
+	default:
+		o.frames = slices.Insert(o.frames, at, newest)
+	}
 }
 
 // wrote takes n bytes off the front. It returns how many data frames have
@@ -232,6 +245,7 @@ func (o *outbox) wrote(n int) (messages int64) {
 	}
 	if len(o.frames) == 0 {
 		o.frames = nil
+		o.one[0] = queued{} // a copy stays when frames outgrow it
 	}
 	return messages
 }

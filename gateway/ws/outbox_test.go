@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -229,6 +230,10 @@ func TestProgressRenewsTheWriteTimeout(t *testing.T) {
 			if err := c.Drained(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			<-time.After(2 * timeout) // the deadline of the waiting write must not outlive it
+			c.Queue(text("later"))
+			c.Flush()
+			p.want(t, 0x81, "later")
 		})
 	}
 }
@@ -247,7 +252,8 @@ func TestPongDoesNotLandInsideAFrame(t *testing.T) {
 	waitFor(t, "the last pong to wait", func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return string(c.outbox.pong) == "\x8a\x04last"
+		last := "\x8a\x04last"
+		return string(c.outbox.pong) == last || slices.ContainsFunc(c.outbox.frames, func(f queued) bool { return string(f.frame) == last })
 	})
 	p.want(t, 0x81, big)
 	p.want(t, 0x8a, "last")
@@ -341,6 +347,30 @@ func TestManySmallFramesInOneGo(t *testing.T) {
 		p.want(t, 0x81, strconv.Itoa(i))
 	}
 	waitFor(t, "an empty outbox", func() bool { return c.Buffered() == 0 })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.outbox.frames != nil || c.outbox.one[0].frame != nil {
+		t.Error("an empty outbox holds memory")
+	}
+}
+
+func TestCutKeepsWhatHasBegun(t *testing.T) {
+	var o outbox
+	for _, s := range []string{"one", "two", "three", "four"} {
+		o.add([]byte(s), push)
+	}
+	o.pong = []byte("pong")
+	o.bytes += 4
+	var bufs [2][]byte
+	if n, size := o.gather(bufs[:]); n != 2 || size != 7 {
+		t.Fatalf("gathered %d frames of %d bytes, want the pong and the first", n, size)
+	}
+	o.cut()
+	o.wrote(5) // all of the pong, one byte of the first
+	o.cut()
+	if len(o.frames) != 1 || o.offset != 1 || o.bytes != 2 {
+		t.Fatalf("got %d frames, offset %d, %d bytes; want what is left of the first", len(o.frames), o.offset, o.bytes)
+	}
 }
 
 func TestWriteOverAnyConn(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *Conn) pingLocked() {
 	if !c.outbox.accepts() || !c.outbox.empty() {
 		return
 	}
-	c.outbox.add(pingFrame, control)
+	c.outbox.add(pingFrame, ping)
 	c.o.Stats.PingsSent.Add(1)
 	if c.o.PongTimeout > 0 && c.probeDue == 0 {
 		c.probeLocked(c.o.PongTimeout)

@@ -16,7 +16,8 @@ func TestBrokenRulesAreAnsweredWithTheirCode(t *testing.T) {
 	}
 	mediumLength := []byte{0x82, 0xfe, 0, 125, 1, 2, 3, 4}
 	rest := func(b ...[]byte) []byte { return bytes.Join(b, nil) }
-	for _, test := range []struct {
+	start := time.Now()
+	tests := []struct {
 		name string
 		sent []byte
 		code int
@@ -49,7 +50,8 @@ func TestBrokenRulesAreAnsweredWithTheirCode(t *testing.T) {
 		{"close reason not UTF-8", masked(0x88, closePayload(1000, "\xce\xba\xe1\xbd\xff")), 1007},
 		{"close reason too long", masked(0x88, closePayload(1000, strings.Repeat("x", 124))), 1002},
 		{"control flood", bytes.Repeat(masked(0x8a, ""), 21), 1008},
-	} {
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c, p := pair(t, "tcp", Options{MessageLimit: 1000, MaxFragments: 3, ControlRate: 1e-6, ControlBurst: 20})
 			p.say(t, masked(0x82, "before"), test.sent)
@@ -70,6 +72,9 @@ func TestBrokenRulesAreAnsweredWithTheirCode(t *testing.T) {
 			within(t, "the end", c.Ended())
 			wantCause(t, c, test.code, false)
 		})
+	}
+	if took := time.Since(start); took > time.Duration(len(tests))*lingerTime/2 {
+		t.Errorf("took %v: clients are not shown the end of the stream", took)
 	}
 }
 
@@ -223,17 +228,19 @@ func TestSlowMessageIsRefused(t *testing.T) {
 
 func TestCloseReachesAClientThatKeepsSending(t *testing.T) {
 	c, p := pair(t, "tcp", Options{MessageLimit: 1000})
-	stop := make(chan struct{})
+	written := make(chan error, 1)
 	go func() {
-		defer close(stop)
-		p.Write(masked(0x82, strings.Repeat("x", 8<<20)))
+		_, err := p.Write(masked(0x82, strings.Repeat("x", 8<<20)))
+		written <- err
 	}()
 	if _, err := c.Read(); err == nil {
 		t.Fatal("got a message")
 	}
 	p.wantClose(t, 1009)
 	p.wantEnd(t)
+	if err := <-written; err != nil {
+		t.Errorf("got %v: the connection was reset", err)
+	}
 	p.Close()
-	<-stop
 	within(t, "the end", c.Ended())
 }

@@ -44,8 +44,37 @@ func TestReadEndsWithTheClientsClose(t *testing.T) {
 	if !errors.As(err, &closed) || closed != (CloseError{4000, "bye"}) {
 		t.Fatalf("got %v, want the client's Close", err)
 	}
+	if _, again := c.Read(); again != err {
+		t.Errorf("got %v from the next Read, want the same error", again)
+	}
 	p.want(t, 0x88, closePayload(4000, "bye"))
 	p.wantEnd(t)
 	within(t, "the end", c.Ended())
 	wantCause(t, c, 4000, true)
+}
+
+func TestEchoComesBehindWhatWaits(t *testing.T) {
+	c, p := pair(t, "tcp", Options{WriteTimeout: patience})
+	c.QueueReply(text(strings.Repeat("x", 32<<20)))
+	c.Flush()
+	p.say(t, masked(0x88, closePayload(1000, "")))
+	if _, err := c.Read(); !errors.As(err, new(CloseError)) {
+		t.Fatalf("got %v, want a CloseError", err)
+	}
+	p.want(t, 0x81, strings.Repeat("x", 32<<20))
+	p.want(t, 0x88, closePayload(1000, ""))
+	p.wantEnd(t)
+	within(t, "the end", c.Ended())
+}
+
+func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
+	budget := NewBudget(1 << 40)
+	c, p := pair(t, "unix", Options{Memory: budget})
+	huge := []byte{0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4, 'x'}
+	p.say(t, huge)
+	go c.Read()
+	waitFor(t, "the first byte", func() bool { return budget.Used() > 0 })
+	if used := budget.Used(); used > atOnce {
+		t.Errorf("%d bytes are held for one that came", used)
+	}
 }

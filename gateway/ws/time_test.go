@@ -2,6 +2,7 @@ package ws
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -104,6 +105,63 @@ func TestIdleClientIsNotASlowMessage(t *testing.T) {
 	})
 }
 
+func TestEveryMessageHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		whole := masked(0x81, "never a pause between two")
+		go func() {
+			p.Write(whole[:8])
+			for range 3 {
+				time.Sleep(6 * time.Second) // on a fake clock
+				p.Write(append(whole[8:len(whole):len(whole)], whole[:8]...))
+			}
+		}()
+		for range 3 {
+			if _, err := c.Read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestControlFrameMayComeSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		go readEnd(c)
+		p.Write(masked(0x01, "a message has begun"))
+		whole := masked(0x89, "slow ping")
+		p.Write(whole[:9])
+		time.Sleep(8 * time.Second) // on a fake clock
+		p.Write(whole[9:])
+		p.want(t, 0x8a, "slow ping")
+	})
+}
+
+func TestProgressRenewsTheWriteTimeoutOverAnyConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{WriteTimeout: 10 * time.Second})
+		c.Queue(text("slowly"))
+		c.Flush()
+		var b [1]byte
+		for i := range 2 + len("slowly") {
+			time.Sleep(6 * time.Second) // on a fake clock
+			if _, err := p.Read(b[:]); err != nil {
+				t.Fatalf("byte %d: %v", i, err)
+			}
+		}
+	})
+}
+
+func TestPingsDoNotPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := piped(t, Options{PingInterval: time.Second})
+		time.Sleep(time.Hour) // on a fake clock; the client does not read
+		if n := c.Buffered(); n != 2 {
+			t.Errorf("%d bytes wait, want one ping", n)
+		}
+	})
+}
+
 func TestClientThatDoesNotAnswerCloseIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := piped(t, Options{WriteTimeout: time.Minute})
@@ -135,6 +193,29 @@ func TestControlFramesComeBackAtTheirRate(t *testing.T) {
 			t.Fatalf("got %q, %v", m.Data, err)
 		}
 	})
+}
+
+func TestWheelKeepsItsOrder(t *testing.T) {
+	w := NewWheel()
+	defer w.Stop()
+	random := rand.New(rand.NewPCG(1, 2))
+	conns := make([]*Conn, 200)
+	for i := range conns {
+		conns[i] = New(Options{Wheel: w})
+	}
+	for step := range 20_000 {
+		c := conns[random.IntN(len(conns))]
+		if random.IntN(2) == 0 {
+			w.remove(c)
+		} else {
+			w.arm(c, time.Hour+time.Duration(random.IntN(1000))*time.Minute)
+		}
+		for i, turn := range w.turns {
+			if turn.c.turn != i+1 || i > 0 && w.turns[(i-1)/2].at > turn.at {
+				t.Fatalf("step %d: turn %d is out of place", step, i)
+			}
+		}
+	}
 }
 
 func TestWheelTakesTurnsInOrder(t *testing.T) {
