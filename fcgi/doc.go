@@ -14,7 +14,8 @@
 //     returns when the worker is proven free, not when the caller has its answer.
 //     The proof is a 32-byte FCGI_GET_VALUES record sent behind every request; a
 //     worker answers it when it is back in its accept loop. Until then the slot
-//     is settling.
+//     is settling. (One more ahead of a connection's first request tells whether
+//     a worker has come for it at all.)
 //   - A connection that breaks looks the same whether the script ran or not. So a
 //     request is sent again only when it certainly did not start, and every
 //     [Error] says whether the script may have run.
@@ -24,9 +25,9 @@
 //	request.go   what a caller asks for: Request and Pool.Do, the whole walk
 //	env.go       constant parameters, encoded once
 //	queue.go     waiting for a slot: lanes, owners, bounds
-//	pool.go      slots and idle connections; config.go, reload.go beside it
+//	pool.go      slots and idle connections; config.go, limit.go, reload.go beside it
 //	dial.go      connecting, retrying, finding out about the probe; circuit.go
-//	conn.go      one connection; socket.go asks the kernel about it
+//	conn.go      one connection; socket.go looks at its file descriptor
 //	encode.go    a request as records; record.go is the format
 //	decode.go    records as they come back
 //	header.go    the CGI header block

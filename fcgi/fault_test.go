@@ -82,9 +82,7 @@ func TestTellsHowFarAnAnswerCame(t *testing.T) {
 func TestLongHeaderLinesArrive(t *testing.T) {
 	for _, n := range []int{1100, 4000, 8192, 16384, 60000} {
 		value := strings.Repeat("v", n)
-		s := serve(t, fcgitest.Reply(200, "\r\n"), fcgitest.Options{})
-		s.Close()
-		s = serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
+		s := serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
 			w.Stdout("X-Long: " + value)
 			w.Stdout("\r\nX-Short: s\r\n")
 			w.Stdout("\r\nbody")

@@ -17,7 +17,7 @@ import (
 
 // fpm is a PHP-FPM of its own for one test.
 type fpm struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	address string
 	conf    string
@@ -26,7 +26,7 @@ type fpm struct {
 
 // startFPM starts PHP-FPM with a static pool of workers. conf is added to the
 // pool's section. These tests run with WSFPM_INTEGRATION=1 only.
-func startFPM(t *testing.T, workers int, conf string) *fpm {
+func startFPM(t testing.TB, workers int, conf string) *fpm {
 	t.Helper()
 	if os.Getenv("WSFPM_INTEGRATION") != "1" {
 		t.Skip("WSFPM_INTEGRATION=1 runs the tests that need PHP-FPM")

@@ -21,7 +21,6 @@ func TestEchoReusesOneConnection(t *testing.T) {
 	if n := s.Accepted(); n > 2 {
 		t.Errorf("%d connections, want 1", n)
 	}
-	t.Logf("%+v", p.Stats())
 }
 
 func TestManyCallersShareFewWorkers(t *testing.T) {
@@ -41,5 +40,4 @@ func TestManyCallersShareFewWorkers(t *testing.T) {
 	if peak := s.Peak(); peak > 3 {
 		t.Errorf("%d scripts at once, want at most 3", peak)
 	}
-	t.Logf("%+v", p.Stats())
 }

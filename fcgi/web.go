@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -27,8 +28,8 @@ type webHandler struct {
 }
 
 // WebHandler serves the files below root, and runs the *.php among them on the
-// application server at network and address through gofast's client: the pages
-// around a WebSocket application, for development. It is not for production: every
+// application server at network and address through gofast's client: the pages of
+// an application, for development. It is not for production: every
 // page opens a connection, uploads are held in memory, and PHP's error text is not
 // kept.
 //
@@ -50,6 +51,11 @@ func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer root.Close()
 	name, err := find(root.FS(), r.URL.Path)
+	if err == errFolder {
+		to := url.URL{Path: "./" + path.Base(r.URL.Path) + "/", RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, to.String(), http.StatusMovedPermanently)
+		return
+	}
 	if err != nil {
 		http.NotFound(w, r)
 		return
@@ -63,6 +69,9 @@ func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, root.FS(), name)
 	}
 }
+
+// errFolder: the path of a folder lacks its slash.
+var errFolder = errors.New("a folder")
 
 // find returns the file for a URL path, or an error when there is none to show.
 func find(root fs.FS, urlPath string) (string, error) {
@@ -84,8 +93,11 @@ func find(root fs.FS, urlPath string) (string, error) {
 		}
 		return name, nil
 	}
-	if !info.IsDir() || !strings.HasSuffix(urlPath, "/") && name != "." {
+	if !info.IsDir() {
 		return "", fs.ErrNotExist
+	}
+	if !strings.HasSuffix(urlPath, "/") {
+		return "", errFolder
 	}
 	for _, index := range []string{"index.html", "index.php"} {
 		file := path.Join(name, index)

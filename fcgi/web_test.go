@@ -54,6 +54,7 @@ func TestPages(t *testing.T) {
 		{"/within.txt", 200, "plain"},
 		{"/page.php?x=1", 202, "POST /page.php x=1|192.0.2.1||1.2.3.4|in"},
 		{"/app/", 202, "POST /app/index.php |192.0.2.1||1.2.3.4|in"},
+		{"/app?x=1", 301, ""},
 		{"/none.php", 404, ""}, {"/empty/", 404, ""}, {"/page.php/info", 404, ""}, {"/page.php/", 404, ""},
 		{"/.env", 404, ""}, {"/.git/config", 404, ""}, {"/a/../.env", 404, ""}, {"/../outside.txt", 404, ""},
 		{"/%2e%2e/outside.txt", 404, ""}, {"/..%2foutside.php", 404, ""}, {"/link.txt", 404, ""}, {"/link.php", 404, ""},
@@ -69,6 +70,14 @@ func TestPages(t *testing.T) {
 		if rec.Code != c.status || c.body != "" && rec.Body.String() != c.body || strings.Contains(rec.Body.String(), "secret") {
 			t.Errorf("%s: got %d %q, want %d %q", c.path, rec.Code, rec.Body, c.status, c.body)
 		}
+	}
+}
+
+func TestFolderWithoutSlashIsRedirected(t *testing.T) {
+	rec := httptest.NewRecorder()
+	WebHandler("unix", "/nonexistent/sock", pages(t)).ServeHTTP(rec, httptest.NewRequest("GET", "/app?x=1", http.NoBody))
+	if got := rec.Header().Get("Location"); rec.Code != 301 || got != "/app/?x=1" {
+		t.Errorf("got %d to %q", rec.Code, got)
 	}
 }
 
