@@ -57,7 +57,7 @@ func traffic(t *testing.T, nodes [2]node, clients int) (stop func()) {
 	var running sync.WaitGroup
 	for i := range clients {
 		w := worker{t}
-		c := nodes[i%2].dial(t)
+		c := nodes[i%2].dial(w)
 		events := [][]string{nil, {fmt.Sprint("WS-Join: t", i, "-%d")}, {commandType}}
 		running.Go(func() {
 			for n := 0; over.Err() == nil; n++ {
