@@ -154,6 +154,9 @@ func needRestart(old, next *config.Config) (keys []string) {
 	}{
 		{"node", old.Node, next.Node},
 		{"listen", old.Listen, next.Listen},
+		{"listen_mode", old.ListenMode, next.ListenMode},
+		{"listen_group", old.ListenGroup, next.ListenGroup},
+		{"log.format", old.Log.Format, next.Log.Format},
 		{"admin", old.Admin, next.Admin},
 		{"admin_token", old.AdminToken, next.AdminToken},
 		{"redis", old.Redis, next.Redis},

@@ -8,7 +8,7 @@
 //
 // The keys of the configuration are described in package gateway/config. The
 // way in: main.go (the command line), serve.go (the gateway's life), listen.go
-// (sockets), logger.go; check.go, push.go and redis.go, version.go.
+// (sockets), logger.go; check.go, push.go, version.go.
 package main
 
 import (

@@ -15,6 +15,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+
+	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/session"
 )
@@ -139,7 +142,7 @@ func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
 			return fmt.Errorf("DATA has %d bytes, and redis.push_limit is %v: gateways would drop it", len(payload), cfg.PushLimit)
 		}
 	}
-	heard, err := publish(ctx, cfg, name, payload)
+	heard, err := bus.Send(ctx, busConfig(cfg, zap.NewNop()), name, payload)
 	if err != nil {
 		return err
 	}

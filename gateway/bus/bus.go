@@ -162,7 +162,7 @@ func newBus(cfg Config) (*Bus, error) {
 // reach makes the client, and the embedded server when that is asked for.
 func (b *Bus) reach() error {
 	url := b.cfg.URL
-	if url == "embedded" {
+	if url == embeddedURL {
 		server, err := startEmbedded(b.cfg.Listen)
 		if err != nil {
 			return fmt.Errorf("embedded server: %w", err)
@@ -174,6 +174,9 @@ func (b *Bus) reach() error {
 	b.client, err = newClient(url, b.fixed[0])
 	return err
 }
+
+// embeddedURL is the URL of a server inside this process.
+const embeddedURL = "embedded"
 
 // withDefaults fills the zero fields and checks the rest.
 func (cfg Config) withDefaults() (Config, error) {
@@ -250,13 +253,14 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	}
 	prefix := b.cfg.Prefixes[0]
 	if b.fast(c) {
-		return b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
-	}
-	body, err := c.Encode()
-	if err != nil {
+		_, err := b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
 		return err
 	}
-	return b.client.publish(ctx, prefix+commandName, body)
+	body, err := c.Encode()
+	if err == nil {
+		_, err = b.client.publish(ctx, prefix+commandName, body)
+	}
+	return err
 }
 
 // fast reports whether the fast door carries all that c says.

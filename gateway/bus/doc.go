@@ -34,5 +34,6 @@
 // one, on which every wanted name is subscribed again.
 //
 // Reading order: bus.go, manager.go, roster.go, deliver.go, relay.go,
-// queue.go, redis.go, embedded.go, stats.go.
+// queue.go, redis.go, embedded.go, stats.go; send.go, for those that only
+// push.
 package bus

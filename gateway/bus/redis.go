@@ -154,16 +154,16 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// publish sends once and waits for the answer.
-func (c *client) publish(ctx context.Context, channel string, payload []byte) error {
+// publish sends once and waits for the answer: how many heard it.
+func (c *client) publish(ctx context.Context, channel string, payload []byte) (heard int64, err error) {
 	if c.cluster == nil {
-		return c.redis.Publish(ctx, channel, payload).Err()
+		return c.redis.Publish(ctx, channel, payload).Result()
 	}
 	master, err := c.cluster.MasterForKey(ctx, c.anchor)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return master.Publish(ctx, channel, payload).Err()
+	return master.Publish(ctx, channel, payload).Result()
 }
 
 func (c *client) close() error { return c.redis.Close() }
