@@ -49,6 +49,9 @@ func (c *Conn) uncork(lib *websocket.Conn) error {
 	dead := c.dead
 	if !dead {
 		c.schedulePingLocked()
+		if c.closeDue > 0 {
+			c.o.Wheel.arm(c, c.closeDue)
+		}
 	}
 	c.mu.Unlock()
 	if dead {

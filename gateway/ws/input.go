@@ -167,8 +167,7 @@ func (c *Conn) dropInput() {
 // its stack.
 func (c *Conn) awaitFrame() error {
 	for c.input.left == 0 {
-		found, err := c.nextFrame()
-		if found || err != nil {
+		if found, err := c.nextFrame(); found || err != nil {
 			return err
 		}
 		if err := c.fill(); err != nil {
@@ -180,29 +179,35 @@ func (c *Conn) awaitFrame() error {
 
 // nextFrame makes the next frame of the input the current one. It reports
 // false while its header has not come in whole; a control frame is wanted
-// whole, so that the library never waits within one.
+// whole, so that the library never waits within one. Pongs are passed over:
+// that something came is all they say.
 func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
-	if in.lo == in.hi {
-		return false, nil
-	}
-	held := in.buf[in.lo:in.hi]
-	h, complete, err := parseHeader(held)
-	if err != nil || !complete {
-		return false, err
-	}
-	if h.control() {
-		if len(held) < h.size+int(h.length) {
-			return false, nil
-		}
-		if err := c.acceptControl(h, held[:h.size+int(h.length)]); err != nil {
+	for in.lo < in.hi {
+		held := in.buf[in.lo:in.hi]
+		h, complete, err := parseHeader(held)
+		if err != nil || !complete {
 			return false, err
 		}
-	} else if err := c.acceptData(h); err != nil {
-		return false, err
+		if !h.control() {
+			in.left = int64(h.size) + h.length
+			return true, c.acceptData(h)
+		}
+		whole := h.size + int(h.length)
+		if len(held) < whole {
+			return false, nil
+		}
+		if err := c.acceptControl(h, held[:whole]); err != nil {
+			return false, err
+		}
+		if h.opcode == opPong {
+			in.lo += whole
+			continue
+		}
+		in.left = int64(whole)
+		return true, nil
 	}
-	in.left = int64(h.size) + h.length
-	return true, nil
+	return false, nil
 }
 
 // acceptData checks a data frame against the message it belongs to.
