@@ -9,15 +9,18 @@ import (
 func BenchmarkQueueAndFlush(b *testing.B) {
 	for _, network := range []string{"unix", "tcp"} {
 		b.Run(network, func(b *testing.B) {
-			c, p := pair(b, network, Options{QueueLimit: 1 << 30})
+			c, p := pair(b, network, Options{QueueLimit: 64 << 10})
 			go io.Copy(io.Discard, p.Conn)
 			m := text(strings.Repeat("x", 64))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := c.Queue(m); err != nil {
+				if err := c.QueueReply(m); err != nil {
 					b.Fatal(err)
 				}
 				c.Flush()
+				if err := c.Drained(b.Context()); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

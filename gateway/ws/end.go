@@ -66,8 +66,8 @@ func (c *Conn) unlock() {
 
 // Close queues a Close frame behind what waits already and begins to write
 // (RFC 6455, 7.1.2). The code is one that may be sent, or 1005 for none (RFC
-// 6455, 7.4); the reason is UTF-8 and cut to 123 bytes. Nothing is
-// accepted afterwards. When the frame is written the client has five seconds to answer
+// 6455, 7.4); the reason is UTF-8 and cut to 123 bytes. Nothing is accepted
+// afterwards. When the frame is written the client has five seconds to answer
 // it, then the socket is closed. Close does not wait for any of this; a later
 // Close does nothing.
 func (c *Conn) Close(code int, reason string) {
