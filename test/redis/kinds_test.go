@@ -1,0 +1,153 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+// failover is how long a Cluster or a Sentinel may take to find itself again,
+// and the nodes of wsfpm with it.
+const failover = 20 * time.Second
+
+func TestTwoEnvironmentsHearNothingOfEachOther(t *testing.T) {
+	row(t, "3.prefix")
+	server := stack.Redis(t, stack.RedisOptions{})
+	live := startPair(t, server, server.URL(), `prefix = "live:"`)
+	test := startPair(t, server, server.URL(), `prefix = "test:"`)
+	for _, p := range []pair{live, test} {
+		p.a.say("to all of this environment", "WS-Publish: channel:hall, all, user:b")
+		p.expect("to all of this environment")
+	}
+	equal(t, "nodes at live:all", server.Publish(t, "live:all", "of live"), 2)
+	equal(t, "nodes at test:command", server.Publish(t, "test:command", `{"to":"all","data":"of test"}`), 2)
+	live.expect("of live")
+	test.expect("of test")
+	server.Publish(t, "ws:all", "of nobody")
+	for name, p := range map[string]pair{"live": live, "test": test} {
+		server.Publish(t, name+":all", "fence of "+name)
+		p.expect("fence of " + name)
+	}
+}
+
+// everyWay pushes by PHP's answer on either node and by wsfpm push.
+func (p pair) everyWay(t *testing.T, url string) {
+	t.Helper()
+	for _, c := range []client{p.a, p.b} {
+		c.say("by header", "WS-Publish: channel:hall")
+		p.expect("by header")
+		c.say(`{"to":["channel:hall","user:a"],"data":"by command"}`, commandType)
+		p.expect("by command")
+	}
+	out, code := stack.Command(t, "push", "--redis", url, "channel:hall", "by hand")
+	if code != 0 {
+		t.Errorf("wsfpm push: exit code %d, %s", code, out)
+	}
+	p.expect("by hand")
+}
+
+// survive breaks the Redis under the pair and mends it, and wants every push to
+// arrive again when /ready is green.
+func (p pair) survive(t *testing.T, url string, fault, mend func()) {
+	t.Helper()
+	p.everyWay(t, url)
+	fault()
+	ready(t, p.nodes, false, failover)
+	p.a.do("still here")
+	p.b.do("still here")
+	mend()
+	ready(t, p.nodes, true, failover)
+	p.everyWay(t, url)
+}
+
+// redisCLI is what redis-cli prints, errors too.
+func redisCLI(t *testing.T, address string, args ...string) string {
+	t.Helper()
+	host, port, _ := strings.Cut(address, ":")
+	out, err := exec.Command(stack.Tool(t, "redis-tools", "redis-cli"), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Logf("redis-cli %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// startCluster makes a Redis Cluster of three masters.
+func startCluster(t *testing.T) (servers [3]*stack.RedisServer) {
+	t.Helper()
+	args := []string{"--cluster", "create"}
+	for i := range servers {
+		bus := fmt.Sprint(stack.FreePort(t))
+		servers[i] = stack.Redis(t, stack.RedisOptions{Args: []string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}})
+		args = append(args, servers[i].Addr+"@"+bus)
+	}
+	redisCLI(t, servers[0].Addr, append(args, "--cluster-yes")...)
+	for _, s := range servers {
+		stack.Wait(t, "the cluster", func() bool { return strings.Contains(s.Do(t, "CLUSTER", "INFO"), "cluster_state:ok") })
+	}
+	return servers
+}
+
+// Slow: the Cluster takes seconds to see that a node is back.
+func TestACluster(t *testing.T) {
+	row(t, "5.redis-url")
+	servers := startCluster(t)
+	url := "redis://" + servers[0].Addr + "," + servers[1].Addr + "/?cluster=true"
+	p := startPair(t, servers[0], url, "")
+	home := 0
+	for i, s := range servers { // a publisher may ask any node
+		s.Publish(t, "ws:all", fmt.Sprint("by server ", i))
+		p.expect(fmt.Sprint("by server ", i))
+		if s.Subscribers(t, "ws:all") == 2 {
+			home = i
+		}
+	}
+	equal(t, "nodes at the server that was asked", servers[home].Publish(t, "ws:user:a", "counted"), 1)
+	p.a.Expect("counted")
+	p.survive(t, url, servers[home].Kill, func() { servers[home].Start(t) })
+}
+
+// startSentinel runs a Sentinel that watches master as "main", and returns its
+// address.
+func startSentinel(t *testing.T, master string) string {
+	t.Helper()
+	dir, port := stack.TempDir(t), fmt.Sprint(stack.FreePort(t))
+	config := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n",
+		port, dir, strings.Replace(master, ":", " ", 1))
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", config, "--sentinel")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start a sentinel: %v", err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return "127.0.0.1:" + port
+}
+
+// Slow: a Sentinel waits before it makes a replica the master.
+func TestASentinelsFailover(t *testing.T) {
+	row(t, "5.redis-url")
+	master := stack.Redis(t, stack.RedisOptions{})
+	replica := stack.Redis(t, stack.RedisOptions{Args: []string{"--replicaof", strings.Replace(master.Addr, ":", " ", 1)}})
+	sentinel := startSentinel(t, master.Addr)
+	stack.Wait(t, "the sentinel to know the replica", func() bool {
+		return strings.Contains(redisCLI(t, sentinel, "SENTINEL", "replicas", "main"), replica.Addr)
+	})
+	url := "redis://127.0.0.1:1," + sentinel + "/0?master_name=main"
+	p := startPair(t, master, url, "")
+	p.survive(t, url, master.Kill, func() {}) // the Sentinel mends it
+	equal(t, "nodes at the new master", replica.Publish(t, "ws:all", "of the new master"), 2)
+	p.expect("of the new master")
+}
