@@ -145,10 +145,11 @@ func (s *FPMServer) Stop() {
 	if s.proc == nil {
 		return
 	}
-	workers := s.Workers()
-	s.proc.end(syscall.SIGTERM, 3*time.Second)
-	for _, pid := range workers {
-		syscall.Kill(pid, syscall.SIGKILL) // only those a dead master left behind
+	if s.proc.running() {
+		s.proc.end(syscall.SIGTERM, 3*time.Second)
+		// Workers that a killed master left behind are still of its group, and
+		// hold its number: no other process can have it.
+		syscall.Kill(-s.proc.pid(), syscall.SIGKILL)
 	}
 	if s.Socket != "" {
 		os.Remove(s.Socket)
