@@ -62,14 +62,19 @@ type client struct {
 	id string
 }
 
-// dial connects; the connect answer has the given headers.
+// dial connects to the node; the connect answer has the given headers.
 func (n node) dial(t stack.T, headers ...string) client {
+	t.Helper()
+	return dial(t, n.URL, headers...)
+}
+
+func dial(t stack.T, url string, headers ...string) client {
 	t.Helper()
 	query := ""
 	for _, h := range headers {
 		query += "&h[]=" + strings.ReplaceAll(h, " ", "%20")
 	}
-	c := client{Client: stack.Dial(t, n.URL+"/ws?"+query, stack.DialOptions{})}
+	c := client{Client: stack.Dial(t, url+"/ws?"+query, stack.DialOptions{})}
 	c.id = string(c.Next().Data)
 	return c
 }
