@@ -98,7 +98,7 @@ func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*
 func (c *connection) sendOff() {
 	c.inbox.close(false)
 	c.inbox.wait()
-	c.socket.Close(closeDraining.Code, closeDraining.Reason)
+	c.session.Close(closeDraining)
 }
 
 // Close ends the gateway's own goroutines and its PHP-FPM connections, after

@@ -149,7 +149,7 @@ func errorText(rt *route, err error) string {
 // close ends the connection from our side, behind what is queued.
 func (c *connection) close(with session.Close) {
 	c.discard(c.inbox.close(true)...)
-	c.socket.Close(with.Code, with.Reason)
+	c.session.Close(with)
 }
 
 // end waits until the running handler and, after an orderly close, those of

@@ -117,6 +117,7 @@ type Session struct {
 	mu       sync.Mutex // guards what follows; never held over I/O
 	standing Standing
 	present  bool // in the hub
+	closing  bool // a close is queued: nothing can follow it
 	ended    bool
 }
 
@@ -160,8 +161,14 @@ func (s *Session) Reply(messages ...*Message) error {
 	return nil
 }
 
-// Close ends the client's connection behind what is queued for it.
-func (s *Session) Close(c Close) { s.out.Close(c.Code, c.Reason) }
+// Close ends the client's connection behind what is queued for it. Nobody
+// finds the client from then on.
+func (s *Session) Close(c Close) {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.out.Close(c.Code, c.Reason)
+}
 
 // Deliver does to the client what a command of others says of messages and
 // closing, provided that one of the command's addresses still means it: the
@@ -169,10 +176,11 @@ func (s *Session) Close(c Close) { s.out.Close(c.Code, c.Reason) }
 // whether the client was meant.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	s.mu.Lock()
-	meant = s.present && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+	meant = s.meantLocked(c)
 	if meant && c.Message != nil {
 		err = s.out.Queue(c.Message)
 	}
+	s.closing = s.closing || meant && c.Close != nil
 	s.mu.Unlock()
 	if !meant {
 		return false, nil
@@ -181,7 +189,7 @@ func (s *Session) Deliver(c *Command) (meant bool, err error) {
 		s.out.Flush()
 	}
 	if c.Close != nil {
-		s.Close(*c.Close)
+		s.out.Close(c.Close.Code, c.Close.Reason)
 	}
 	return true, err
 }
@@ -190,7 +198,11 @@ func (s *Session) Deliver(c *Command) (meant bool, err error) {
 func (s *Session) Matches(c *Command) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.present && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+	return s.meantLocked(c)
+}
+
+func (s *Session) meantLocked(c *Command) bool {
+	return s.present && !s.closing && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
 }
 
 func (s *Session) matchesLocked(list []Address) bool {

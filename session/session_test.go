@@ -250,3 +250,19 @@ func TestStandingMovesBetweenChannels(t *testing.T) {
 		t.Errorf("a move within the limit: %v", err)
 	}
 }
+
+func TestAClosingClientIsNotFound(t *testing.T) {
+	h := NewHub()
+	var out outlet
+	s := New("1", &out)
+	if err := h.Add(s, Standing{}); err != nil {
+		t.Fatal(err)
+	}
+	c := &Command{To: []Address{All}, Message: text("bye"), Close: &Close{Code: 4000}}
+	if meant, _ := s.Deliver(c); !meant || out.closed != 4000 {
+		t.Errorf("meant %v, closed with %d", meant, out.closed)
+	}
+	if got := push(h, "x", All); got != 0 || s.Matches(c) || len(out.messages()) != 1 {
+		t.Errorf("a push reached %d clients behind their close, got %v", got, out.messages())
+	}
+}

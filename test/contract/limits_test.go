@@ -92,8 +92,10 @@ func TestInboundMemory(t *testing.T) {
 	for time.Now().Before(deadline) {
 		most = max(most, w.Metric(t, "wsfpm_inbound_bytes"))
 	}
-	if most > 2<<20 {
-		t.Errorf("wsfpm_inbound_bytes: got %v, want at most 2 MiB", most)
+	// One message at a time may go beyond: else messages that have begun and fill the
+	// memory between them would wait for each other for ever.
+	if most > 3<<20 {
+		t.Errorf("wsfpm_inbound_bytes: got %v, want at most 2 MiB and one message", most)
 	}
 	if most < 64<<10 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want it to count what is being received", most)
