@@ -1,0 +1,24 @@
+package conformance
+
+// verdict tells how well a case was met.
+type verdict int
+
+const (
+	ok            verdict = iota // what RFC 6455 asks for, in its best form
+	informational                // the RFC leaves the choice
+	nonStrict                    // allowed, but later or less clear than it could be
+	unimplemented                // the case is about an extension that wsfpm does not offer
+	failed                       // against the RFC
+	verdicts      = iota
+)
+
+// String is the verdict as the report has it.
+func (v verdict) String() string {
+	return [...]string{"OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED"}[v]
+}
+
+// result is a verdict and, when it is not ok, the reason.
+type result struct {
+	verdict verdict
+	why     string
+}
