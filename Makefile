@@ -23,3 +23,9 @@ lint:
 FUZZTIME ?= 30s
 fuzz:
 	scripts/fuzz $(FUZZTIME)
+
+# install puts build/wsfpm, the systemd units and an example configuration in
+# place, below PREFIX (default /usr/local) and, for packages, DESTDIR.
+.PHONY: install
+install:
+	scripts/install
