@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ const (
 	// noticed bounds how long /ready stays green with a deaf Redis: a second of
 	// silence, up to a second until the next look, and redis.confirm.
 	noticed = 2*time.Second + confirm + slack
+	// resumed bounds how long pushes stay away when Redis is back: the longest
+	// wait between two attempts to connect, and confirming all names.
+	resumed = 3 * time.Second
 )
 
 // members are clients of two nodes, each in a channel of its own and in one
@@ -85,8 +89,8 @@ func (c client) event(w worker, n int, headers []string) {
 	}
 }
 
-// ready waits until /ready of both nodes is green, or red.
-func ready(t *testing.T, nodes [2]node, green bool, within time.Duration) {
+// ready waits until /ready of all nodes is green, or red.
+func ready(t *testing.T, nodes []node, green bool, within time.Duration) {
 	t.Helper()
 	began := time.Now()
 	for _, n := range nodes {
@@ -108,7 +112,7 @@ func TestFaultsOfRedisCostNoReply(t *testing.T) {
 			func(_ *testing.T, s *stack.RedisServer) { s.Resume() },
 		},
 		"client paused": {
-			func(t *testing.T, s *stack.RedisServer) { s.Do(t, "CLIENT", "PAUSE", "2500", "ALL") },
+			func(t *testing.T, s *stack.RedisServer) { s.Do(t, "CLIENT", "PAUSE", "2000", "ALL") },
 			func(*testing.T, *stack.RedisServer) {}, // it ends by itself
 		},
 	} {
@@ -120,19 +124,29 @@ func TestFaultsOfRedisCostNoReply(t *testing.T) {
 			crowd.wantPushes(t, server)
 
 			fault.begin(t, server)
-			ready(t, nodes, false, noticed)
+			ready(t, nodes[:], false, noticed)
 			late := nodes[0].dial(t, "WS-Join: late")
 			if n := nodes[0].Metric(t, "wsfpm_joins_unconfirmed_total"); n == 0 {
 				t.Error("wsfpm_joins_unconfirmed_total did not count")
 			}
 			fault.end(t, server)
-			ready(t, nodes, true, 5*time.Second)
+			ready(t, nodes[:], true, resumed)
 			crowd.wantPushes(t, server)
 			equal(t, "nodes at late", server.Publish(t, "ws:channel:late", "x"), 1)
 			late.Expect("x")
 			stop()
 		})
 	}
+}
+
+func TestAFrozenRedisIsNoticedInSilence(t *testing.T) {
+	row(t, "2.promise-join-redis-down")
+	server := stack.Redis(t, stack.RedisOptions{})
+	nodes := startTwo(t, server.URL(), fmt.Sprintf("confirm = %q", confirm))
+	server.Pause()
+	ready(t, nodes[:], false, noticed)
+	server.Resume()
+	ready(t, nodes[:], true, resumed)
 }
 
 // Killed subscribers come back so fast that /ready need not be seen red; over
@@ -147,12 +161,45 @@ func TestKilledSubscribersComeBack(t *testing.T) {
 	stop := traffic(t, nodes, 6)
 	for round := range 3 {
 		server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
-		ready(t, nodes, false, time.Second)
-		ready(t, nodes, true, 3*time.Second)
+		ready(t, nodes[:], false, time.Second)
+		ready(t, nodes[:], true, resumed)
 		crowd.wantPushes(t, server)
 		for _, n := range nodes {
 			equal(t, "wsfpm_redis_connections_total", int(n.Metric(t, "wsfpm_redis_connections_total")), round+2)
 		}
 	}
 	stop()
+}
+
+// More names than go out before Redis has answered the first of them: /ready
+// stays red until the last is confirmed.
+func TestGreenMeansEveryName(t *testing.T) {
+	row(t, "3.redis-back")
+	const messages, names = 12, 500 // of each message
+	server := stack.Redis(t, stack.RedisOptions{})
+	link := stack.Proxy(t, server.Addr)
+	n := startNode(t, "one", "redis://"+link.Addr+"/0", "")
+	c := n.dial(t)
+	var all []string
+	for i := range messages {
+		var list []string
+		for j := range names {
+			name := fmt.Sprint("n", i, "-", j)
+			list, all = append(list, name), append(all, "ws:channel:"+name)
+		}
+		c.do("joined", "WS-Join: "+strings.Join(list, ","))
+	}
+	link.Delay(50 * time.Millisecond)
+	server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
+	ready(t, []node{n}, false, time.Second)
+	ready(t, []node{n}, true, resumed)
+	counts, err := server.Client(t).PubSubNumSub(t.Context(), all...).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if counts[name] != 1 {
+			t.Fatalf("/ready is green and %s has %d subscribers, want 1", name, counts[name])
+		}
+	}
 }

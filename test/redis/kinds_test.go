@@ -59,11 +59,11 @@ func (p pair) survive(t *testing.T, url string, fault, mend func()) {
 	t.Helper()
 	p.everyWay(t, url)
 	fault()
-	ready(t, p.nodes, false, failover)
+	ready(t, p.nodes[:], false, failover)
 	p.a.do("still here")
 	p.b.do("still here")
 	mend()
-	ready(t, p.nodes, true, failover)
+	ready(t, p.nodes[:], true, failover)
 	p.everyWay(t, url)
 }
 

@@ -44,7 +44,7 @@ func startNode(t *testing.T, name, url, lines string) node {
 	stack.Integration(t)
 	return node{stack.Gateway(t, stack.GatewayOptions{
 		Node: name, Drain: "100ms", FPM: shared.fpm, FPMLines: "max_connections = 10\nmax_idle = 10",
-		Redis: url, RedisTOML: lines, Limits: "messages_per_second = 0",
+		Redis: url, RedisTOML: lines, Limits: "messages_per_second = 0\nchannels = 0",
 		Env:    []string{"GORACE=atexit_sleep_ms=0"}, // else every end takes a second
 		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", filepath.Join(shared.dir, "who.php")),
 	})}
