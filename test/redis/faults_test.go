@@ -44,13 +44,21 @@ func (m members) wantPushes(t *testing.T, server *stack.RedisServer) {
 	r := server.Client(t)
 	equal(t, "nodes at hall", publish(t, r, "ws:channel:hall", "to hall"), 2)
 	for i, c := range m {
-		for _, address := range []string{fmt.Sprint("channel:own", i), fmt.Sprint("user:u", i), "conn:" + c.id} {
+		for _, address := range c.addresses(i) {
 			equal(t, "nodes at "+address, publish(t, r, "ws:"+address, "to "+address), 1)
 		}
-		for _, text := range []string{"to hall", fmt.Sprint("to channel:own", i), fmt.Sprint("to user:u", i), "to conn:" + c.id} {
-			c.Expect(text)
+	}
+	for i, c := range m {
+		c.Expect("to hall")
+		for _, address := range c.addresses(i) {
+			c.Expect("to " + address)
 		}
 	}
+}
+
+// addresses are those that member i alone has.
+func (c client) addresses(i int) []string {
+	return []string{fmt.Sprint("channel:own", i), fmt.Sprint("user:u", i), "conn:" + c.id}
 }
 
 // traffic sends events on clients of their own until stop, and fails the test
