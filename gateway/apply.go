@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +21,7 @@ func (c *connection) apply(ctx context.Context, a reply) error {
 		c.told = true
 		c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
 	}
-	if err := c.applyOwn(ctx, a.own); err != nil {
+	if err := c.applyOwn(ctx, &a); err != nil {
 		return err
 	}
 	c.effects(ctx, a)
@@ -28,11 +29,12 @@ func (c *connection) apply(ctx context.Context, a reply) error {
 }
 
 // applyOwn changes the connection's standing and queues its messages.
-func (c *connection) applyOwn(ctx context.Context, own []session.Command) error {
+func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 	c.session.LockChanges()
 	defer c.session.UnlockChanges()
 	old := c.session.Standing()
-	standing, messages, err := c.next(old, own)
+	var room [4]*session.Message
+	standing, messages, err := c.next(old, a, room[:0])
 	if err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func (c *connection) effects(ctx context.Context, a reply) {
 		c.log().Warn("odd answer", zap.String("oddity", a.oddity))
 	}
 	published := c.publish(ctx, a.others)
-	with := closing(a.own)
+	with := a.closing()
 	if with == nil {
 		return
 	}
@@ -103,18 +105,32 @@ func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) 
 
 // publish hands commands for others to every node, this one included. The
 // event waits until Redis has them, so that what one connection publishes
-// stays in order.
-// It reports whether anything was published.
+// stays in order. It reports whether anything was published.
 func (c *connection) publish(ctx context.Context, others []session.Command) (published bool) {
-	for _, command := range others {
-		if err := c.g.bus.Publish(ctx, command.Resolve(c.id())); err != nil {
-			c.g.stats.publishFailed.Add(1)
-			c.log().Warn("push was lost", zap.Stringers("to", command.To[:min(len(command.To), 5)]), zap.Error(err))
+	for i, command := range others {
+		err := c.g.bus.Publish(ctx, command.Resolve(c.id()))
+		if err == nil {
+			published = true
 			continue
 		}
-		published = true
+		lost := others[i : i+1]
+		if silent(err) {
+			lost = others[i:] // each of them would wait as long again
+		}
+		c.g.stats.publishFailed.Add(int64(len(lost)))
+		c.log().Warn("push was lost", zap.Stringers("to", command.To[:min(len(command.To), 5)]),
+			zap.Int("commands", len(lost)), zap.Error(err))
+		if silent(err) {
+			break
+		}
 	}
 	return published
+}
+
+// silent reports that Redis said nothing for as long as an event may wait.
+func silent(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
 }
 
 // drained waits until the client has taken so much that its queue is within

@@ -157,6 +157,23 @@ func TestAFrozenRedisIsNoticedInSilence(t *testing.T) {
 	ready(t, nodes[:], true, resumed)
 }
 
+func TestAnEventWaitsOnceForASilentRedis(t *testing.T) {
+	row(t, "2.publish-order", "3.redis-down")
+	server := stack.Redis(t, stack.RedisOptions{})
+	n := startNode(t, "one", server.URL(), fmt.Sprintf("confirm = %q", confirm))
+	c := n.dial(t)
+	server.Pause()
+	began := time.Now()
+	push := `{"to":"channel:x","data":"lost"}`
+	c.say("["+push+strings.Repeat(","+push, 7)+"]", commandType)
+	c.do("the next event")
+	if took := time.Since(began); took > confirm+slack {
+		t.Errorf("an event with 8 pushes took %v, want at most %v", took, confirm)
+	}
+	equal(t, "wsfpm_publish_failed_total", n.Metric(t, "wsfpm_publish_failed_total"), 8)
+	server.Resume()
+}
+
 // Killed subscribers come back so fast that /ready need not be seen red; over
 // a slow link, with many names, it is, and green means every name.
 func TestKilledSubscribersComeBack(t *testing.T) {
