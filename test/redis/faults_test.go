@@ -107,40 +107,55 @@ func ready(t *testing.T, nodes []node, green bool, within time.Duration) {
 	t.Logf("/ready green: %v after %v", green, time.Since(began).Round(time.Millisecond))
 }
 
+// path is a Redis and the link that the nodes reach it by.
+type path struct {
+	server *stack.RedisServer
+	link   *stack.Link
+}
+
+func newPath(t *testing.T) *path {
+	t.Helper()
+	server := stack.Redis(t, stack.RedisOptions{})
+	return &path{server, stack.Proxy(t, server.Addr)}
+}
+
+func (p *path) url() string { return "redis://" + p.link.Addr + "/0" }
+
 func TestFaultsOfRedisCostNoReply(t *testing.T) {
 	row(t, "2.promise-join-redis-down", "2.reply-no-redis", "3.redis-down", "3.redis-back")
-	start := func(t *testing.T, s *stack.RedisServer) { s.Start(t) }
-	for name, fault := range map[string]struct {
-		begin, end func(*testing.T, *stack.RedisServer)
-	}{
-		"stopped": {func(_ *testing.T, s *stack.RedisServer) { s.Stop() }, start},
-		"killed":  {func(_ *testing.T, s *stack.RedisServer) { s.Kill() }, start},
-		"frozen": {
-			func(_ *testing.T, s *stack.RedisServer) { s.Pause() },
-			func(_ *testing.T, s *stack.RedisServer) { s.Resume() },
-		},
+	start := func(t *testing.T, p *path) { p.server.Start(t) }
+	for name, fault := range map[string]struct{ begin, end func(*testing.T, *path) }{
+		"stopped":      {func(_ *testing.T, p *path) { p.server.Stop() }, start},
+		"killed":       {func(_ *testing.T, p *path) { p.server.Kill() }, start},
+		"frozen":       {func(_ *testing.T, p *path) { p.server.Pause() }, func(_ *testing.T, p *path) { p.server.Resume() }},
+		"unreachable":  {func(_ *testing.T, p *path) { p.link.Cut() }, func(_ *testing.T, p *path) { p.link.Mend() }},
+		"a black hole": {func(_ *testing.T, p *path) { p.link.Pause() }, func(_ *testing.T, p *path) { p.link.Resume() }},
 		"client paused": {
-			func(t *testing.T, s *stack.RedisServer) { s.Do(t, "CLIENT", "PAUSE", "2000", "ALL") },
-			func(*testing.T, *stack.RedisServer) {}, // it ends by itself
+			func(t *testing.T, p *path) { p.server.Do(t, "CLIENT", "PAUSE", "2000", "ALL") },
+			func(*testing.T, *path) {}, // it ends by itself
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := stack.Redis(t, stack.RedisOptions{})
-			nodes := startTwo(t, server.URL(), fmt.Sprintf("confirm = %q", confirm))
+			p := newPath(t)
+			nodes := startTwo(t, p.url(), fmt.Sprintf("confirm = %q", confirm))
 			crowd := gather(t, nodes, 6)
 			stop := traffic(t, nodes, 6)
-			crowd.wantPushes(t, server)
+			crowd.wantPushes(t, p.server)
 
-			fault.begin(t, server)
+			fault.begin(t, p)
 			ready(t, nodes[:], false, noticed)
+			began := time.Now()
 			late := nodes[0].dial(t, "WS-Join: late")
+			if took := time.Since(began); took > confirm+slack {
+				t.Errorf("a connect took %v, want at most %v", took, confirm)
+			}
 			if n := nodes[0].Metric(t, "wsfpm_joins_unconfirmed_total"); n == 0 {
 				t.Error("wsfpm_joins_unconfirmed_total did not count")
 			}
-			fault.end(t, server)
+			fault.end(t, p)
 			ready(t, nodes[:], true, resumed)
-			crowd.wantPushes(t, server)
-			equal(t, "nodes at late", server.Publish(t, "ws:channel:late", "x"), 1)
+			crowd.wantPushes(t, p.server)
+			equal(t, "nodes at late", p.server.Publish(t, "ws:channel:late", "x"), 1)
 			late.Expect("x")
 			stop()
 		})
@@ -178,17 +193,16 @@ func TestAnEventWaitsOnceForASilentRedis(t *testing.T) {
 // a slow link, with many names, it is, and green means every name.
 func TestKilledSubscribersComeBack(t *testing.T) {
 	row(t, "3.redis-back")
-	server := stack.Redis(t, stack.RedisOptions{})
-	link := stack.Proxy(t, server.Addr)
-	link.Delay(50 * time.Millisecond)
-	nodes := startTwo(t, "redis://"+link.Addr+"/0", fmt.Sprintf("confirm = %q", confirm))
+	p := newPath(t)
+	p.link.Delay(50 * time.Millisecond)
+	nodes := startTwo(t, p.url(), fmt.Sprintf("confirm = %q", confirm))
 	crowd := gather(t, nodes, 20)
 	stop := traffic(t, nodes, 6)
 	for round := range 3 {
-		server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
+		p.server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
 		ready(t, nodes[:], false, time.Second)
 		ready(t, nodes[:], true, resumed)
-		crowd.wantPushes(t, server)
+		crowd.wantPushes(t, p.server)
 		for _, n := range nodes {
 			equal(t, "wsfpm_redis_connections_total", int(n.Metric(t, "wsfpm_redis_connections_total")), round+2)
 		}
@@ -201,9 +215,8 @@ func TestKilledSubscribersComeBack(t *testing.T) {
 func TestGreenMeansEveryName(t *testing.T) {
 	row(t, "3.redis-back")
 	const messages, names = 12, 500 // of each message
-	server := stack.Redis(t, stack.RedisOptions{})
-	link := stack.Proxy(t, server.Addr)
-	n := startNode(t, "one", "redis://"+link.Addr+"/0", "")
+	p := newPath(t)
+	n := startNode(t, "one", p.url(), "")
 	c := n.dial(t)
 	var all []string
 	for i := range messages {
@@ -214,11 +227,11 @@ func TestGreenMeansEveryName(t *testing.T) {
 		}
 		c.do("joined", "WS-Join: "+strings.Join(list, ","))
 	}
-	link.Delay(50 * time.Millisecond)
-	server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
+	p.link.Delay(50 * time.Millisecond)
+	p.server.Do(t, "CLIENT", "KILL", "TYPE", "pubsub")
 	ready(t, []node{n}, false, time.Second)
 	ready(t, []node{n}, true, resumed)
-	counts, err := server.Client(t).PubSubNumSub(t.Context(), all...).Result()
+	counts, err := p.server.Client(t).PubSubNumSub(t.Context(), all...).Result()
 	if err != nil {
 		t.Fatal(err)
 	}

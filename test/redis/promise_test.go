@@ -28,10 +28,9 @@ const (
 
 func startTrial(t *testing.T, lines string) trial {
 	t.Helper()
-	server := stack.Redis(t, stack.RedisOptions{})
-	link := stack.Proxy(t, server.Addr)
-	link.Delay(50 * time.Millisecond)
-	return trial{server.Client(t), startTwo(t, "redis://"+link.Addr+"/0", lines)}
+	p := newPath(t)
+	p.link.Delay(50 * time.Millisecond)
+	return trial{p.server.Client(t), startTwo(t, p.url(), lines)}
 }
 
 // run makes so many tries and returns how many pushes did not arrive. A try
