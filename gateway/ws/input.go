@@ -43,6 +43,8 @@ type input struct {
 
 	tokens float64   // control frames that may come, see Options.ControlRate
 	filled time.Time // when tokens was right
+	piled  float64   // control frames that may have piled up while nobody read
+	unread time.Time // since when nobody reads; zero while somebody does
 }
 
 // preload puts bytes that were read before the takeover at the beginning.
@@ -263,6 +265,10 @@ func (c *Conn) allowControl(now time.Time) bool {
 		return true
 	}
 	in := &c.input
+	if in.piled >= 1 {
+		in.piled--
+		return true
+	}
 	burst := max(float64(c.o.ControlBurst), 1)
 	if in.filled.IsZero() {
 		in.tokens = burst
@@ -275,6 +281,22 @@ func (c *Conn) allowControl(now time.Time) bool {
 	}
 	in.tokens--
 	return true
+}
+
+// away and back enclose the time in which the client is not read from. What it
+// sent one by one meanwhile comes all at once then, and is no offence.
+func (c *Conn) away() {
+	if c.o.ControlRate > 0 {
+		c.input.unread = time.Now()
+	}
+}
+
+func (c *Conn) back() {
+	in := &c.input
+	if !in.unread.IsZero() {
+		in.piled += time.Since(in.unread).Seconds() * c.o.ControlRate
+		in.unread = time.Time{}
+	}
 }
 
 // wire is the connection as the library sees it: it reads whole frames that

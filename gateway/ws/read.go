@@ -44,7 +44,9 @@ func (c *Conn) Read() (Message, error) {
 	if err := c.beginRead(); err != nil {
 		return Message{}, err
 	}
+	c.back()
 	m, err := c.read()
+	c.away()
 	return m, c.endRead(err)
 }
 
@@ -145,7 +147,9 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	}
 	if held := &c.input.held; !held.tryGrow(int64(size - cap(data))) {
 		c.pause()
+		c.away()
 		ok := held.waitGrow(int64(size-cap(data)), c.Ended())
+		c.back()
 		c.resume()
 		if !ok {
 			return nil, ErrClosed

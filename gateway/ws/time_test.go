@@ -1,7 +1,9 @@
 package ws
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"testing"
@@ -192,6 +194,32 @@ func TestControlFramesComeBackAtTheirRate(t *testing.T) {
 		if m, err := c.Read(); err != nil || string(m.Data) != "within the rate" {
 			t.Fatalf("got %q, %v", m.Data, err)
 		}
+	})
+}
+
+func TestControlFramesThatPiledUpWhileNobodyReadAreNoOffence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := piped(t, Options{ControlRate: 10, ControlBurst: 20})
+		go p.Write(masked(0x81, "a slow handler's"))
+		if _, err := c.Read(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // on a fake clock: the client pings once a second
+		pings := bytes.Repeat(masked(0x89, ""), 60)
+		go func() {
+			p.Write(append(pings, masked(0x81, "still here")...))
+			for range 1000 {
+				p.Write(masked(0x89, "")) // far above the rate
+			}
+		}()
+		go io.Copy(io.Discard, p)
+		if m, err := c.Read(); err != nil || string(m.Data) != "still here" {
+			t.Fatalf("got %q, %v", m.Data, err)
+		}
+		if _, err := c.Read(); err == nil {
+			t.Fatal("a flood of pings was taken")
+		}
+		wantCause(t, c, 1008, false)
 	})
 }
 

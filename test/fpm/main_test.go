@@ -87,6 +87,12 @@ func (w *world) write(name, text string) {
 	}
 }
 
+// read is what a script has written into a file, "" before.
+func (w *world) read(name string) string {
+	text, _ := os.ReadFile(filepath.Join(w.dir, name))
+	return string(text)
+}
+
 // inUse is how many workers run a script for somebody.
 func (w *world) inUse() int { return int(w.Metric(w.t, "wsfpm_fpm_in_use")) }
 

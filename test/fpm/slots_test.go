@@ -1,0 +1,75 @@
+package fpm
+
+import (
+	"testing"
+
+	"wsfpm/test/stack"
+)
+
+// two starts a PHP-FPM of two workers for wsfpm alone.
+func two(t *testing.T, route string, rows ...string) *world {
+	t.Helper()
+	return start(t, setup{fpm: stack.FPM(t, stack.FPMOptions{Children: 2}), pool: own(2), route: route}, rows...)
+}
+
+func TestWorkBehindAnAnswerDelaysNobodyElse(t *testing.T) {
+	w := two(t, "")
+	clients := w.crowd(3)
+	first, second, third := clients[0], clients[1], clients[2]
+	for range 3 {
+		second.does("hello")
+		third.does("hello")
+	}
+	first.does("finish a") // its worker is now busy behind the gate
+	for range 20 {
+		second.does("hello")
+		third.does("hello")
+	}
+	first.does("hello") // its own next event may overlap what runs on
+	second.does("finish b")
+	third.ask("hello") // no worker is left
+	stack.Wait(t, "an event to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
+	w.open("a")
+	clients.allAnswered(t, "when a worker is back")
+	w.open("b")
+	clients.leave(t)
+	equal(t, "scripts at once", w.ledger.peak(), 2)
+}
+
+func TestAScriptOverItsTimeoutKeepsItsSlot(t *testing.T) {
+	w := two(t, `timeout = "200ms"`, "5.timeout", "2.failure", "5.max-connections")
+	clients := w.crowd(6)
+	first, second, third := clients[0], clients[1], clients[2]
+	first.fails("gate a")
+	equal(t, "scripts that run on", w.Metric(t, "wsfpm_fpm_settling"), 1)
+	for range 20 {
+		second.does("hello")
+		third.does("hello")
+	}
+	first.does("hello") // another worker takes it
+	second.fails("gate b")
+	equal(t, "scripts that run on", w.Metric(t, "wsfpm_fpm_settling"), 2)
+	before := len(w.ledger.begun("", "message"))
+	clients.ask("hello")
+	stack.Wait(t, "everybody to wait", func() bool { return int(w.Metric(t, "wsfpm_fpm_waiting")) == len(clients) })
+	equal(t, "scripts begun while both workers are busy", len(w.ledger.begun("", "message"))-before, 0)
+	w.open("a")
+	clients.allAnswered(t, "when a worker is back")
+	w.open("b")
+	clients.recovers(t)
+	clients.leave(t)
+	equal(t, "scripts at once", w.ledger.peak(), 2)
+}
+
+func TestAConnectOverItsTimeoutKeepsItsSlot(t *testing.T) {
+	w := two(t, `timeout = "200ms"`, "2.fpm-timeout")
+	got := stack.Refused(t, w.URL+"/ws?do=gate+a", stack.DialOptions{})
+	equal(t, "status", got.Status, 504)
+	equal(t, "scripts that run on", w.Metric(t, "wsfpm_fpm_settling"), 1)
+	clients := w.crowd(4)
+	clients.ask("hello")
+	clients.allAnswered(t, "beside the script that runs on")
+	w.open("a")
+	clients.leave(t)
+	equal(t, "scripts at once", w.ledger.peak(), 2)
+}
