@@ -1,7 +1,7 @@
 # The project's commands. Each works on a fresh checkout, as root or as an
 # ordinary user with sudo.
 
-.PHONY: build demo test lint fuzz
+.PHONY: build demo test lint fuzz bench
 
 # build makes build/wsfpm.
 build:
@@ -29,3 +29,9 @@ fuzz:
 .PHONY: install
 install:
 	scripts/install
+
+# bench compares wsfpm with what its users would otherwise pick, and puts the
+# figures into the README. BENCH="-quick" tries everything in less than a minute.
+BENCH ?= -update
+bench:
+	scripts/bench $(BENCH)

@@ -1,0 +1,190 @@
+// Command bench measures wsfpm beside what its users would otherwise pick, on
+// this machine, in one run: nginx with PHP-FPM over plain HTTP, a FastCGI
+// client with no WebSocket in front, sockets written to without a gateway, and
+// Pushpin where it is installed. Peers take turns, round by round, so that a
+// machine whose speed changes is as bad for one as for the other.
+//
+//	go run ./bench            everything, about 25 minutes
+//	go run ./bench -quick     everything, small, in less than a minute
+//	go run ./bench -only echo,fanout -rounds 11
+//
+// The files in reading order:
+//
+//	main.go       flags, the order of the comparisons
+//	lab.go        the servers of a run; servers.go their configurations
+//	process.go    one server process
+//	load.go       messages in a closed loop, or paced; histogram.go
+//	stream.go     what the clients share; websocket.go, http.go, fastcgi.go
+//	crowd.go      thousands of clients that only listen
+//	measure.go    CPU and memory by the kernel's accounting; quartiles
+//	echo.go, memory.go, fanout.go, neighbour.go, storm.go, scale.go
+//	              the comparisons; floor.go the fan-out's floor
+//	targets.go    what is to be reached
+//	report.go     tables, raw data, the README; chart.go the chart
+//
+// It needs PHP-FPM, nginx and redis-server; wrk and pushpin are used if they
+// are installed. Everything listens on loopback or in a temporary folder.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are the flags, and what follows from -quick.
+type options struct {
+	rounds  int
+	quick   bool
+	only    string
+	profile string // folder for profiles of the gateway, "" none
+	results string // folder for the raw data
+	chart   string // the chart's file, "" none
+	update  bool   // rewrite the README's section
+	long    bool
+
+	length   time.Duration // of one run of messages
+	warmUp   time.Duration // before it
+	clients  []int
+	idle     int           // connections
+	hold     time.Duration // how long they are held before memory is read
+	ping     time.Duration
+	messages int // on one connection
+	fans     int // sockets of the fan-out
+	storm    int // connects
+	crowds   int // processes of the long mode
+	crowd    int // clients of each
+}
+
+// comparison is one table of the report.
+type comparison struct {
+	name string
+	run  func(*lab, *recorder) error
+}
+
+func comparisons(o *options) []comparison {
+	all := []comparison{
+		{"echo", echo},
+		{"memory", idleMemory},
+		{"growth", growth},
+		{"fanout", fanout},
+		{"neighbour", neighbour},
+		{"storm", storm},
+	}
+	if o.long {
+		all = append(all, comparison{"scale", scale})
+	}
+	return all
+}
+
+func main() {
+	err := command(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// command runs the benchmark, or one of the helper processes that it starts
+// by its own name.
+func command(args []string, out io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "floor":
+			return floorMain(args[1:])
+		case "crowd":
+			return crowdMain(args[1:])
+		}
+	}
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	return run(o, out)
+}
+
+func parseOptions(args []string) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.IntVar(&o.rounds, "rounds", 7, "how often every peer has its turn, at least 5 for a figure to be believed")
+	f.BoolVar(&o.quick, "quick", false, "try everything, small, with one round: the figures mean nothing")
+	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, scale")
+	f.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of wsfpm, taken at 16 clients")
+	f.StringVar(&o.results, "results", "bench/results", "folder for the raw data")
+	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")
+	f.BoolVar(&o.update, "update", false, "rewrite the section of README.md between the bench markers")
+	f.BoolVar(&o.long, "long", false, "also 100,000 connections over seven gateways; needs 10 GB of memory")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	o.size()
+	return o, o.check()
+}
+
+// size sets how much is done.
+func (o *options) size() {
+	o.length, o.warmUp = 2*time.Second, 300*time.Millisecond
+	o.clients = []int{1, 16, 64}
+	o.idle, o.hold, o.ping = 15_000, 90*time.Second, 25*time.Second
+	o.messages, o.fans, o.storm = 1_000_000, 2_000, 2_000
+	o.crowds, o.crowd = 7, 14_286
+	if o.quick {
+		o.rounds = 1
+		o.length, o.warmUp = 200*time.Millisecond, 50*time.Millisecond
+		o.clients = []int{1, 16}
+		o.idle, o.hold, o.ping = 300, 3500*time.Millisecond, time.Second
+		o.messages, o.fans, o.storm = 100_000, 200, 200
+		o.crowds, o.crowd = 2, 100
+	}
+}
+
+func (o *options) check() error {
+	if o.rounds < 1 {
+		return errors.New("-rounds: at least 1")
+	}
+	if o.only == "" {
+		return nil
+	}
+	o.long = o.long || slices.Contains(strings.Split(o.only, ","), "scale")
+	for _, name := range strings.Split(o.only, ",") {
+		if !slices.ContainsFunc(comparisons(o), func(c comparison) bool { return c.name == name }) {
+			return fmt.Errorf("-only: no comparison is named %q", name)
+		}
+	}
+	return nil
+}
+
+// wants tells whether a comparison was asked for.
+func (o *options) wants(name string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+}
+
+// run starts the servers, makes the comparisons one after another and reports.
+func run(o *options, out io.Writer) error {
+	l, err := newLab(o)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	r := newRecorder(o, out)
+	for _, c := range comparisons(o) {
+		if !o.wants(c.name) {
+			continue
+		}
+		if err := c.run(l, r.begin(c.name)); err != nil {
+			return fmt.Errorf("%s: %w (logs of the servers: %s)", c.name, err, l.keep())
+		}
+	}
+	return report(o, r, out)
+}

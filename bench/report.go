@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// The README's section lies between these lines.
+const (
+	readmeBegin = "<!-- bench:begin -->"
+	readmeEnd   = "<!-- bench:end -->"
+)
+
+// result is a whole run, as the raw data holds it.
+type result struct {
+	Begun    time.Time         `json:"begun"`
+	Seconds  float64           `json:"seconds"`
+	Rounds   int               `json:"rounds"`
+	Quick    bool              `json:"quick"`
+	Machine  map[string]string `json:"machine"`
+	Verdicts []verdict         `json:"targets"`
+	Samples  []sample          `json:"samples"`
+}
+
+// report prints the tables, and writes the raw data, the chart and, when asked
+// to, the README.
+func report(o *options, r *recorder, out io.Writer) error {
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	res := result{
+		Begun: r.began, Seconds: time.Since(r.began).Seconds(), Rounds: o.rounds, Quick: o.quick,
+		Machine: machine(root), Verdicts: r.judge(), Samples: r.samples,
+	}
+	fmt.Fprintf(out, "\n%s\n%s", tables(r), verdictTable(res.Verdicts))
+	if err := res.write(filepath.Join(root, o.results)); err != nil {
+		return err
+	}
+	if o.chart != "" {
+		if err := os.WriteFile(filepath.Join(root, o.chart), []byte(chart(r)), 0o644); err != nil {
+			return err
+		}
+	}
+	if !o.update {
+		return nil
+	}
+	return updateReadme(filepath.Join(root, "README.md"), res.section(r, o.chart))
+}
+
+// machine says where the figures come from.
+func machine(root string) map[string]string {
+	m := map[string]string{"cpus": fmt.Sprint(runtime.NumCPU()), "go": runtime.Version()}
+	for name, command := range map[string][]string{
+		"kernel": {"uname", "-sr"}, "nginx": {"nginx", "-v"}, "redis": {"redis-server", "--version"},
+		"php": {"php", "-r", "echo PHP_VERSION;"}, "commit": {"git", "-C", root, "describe", "--always", "--dirty"},
+	} {
+		if text, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err == nil {
+			m[name] = strings.TrimSpace(string(text))
+		}
+	}
+	text, _ := os.ReadFile("/proc/cpuinfo") // "" says nothing about the model
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			m["cpu"] = strings.TrimSpace(value)
+		}
+	}
+	return m
+}
+
+func (res *result) write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(res, "", "\t")
+	if err != nil {
+		return err
+	}
+	name := res.Begun.UTC().Format("2006-01-02T150405Z") + ".json"
+	return os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644)
+}
+
+// tables is every comparison as a Markdown table: medians, with the quartiles
+// in brackets.
+func tables(r *recorder) string {
+	var b strings.Builder
+	var last string
+	for _, s := range r.samples {
+		if s.Test == last {
+			continue
+		}
+		last = s.Test
+		for _, kase := range r.cases(last) {
+			fmt.Fprintf(&b, "\n**%s, %s**\n\n%s", last, kase, r.table(last, kase, r.metrics(last, kase)))
+		}
+	}
+	return b.String()
+}
+
+// table is one case: a row for each peer, a column for each metric.
+func (r *recorder) table(test, kase string, metrics []string) string {
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, m := range metrics {
+		b.WriteString(" " + columnTitle(m) + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("--:|", len(metrics)) + "\n")
+	for _, peer := range r.peers(test, kase) {
+		b.WriteString("| " + peer + " |")
+		for _, m := range metrics {
+			b.WriteString(" " + cell(r.series(test, kase, peer, m)) + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func cell(figures []float64) string {
+	if len(figures) == 0 {
+		return "–"
+	}
+	s := spreadOf(figures)
+	if len(figures) == 1 {
+		return short(s.Median)
+	}
+	return fmt.Sprintf("%s (%s–%s)", short(s.Median), short(s.Low), short(s.High))
+}
+
+// columnTitle puts a metric's name into words.
+func columnTitle(metric string) string {
+	switch metric {
+	case "per_second":
+		return "a second"
+	case "cpu_us":
+		return "CPU each, µs"
+	case "php_cpu_us":
+		return "PHP's CPU each, µs"
+	}
+	name, found := strings.CutSuffix(metric, "_us")
+	if found {
+		name += ", µs"
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
+func verdictTable(list []verdict) string {
+	var b strings.Builder
+	b.WriteString("\n| target | limit | median (quartiles) | |\n|---|--:|--:|---|\n")
+	for _, v := range list {
+		over, met := "", "met"
+		if v.Over != "" {
+			over = " (" + v.Over + ")"
+		}
+		if !v.Met {
+			met = "**missed**"
+		}
+		fmt.Fprintf(&b, "| %s%s | %s | %s (%s–%s) | %s |\n", v.What, over, v.bound(), v.number(v.Median), short(v.Low), short(v.High), met)
+	}
+	return b.String()
+}
+
+// section is what the README shows of a run.
+func (res *result) section(r *recorder, chartFile string) string {
+	var b strings.Builder
+	if chartFile != "" {
+		fmt.Fprintf(&b, "![Messages through PHP and back, and what they cost](%s)\n\n", chartFile)
+	}
+	fmt.Fprintf(&b, "Measured by `make bench` on %s, %d rounds in turn on %s CPUs (%s), shared by clients, gateway and PHP; %s; PHP %s, %s. "+
+		"Medians, quartiles in brackets; absolute figures are this machine's, trust the ratios.\n",
+		res.Begun.UTC().Format("2006-01-02"), res.Rounds, res.Machine["cpus"], res.Machine["cpu"], res.Machine["kernel"], res.Machine["php"], res.Machine["go"])
+	for _, kase := range r.cases("echo") {
+		if kase != "allocations" {
+			fmt.Fprintf(&b, "\n**A message of 64 bytes through PHP and back, %s**\n\n%s", kase, r.table("echo", kase, []string{"per_second", "p50_us", "p99_us", "cpu_us"}))
+		}
+	}
+	for _, kase := range r.cases("fanout") {
+		fmt.Fprintf(&b, "\n**One PUBLISH to many clients, %s**\n\n%s", kase, r.table("fanout", kase, r.metrics("fanout", kase)))
+	}
+	b.WriteString("\n**Targets.** A ratio is met when its worse quartile is.\n" + verdictTable(res.Verdicts))
+	return b.String()
+}
+
+// updateReadme replaces what stands between the markers. A README without
+// them, or none at all, is left alone.
+func updateReadme(path, section string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	begin, end := bytes.Index(text, []byte(readmeBegin)), bytes.Index(text, []byte(readmeEnd))
+	if begin < 0 || end < begin {
+		return nil
+	}
+	next := string(text[:begin]) + readmeBegin + "\n" + section + string(text[end:])
+	return os.WriteFile(path, []byte(next), 0o644)
+}
