@@ -15,15 +15,15 @@ import (
 
 // trial is the setting of the promise: two nodes that hear Redis over a link
 // of 50 ms, a publisher beside Redis, and clients that all join and leave the
-// same few channels, so that last leavers meet new joiners all the time.
+// same few names, so that last leavers meet new joiners all the time.
 type trial struct {
 	redis *redis.Client
 	nodes [2]node
 }
 
 const (
-	trialClients  = 50
-	trialChannels = 12
+	trialClients = 50
+	trialNames   = 12
 )
 
 func startTrial(t *testing.T, lines string) trial {
@@ -33,8 +33,30 @@ func startTrial(t *testing.T, lines string) trial {
 	return trial{p.server.Client(t), startTwo(t, p.url(), lines)}
 }
 
+// way is one of those to come to an address and to leave it, each with a
+// message to the client: "joined", "left".
+type way struct {
+	address     string
+	join, leave func()
+}
+
+// ways are by WS-Join, by WS-User, and by another program's command.
+func (tr trial) ways(w worker, c client, name string) [3]way {
+	says := func(reply, header string) func() { return func() { c.say(reply, header) } }
+	command := func(text, what string) func() {
+		return func() {
+			publish(w, tr.redis, "ws:command", fmt.Sprintf(`{"to":"conn:%s",%q:[%q],"data":%q}`, c.id, what, name, text))
+		}
+	}
+	return [3]way{
+		{"channel:" + name, says("joined", "WS-Join: "+name), says("left", "WS-Leave: *")},
+		{"user:" + name, says("joined", "WS-User: "+name), says("left", "WS-User:")},
+		{"channel:" + name, command("joined", "join"), command("left", "leave")},
+	}
+}
+
 // run makes so many tries and returns how many pushes did not arrive. A try
-// joins a channel, sees the reply, has a push sent there at once, and leaves.
+// joins, sees the reply, has a push sent there at once, and leaves.
 func (tr trial) run(t *testing.T, tries int) (missed int64) {
 	t.Helper()
 	var count atomic.Int64
@@ -46,8 +68,8 @@ func (tr trial) run(t *testing.T, tries int) (missed int64) {
 		for c.Next().String() != "text there" {
 		}
 		for n := range tries / trialClients {
-			channel := fmt.Sprint("room", (i/2+n)%trialChannels)
-			if !tr.try(w, c, channel, fmt.Sprintf("push %d of %d", n, i)) {
+			way := tr.ways(w, c, fmt.Sprint("n", (i/2+n)%trialNames))[n%3]
+			if !tr.try(w, c, way, fmt.Sprintf("push %d of %d", n, i)) {
 				count.Add(1)
 			}
 		}
@@ -58,17 +80,18 @@ func (tr trial) run(t *testing.T, tries int) (missed int64) {
 
 // try reports whether the push arrived. Behind the push goes a fence to the
 // connection itself: Redis and the node keep their order, so that nobody waits
-// in vain. Nothing that others push to the channel may come before the reply
+// in vain. Nothing that others push to the address may come before the message
 // that joins it, or after the one that leaves it.
-func (tr trial) try(w worker, c client, channel, push string) (arrived bool) {
-	c.do("joined", "WS-Join: "+channel)
-	publish(w, tr.redis, "ws:channel:"+channel, push)
+func (tr trial) try(w worker, c client, to way, push string) (arrived bool) {
+	to.join()
+	c.Expect("joined")
+	publish(w, tr.redis, "ws:"+to.address, push)
 	publish(w, tr.redis, "ws:conn:"+c.id, "fence")
 	for text := ""; text != "fence"; {
 		text = string(c.Next().Data)
 		arrived = arrived || text == push
 	}
-	c.say("left", "WS-Leave: "+channel)
+	to.leave()
 	for text := ""; text != "left"; {
 		text = string(c.Next().Data)
 		if text != "left" && !strings.HasPrefix(text, "push ") {
