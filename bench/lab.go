@@ -1,18 +1,12 @@
 package main
 
 import (
-	"embed"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 )
-
-// scripts are the PHP files that are asked.
-//
-//go:embed php/*.php
-var scripts embed.FS
 
 // workers is the size of the PHP-FPM pool.
 const workers = 8
@@ -57,7 +51,7 @@ func (l *lab) prepare() error {
 	if err := os.Chmod(l.dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(l.dir, scripts); err != nil {
+	if err := os.CopyFS(filepath.Join(l.dir, "php"), os.DirFS(filepath.Join(l.root, "bench", "php"))); err != nil {
 		return err
 	}
 	if err := l.build(); err != nil {
