@@ -21,7 +21,8 @@ const (
 
 // reply is a complete and valid answer, in the words of package session.
 type reply struct {
-	own    []session.Command // for the connection itself, in order
+	own    session.Command   // for the connection itself: what the headers and the body say
+	more   []session.Command // for the connection itself, behind own
 	others []session.Command // for everybody's ears, in order
 	head   head
 	oddity string // what was odd but harmless: a leading BOM, blank output
@@ -49,18 +50,18 @@ func parseHead(status int, fields fcgi.Header) (head, error) {
 	seen := make(map[string]bool)
 	for _, f := range fields {
 		var err error
-		switch name := strings.ToLower(f.Name); {
-		case name == "content-type":
+		switch {
+		case strings.EqualFold(f.Name, "Content-Type"):
 			mediaType, _, _ := strings.Cut(f.Value, ";")
 			h.mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-		case name == "content-encoding":
+		case strings.EqualFold(f.Name, "Content-Encoding"):
 			if v := strings.TrimSpace(f.Value); v != "" && !strings.EqualFold(v, "identity") {
 				err = fmt.Errorf("Content-Encoding %q: switch zlib.output_compression off for this script", clip(v))
 			}
-		case name == "set-cookie":
+		case strings.EqualFold(f.Name, "Set-Cookie"):
 			h.cookies = append(h.cookies, f.Value)
-		case strings.HasPrefix(name, "ws-"):
-			err = h.extra(name, strings.TrimSpace(f.Value), seen)
+		case len(f.Name) > 3 && strings.EqualFold(f.Name[:3], "WS-"):
+			err = h.extra(strings.ToLower(f.Name), strings.TrimSpace(f.Value), seen)
 		}
 		if err != nil {
 			return h, &failure{reason: err.Error()}
@@ -201,7 +202,7 @@ func answersWith(r *route, status int) bool {
 
 // parseAnswer puts a complete answer with an accepted status into commands.
 func parseAnswer(h head, body []byte) (reply, error) {
-	a := reply{head: h, own: []session.Command{h.own}}
+	a := reply{head: h, own: h.own}
 	if h.status == 204 {
 		return a, nil
 	}
@@ -217,7 +218,7 @@ func parseAnswer(h head, body []byte) (reply, error) {
 	}
 	a.oddity = oddity
 	if len(h.publish.to) == 0 {
-		a.own[0].Message = message
+		a.own.Message = message
 	} else if message != nil {
 		a.others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message}}
 	}
@@ -236,7 +237,7 @@ func (a reply) commands(body []byte) (reply, error) {
 	}
 	for _, c := range list {
 		if len(c.To) == 0 {
-			a.own = append(a.own, c)
+			a.more = append(a.more, c)
 		} else {
 			a.others = append(a.others, c)
 		}
@@ -253,7 +254,7 @@ func (a reply) lines(body []byte) (reply, error) {
 			return a, err
 		}
 		if message != nil {
-			a.own = append(a.own, session.Command{Message: message})
+			a.more = append(a.more, session.Command{Message: message})
 		}
 	}
 	return a, nil

@@ -28,7 +28,7 @@ func parse(status int, body string, lines ...string) (reply, error) {
 }
 
 func sent(a reply) (texts []string) {
-	for _, c := range a.own {
+	for _, c := range append([]session.Command{a.own}, a.more...) {
 		if c.Message != nil {
 			texts = append(texts, string(c.Message.Data()))
 		}
@@ -66,7 +66,7 @@ func TestBodyBecomesOneMessage(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", test.name, sent(a), err, test.want)
 			continue
 		}
-		if len(test.want) > 0 && a.own[0].Message.Binary() != test.binary {
+		if len(test.want) > 0 && a.own.Message.Binary() != test.binary {
 			t.Errorf("%s: binary is %v, want %v", test.name, !test.binary, test.binary)
 		}
 	}
@@ -79,7 +79,7 @@ func TestHeadersBecomeACommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := a.own[0]
+	own := a.own
 	if *own.User != "42" || !slices.Equal(own.Join, []string{"a", "b", "c"}) || !slices.Equal(own.Leave, []string{"*", "d"}) ||
 		*own.State != `{"a": 1, "b": 2}` || *own.Close != (session.Close{Code: 4001, Reason: "go away, now"}) {
 		t.Errorf("got %+v", own)
@@ -91,8 +91,8 @@ func TestHeadersBecomeACommand(t *testing.T) {
 
 func TestEmptyUserAndStateAreCleared(t *testing.T) {
 	a, err := parse(200, "", "WS-User: ", "WS-State: ")
-	if err != nil || a.own[0].User == nil || *a.own[0].User != "" || a.own[0].State == nil || *a.own[0].State != "" {
-		t.Errorf("got %+v, %v", a.own[0], err)
+	if err != nil || a.own.User == nil || *a.own.User != "" || a.own.State == nil || *a.own.State != "" {
+		t.Errorf("got %+v, %v", a.own, err)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestCommandsAreSorted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(sent(a), []string{"1", "3"}) || len(a.others) != 1 || a.own[0].Join[0] != "y" {
+	if !slices.Equal(sent(a), []string{"1", "3"}) || len(a.others) != 1 || a.own.Join[0] != "y" {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -164,7 +164,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, c := range append(a.own, a.others...) {
+		for _, c := range append(append([]session.Command{a.own}, a.more...), a.others...) {
 			if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
 				t.Fatal("a text message is not UTF-8")
 			}

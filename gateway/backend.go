@@ -166,14 +166,17 @@ func (c *connection) keepCookies(lines []string) {
 	}
 }
 
-// next is the standing after an answer's commands for its own connection, and
-// the messages that they send it, in order.
-func (c *connection) next(from session.Standing, own []session.Command) (session.Standing, []*session.Message, error) {
+// next is the standing after an answer's commands for its own connection. The
+// messages that they send it are appended to messages, in order.
+func (c *connection) next(from session.Standing, a *reply, messages []*session.Message) (session.Standing, []*session.Message, error) {
 	limit := c.g.settings.Load().Limits.Channels
-	var messages []*session.Message
-	for _, command := range own {
+	for i := -1; i < len(a.more); i++ {
+		command := &a.own
+		if i >= 0 {
+			command = &a.more[i]
+		}
 		var err error
-		if from, err = from.With(command, limit); err != nil {
+		if from, err = from.With(*command, limit); err != nil {
 			return from, nil, &failure{reason: fmt.Sprintf("limits.channels: %v", err)}
 		}
 		if command.Message != nil {
@@ -183,14 +186,14 @@ func (c *connection) next(from session.Standing, own []session.Command) (session
 	return from, messages, nil
 }
 
-// closing is the last close that commands ask for, or nil.
-func closing(own []session.Command) (last *session.Close) {
-	for _, command := range own {
-		if command.Close != nil {
-			last = command.Close
+// closing is the last close that an answer asks for, or nil.
+func (a *reply) closing() *session.Close {
+	for i := len(a.more) - 1; i >= 0; i-- {
+		if a.more[i].Close != nil {
+			return a.more[i].Close
 		}
 	}
-	return last
+	return a.own.Close
 }
 
 // clipBytes keeps what PHP wrote from filling the log.

@@ -37,6 +37,7 @@ type connection struct {
 	told    bool // a late Set-Cookie was logged
 
 	inbox inbox
+	over  bool // end was called; owned by serve
 
 	mu      sync.Mutex
 	ended   bool   // nothing can reach the client any more

@@ -79,10 +79,11 @@ func closeFor(err error) session.Close {
 
 // outcome names how an event ended, for metrics and logs: one of a fixed set.
 func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
 	var f *failure
 	switch {
-	case err == nil:
-		return "ok"
 	case errors.As(err, &f):
 		return "answer"
 	case errors.Is(err, fcgi.ErrOverloaded):

@@ -78,17 +78,24 @@ func (f *fanout) work(i int, q *deliveries) {
 		if !open {
 			return
 		}
-		var delivered int64
-		for _, s := range d.to {
-			if s.Pin()%uint32(len(f.workers)) != uint32(i) {
-				continue
-			}
-			if f.g.carryOut(d.command, s) {
-				delivered++
-			}
-		}
-		f.g.stats.delivered.Add(delivered)
+		f.each(uint32(i), d)
 	}
+}
+
+// each carries a command out for those clients that are worker number i's.
+func (f *fanout) each(i uint32, d delivery) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.g.survived("delivery", v)
+		}
+	}()
+	var delivered int64
+	for _, s := range d.to {
+		if s.Pin()%uint32(len(f.workers)) == i && f.g.carryOut(d.command, s) {
+			delivered++
+		}
+	}
+	f.g.stats.delivered.Add(delivered)
 }
 
 func (f *fanout) close() {

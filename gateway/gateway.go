@@ -60,6 +60,7 @@ type Gateway struct {
 	admission  admission
 	stats      stats
 	fanout     *fanout
+	handlers   handlers
 	once       onceLog
 
 	reload   sync.Mutex // held while settings are replaced
@@ -94,6 +95,7 @@ func New(o Options) (*Gateway, error) {
 		live:       make(map[*connection]struct{}),
 		stop:       make(chan struct{}),
 		cut:        make(chan struct{}),
+		handlers:   handlers{ready: make(chan *connection)},
 	}
 	pools, err := configurePools(nil, cfg)
 	if err != nil {

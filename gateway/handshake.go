@@ -30,7 +30,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, err)
 		return
 	}
-	defer g.recovered("handshake")
+	defer func() {
+		if v := recover(); v != nil {
+			g.survived("handshake", v)
+			c.release()
+		}
+	}()
 	a, err := c.ask(r, passed)
 	if err == nil {
 		err = c.open(w, r, a)
@@ -154,7 +159,7 @@ func (c *connection) ask(r *http.Request, passed http.Header) (reply, error) {
 	if c.env, err = fcgi.NewEnv(params); err != nil {
 		return reply{}, &refusal{status: http.StatusRequestHeaderFieldsTooLarge, reason: err.Error(), cause: err}
 	}
-	a := reply{own: []session.Command{{}}}
+	var a reply
 	if c.rt.asks(kindConnect) {
 		if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
 			return a, err
@@ -185,7 +190,7 @@ func (c *connection) agree(named string) (string, error) {
 // open applies the answer to connect and upgrades: when the client sees the
 // 101, or the first message behind it, pushes to it arrive.
 func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) error {
-	standing, messages, err := c.next(session.Standing{}, a.own)
+	standing, messages, err := c.next(session.Standing{}, &a, nil)
 	if err != nil {
 		return err
 	}
@@ -206,15 +211,15 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) error
 	}
 	passOn(w.Header(), a.head.fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
-		c.g.bus.Leave(c.g.hub.Remove(c.session))
 		return &refusal{reason: "the upgrade failed", cause: err}
 	}
 	return nil
 }
 
-// release takes back what receive counted, for a handshake that came to
+// release takes back what receive and open did, for a handshake that came to
 // nothing.
 func (c *connection) release() {
+	c.g.bus.Leave(c.g.hub.Remove(c.session))
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
 	c.g.leave(c)

@@ -22,7 +22,7 @@ type script func(params map[string]string, body string) (header, answer string)
 // listener.
 type house struct {
 	*Gateway
-	t   *testing.T
+	t   testing.TB
 	url string
 	web *httptest.Server
 	fpm *fcgitest.Server
@@ -33,7 +33,13 @@ type house struct {
 }
 
 // start runs a gateway with one route, changed by change, whose script is s.
-func start(t *testing.T, s script, change func(*config.Config)) *house {
+func start(t testing.TB, s script, change func(*config.Config)) *house {
+	t.Helper()
+	return startOn(t, s, change, func(b *bus.Bus) Bus { return b })
+}
+
+// startOn is start with another bus around the real one.
+func startOn(t testing.TB, s script, change func(*config.Config), around func(*bus.Bus) Bus) *house {
 	t.Helper()
 	h := &house{t: t}
 	h.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -59,7 +65,7 @@ func start(t *testing.T, s script, change func(*config.Config)) *house {
 	if h.bus, err = bus.New(t.Context(), bus.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if h.Gateway, err = New(Options{Config: cfg, Bus: h.bus}); err != nil {
+	if h.Gateway, err = New(Options{Config: cfg, Bus: around(h.bus)}); err != nil {
 		t.Fatal(err)
 	}
 	h.web = httptest.NewServer(h.Gateway)
@@ -97,7 +103,7 @@ func (h *house) seen(event string) (list []map[string]string) {
 // peer is a client.
 type peer struct {
 	*websocket.Conn
-	t *testing.T
+	t testing.TB
 }
 
 func (h *house) dial(path string, o *websocket.DialOptions) *peer {
@@ -141,7 +147,7 @@ func (p *peer) wantClose(code int) {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !ok() {

@@ -67,6 +67,16 @@ func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	return dropped
 }
 
+// abandon is close for a taker that cannot go on: its part is over.
+func (b *inbox) abandon() (dropped []ws.Message) {
+	dropped = b.close(true)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.busy = false
+	b.wakeLocked()
+	return dropped
+}
+
 // wait returns when nobody takes any more.
 func (b *inbox) wait() {
 	b.mu.Lock()

@@ -12,14 +12,13 @@ import (
 	"wsfpm/gateway/ws"
 )
 
-// recovered keeps a bug that one connection meets from ending all of them. It
-// is deferred by every goroutine that runs a connection.
-func (g *Gateway) recovered(where string) {
-	if v := recover(); v != nil {
-		g.stats.panics.Add(1)
-		g.log.Error("recovered from a panic: please report it",
-			zap.String("where", where), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-	}
+// survived notes a bug that one connection met, which must not end all of
+// them. Whoever runs a connection recovers, gives v to survived, and ends the
+// connection.
+func (g *Gateway) survived(where string, v any) {
+	g.stats.panics.Add(1)
+	g.log.Error("survived a panic: please report it",
+		zap.String("where", where), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 }
 
 // warnUnknown says, once, that the proxy in front does not tell whose requests

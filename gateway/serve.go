@@ -21,7 +21,7 @@ import (
 // noticed while PHP is busy.
 func (c *connection) serve(a reply) {
 	defer c.g.leave(c)
-	defer c.g.recovered("connection")
+	defer c.crashed("connection")
 	c.g.stats.opened.Add(1)
 	c.started(a)
 	for {
@@ -37,7 +37,7 @@ func (c *connection) serve(a reply) {
 
 // started does what the connect answer asks for beyond the connection itself.
 func (c *connection) started(a reply) {
-	if len(a.others) == 0 && closing(a.own) == nil && a.oddity == "" {
+	if len(a.others) == 0 && a.closing() == nil && a.oddity == "" {
 		return
 	}
 	c.effects(context.Background(), a)
@@ -53,15 +53,15 @@ func (c *connection) received(m ws.Message) {
 		c.discard(m)
 	}
 	if start {
-		go c.handle()
+		c.g.run(c)
 	}
 }
 
 // handle runs the messages that wait, one after another, and ends when none is
-// left. A goroutine of its own keeps PHP's call from growing the stack of the
-// one that reads, which lives as long as the connection.
+// left. It has a goroutine other than the one that reads, whose stack PHP's
+// call would grow for as long as the connection lives.
 func (c *connection) handle() {
-	defer c.g.recovered("handler")
+	defer c.crashed("handler")
 	for {
 		m, found := c.inbox.take()
 		if !found {
@@ -70,6 +70,21 @@ func (c *connection) handle() {
 		c.awaitTurn()
 		c.message(m)
 		c.discard(m)
+	}
+}
+
+// crashed ends a connection that met a bug of ours. It is deferred.
+func (c *connection) crashed(where string) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	c.g.survived(where, v)
+	c.discard(c.inbox.abandon()...)
+	c.session.Close(closeFailed)
+	if where == "connection" && !c.over {
+		c.socket.CloseNow()
+		c.end()
 	}
 }
 
@@ -155,6 +170,7 @@ func (c *connection) close(with session.Close) {
 // end waits until the running handler and, after an orderly close, those of
 // the messages before it are done. Nothing can reach the client from here on.
 func (c *connection) end() cause {
+	c.over = true
 	code, reason, clean := c.socket.Cause()
 	c.g.bus.Leave(c.g.hub.Remove(c.session))
 	dropped := c.inbox.close(!clean)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
-	"wsfpm/session"
 )
 
 // stream sends an answer on line by line, as PHP flushes it, while the script
@@ -26,8 +25,8 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 		return nil
 	}
 	defer c.whenLost(nil)
-	begin := reply{head: h, own: []session.Command{h.own}}
-	begin.own[0].Close = nil // comes after the last line
+	begin := reply{head: h, own: h.own}
+	begin.own.Close = nil // comes after the last line
 	if err := c.apply(ctx, begin); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsfpm/fcgi/fcgitest"
+	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/session"
 )
@@ -323,4 +324,27 @@ func TestWholeGatewayOverAUnixSocket(t *testing.T) {
 	p := &peer{conn, t}
 	p.want("198.51.100.7 on 443")
 	_ = conn.CloseNow()
+}
+
+// trap is a bus with a bug.
+type trap struct{ *bus.Bus }
+
+func (trap) Publish(context.Context, session.Command) error { panic("a bug") }
+
+func TestABugEndsOneConnectionOnly(t *testing.T) {
+	h := startOn(t, func(_ map[string]string, body string) (string, string) {
+		if body == "trap" {
+			return "WS-Publish: all", body
+		}
+		return "Content-Type: text/plain", body
+	}, nil, func(b *bus.Bus) Bus { return trap{b} })
+	unlucky, other := h.dial("/", nil), h.dial("/", nil)
+	unlucky.send("trap")
+	unlucky.wantClose(1011)
+	other.send("x")
+	other.want("x")
+	eventually(t, "the unlucky one has left", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got := h.Stats(); got.Panics != 1 || got.Connections != 1 || got.Closes[1011] != 1 {
+		t.Errorf("got %d panics, %d connections, closes %v", got.Panics, got.Connections, got.Closes)
+	}
 }
