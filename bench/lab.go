@@ -4,21 +4,28 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // workers is the size of the PHP-FPM pool.
 const workers = 8
 
-// lab is the servers of one run, in a folder of its own. One goroutine uses it.
+// lab is the servers of one run, in a folder of its own. One goroutine uses it;
+// only an interruption closes it from another.
 type lab struct {
-	o       *options
-	root    string // of the checkout
-	dir     string
-	kept    bool
-	binary  string // wsfpm
-	self    string // this program
+	o      *options
+	root   string // of the checkout
+	dir    string
+	kept   bool
+	binary string // wsfpm
+	self   string // this program
+
+	mu      sync.Mutex // guards running
 	running []*process
 
 	php    *process
@@ -100,6 +107,8 @@ func (l *lab) script(name string) string { return filepath.Join(l.dir, "php", na
 
 // start runs a server that ends with the lab.
 func (l *lab) start(name string, cmd *exec.Cmd) (*process, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	p, err := start(l.dir, name, cmd)
 	if err == nil {
 		l.running = append(l.running, p)
@@ -115,11 +124,33 @@ func (l *lab) keep() string {
 
 // close ends all servers, the last started first.
 func (l *lab) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := len(l.running) - 1; i >= 0; i-- {
 		l.running[i].stop()
 	}
+	l.running = nil
 	if !l.kept {
 		os.RemoveAll(l.dir)
+	}
+}
+
+// closeOnSignal ends all servers and this process when it is interrupted,
+// until the returned function is called.
+func (l *lab) closeOnSignal() (stop func()) {
+	signals, over := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			l.close()
+			os.Exit(130)
+		case <-over:
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(over)
 	}
 }
 

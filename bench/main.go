@@ -177,6 +177,7 @@ func run(o *options, out io.Writer) error {
 		return err
 	}
 	defer l.close()
+	defer l.closeOnSignal()()
 	r := newRecorder(o, out)
 	for _, c := range comparisons(o) {
 		if !o.wants(c.name) {
