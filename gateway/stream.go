@@ -14,13 +14,15 @@ import (
 // runs. What its headers say is applied at once. A stream that ends badly is a
 // failed event; the client keeps what had arrived.
 func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi.Response) error {
+	// First of all: what closes a stream closes its connection, so that PHP stops
+	// at its next flush. Else a refused one would keep a worker for its whole life.
+	answer.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
 	if !rt.pool.streams.take() {
 		return failed("too many streams run at once: fpm.%s.max_streams", rt.FPM)
 	}
 	defer rt.pool.streams.give()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
 	if !c.whenLost(func() { cancel(); answer.Close() }) {
 		return nil
 	}
