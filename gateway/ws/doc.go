@@ -12,6 +12,6 @@
 // and no read buffer.
 //
 // Reading order: options.go, handshake.go; input.go, frame.go, read.go for
-// what comes in; outbox.go, writer.go for what goes out; end.go, ping.go,
+// what comes in; outbox.go, writer.go for what goes out; end.go, owe.go, ping.go,
 // wheel.go, budget.go, stats.go.
 package ws

@@ -141,12 +141,21 @@ func (c *Conn) tooSlowLocked() {
 // refuseLocked ends a connection whose client broke a rule.
 func (c *Conn) refuseLocked(code int, reason string) {
 	c.cause.set(code, reason)
-	if c.outbox.accepts() {
-		c.outbox.close(closeFrame(code, reason))
+	frame := closeFrame(code, reason)
+	if c.keepBackLocked(frame, true) {
+		return
 	}
+	if c.outbox.accepts() {
+		c.outbox.close(frame)
+	}
+	c.lingerLocked()
+	c.endLocked()
+}
+
+// lingerLocked lets what the client still sends be thrown away.
+func (c *Conn) lingerLocked() {
 	c.lingering = true
 	c.todo |= doLinger
-	c.endLocked()
 }
 
 // endLocked lets the end go on as far as reading and writing have come.
@@ -155,6 +164,7 @@ func (c *Conn) endLocked() {
 	readOver := c.fault != nil
 	switch {
 	case c.dead:
+	case c.late.frame != nil && !o.failed:
 	case c.lingering && o.failed:
 		c.todo |= doShut
 	case c.lingering && o.closed:

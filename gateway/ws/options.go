@@ -88,6 +88,8 @@ type Conn struct {
 
 	cause      cause
 	peerClosed bool // the client's Close frame came in
+	owed       int  // answers that the owner is making, see Owe
+	late       late // the Close frame that waits for them
 	lingering  bool // input is being thrown away until the client has gone
 	dead       bool // the socket is closed or about to be
 	gone       bool // the socket is closed

@@ -146,7 +146,9 @@ func (c *Conn) queueControl(frame []byte) {
 		return
 	}
 	if frame[0]&0x0f == opClose {
-		o.close(frame)
+		if !c.keepBackLocked(frame, false) {
+			o.close(frame)
+		}
 		return
 	}
 	if o.pong != nil {

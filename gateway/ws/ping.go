@@ -25,13 +25,16 @@ func (c *Conn) tickLocked(now time.Duration) {
 		c.todo |= doShut
 		return
 	}
+	if c.late.frame != nil && now >= c.late.due {
+		c.sayLateLocked()
+	}
 	if c.probeDue > 0 && now >= c.probeDue {
 		c.judgeLocked()
 	}
 	if c.pingDue > 0 && now >= c.pingDue {
 		c.pingLocked()
 	}
-	for _, due := range [...]time.Duration{c.closeDue, c.probeDue, c.pingDue} {
+	for _, due := range [...]time.Duration{c.closeDue, c.late.due, c.probeDue, c.pingDue} {
 		if due > 0 {
 			c.o.Wheel.arm(c, due)
 		}
