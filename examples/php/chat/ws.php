@@ -56,6 +56,10 @@ function whoIsLoggedIn(): ?string
 
 function message(Store $store): void
 {
+    if (whoIsLoggedIn() !== $_SERVER['WS_USER']) { // in another tab, perhaps
+        header('WS-Close: 4401 you have logged out');
+        return;
+    }
     $in = json_decode(file_get_contents('php://input'), true, 4);
     match (is_array($in) ? $in['type'] ?? null : null) {
         'sync' => sync($store, (int) ($in['after'] ?? 0)),
@@ -70,10 +74,6 @@ function message(Store $store): void
 /** On entering a room, and once a minute after that: the page shows that it is alive, and gets what it may have missed. */
 function sync(Store $store, int $after): void
 {
-    if (whoIsLoggedIn() !== $_SERVER['WS_USER']) {
-        header('WS-Close: 4401 you have logged out');
-        return;
-    }
     [$me, $room] = [$_SERVER['WS_USER'], $_SERVER['WS_STATE']];
     $new = $store->enter($_SERVER['WS_CONNECTION'], $me, $room);
     $people = $store->people($room);

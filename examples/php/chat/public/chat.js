@@ -27,6 +27,9 @@ const socket = new Socket(() => `${scheme}://${location.host}${path}?room=${enco
     }
     view.state(name, detail)
   },
+  lost(code) {
+    if (code === 1009) outbox.fail(outbox.items[0]?.item.key, 'it is too long.')   // or it would be sent for ever
+  },
   // A browser does not say why a handshake was refused, so ask.
   async refused() {
     const answer = await fetch('whoami.php', { cache: 'no-store' }).catch(() => null)
@@ -34,11 +37,12 @@ const socket = new Socket(() => `${scheme}://${location.host}${path}?room=${enco
   },
 })
 
-function sync() {
-  if (socket.send({ type: 'sync', after: last })) socket.expectAnswer(20_000)
+function sync(patience = 20_000) {
+  if (socket.send({ type: 'sync', after: last })) socket.expectAnswer(patience)
 }
 
-setInterval(sync, 60_000)                                  // "I am here", and what was missed
+setInterval(() => sync(), 60_000)                          // "I am here", and what was missed
+window.addEventListener('offline', () => sync(3000))       // perhaps: a line within the machine lives on
 setInterval(() => fetch('whoami.php').catch(() => {}), 600_000)   // keeps the PHP session alive
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return
@@ -66,6 +70,7 @@ const receivers = {
     view.busy(true)
     m.messages.forEach(receivers.message)
     view.busy(false)
+    m.people.forEach(returned)
     version = 0
     receivers.people(m)
     synced = true
@@ -80,20 +85,11 @@ const receivers = {
   joined(m) {
     receivers.people(m)
     if (m.room !== room) return
-    if (leaving.has(m.name)) {
-      clearTimeout(leaving.get(m.name))
-      leaving.delete(m.name)
-      return
-    }
-    view.notice(`${m.name} has come in`)
+    if (!returned(m.name)) view.notice(`${m.name} has come in`)
   },
   left(m) {
     receivers.people(m)
-    if (m.room !== room) return
-    leaving.set(m.name, setTimeout(() => {
-      leaving.delete(m.name)
-      if (m.room === room) view.notice(`${m.name} has left`)
-    }, 4000))
+    if (m.room === room) gone(m.name, room)
   },
   people(m) {
     if (m.version < version) return                        // two lists that overtook each other
@@ -129,6 +125,22 @@ function receive(text) {
   else view.notice(text, 'push')
 }
 
+/** Says that somebody has left, unless they are back soon; without a connection nobody knows. */
+function gone(name, from) {
+  leaving.set(name, setTimeout(() => {
+    leaving.delete(name)
+    if (from !== room) return
+    if (synced) view.notice(`${name} has left`)
+    else gone(name, from)
+  }, 4000))
+}
+
+/** Whether somebody who is here now was just about to be called gone. */
+function returned(name) {
+  clearTimeout(leaving.get(name))
+  return leaving.delete(name)
+}
+
 function show(m) {
   const identity = `${m.from}/${m.key}`
   if (shown.has(identity)) return
@@ -158,7 +170,8 @@ const outbox = {
     clearTimeout(this.timer)
     if (!synced || this.items.length === 0) return
     socket.send(this.items[0].item)
-    this.timer = setTimeout(() => this.pump(), 10_000)     // no receipt: once more, with the same key
+    socket.expectAnswer(20_000)
+    this.timer = setTimeout(() => this.pump(), 5000)      // no receipt: once more, with the same key
   },
   done(key) {
     const i = this.items.findIndex(x => x.item.key === key)
@@ -191,6 +204,7 @@ let lastTyping = 0
 
 view.start({
   send(text, to) {
+    lastTyping = 0
     outbox.add(to ? { type: 'private', to, text } : { type: 'say', room, text })
   },
   typing() {

@@ -21,11 +21,12 @@ export class Socket {
   #failures = 0
   #timer = 0
   #silence = 0
+  #deadline = 0
 
   /**
    * url: a function, asked before every attempt.
-   * on: { message(text), open(), state(name, detail), refused() }; the states are
-   * connecting, open, waiting (detail: ms), offline and stopped (detail: why).
+   * on: { message(text), open(), state(name, detail), lost(code), refused() }; the
+   * states are connecting, open, waiting (detail: ms), offline and stopped (detail: why).
    */
   constructor(url, on) {
     this.#url = url
@@ -48,7 +49,7 @@ export class Socket {
       this.#on.open()
     }
     ws.onmessage = event => {
-      clearTimeout(this.#silence)
+      this.#answered()
       this.#on.message(event.data)
     }
     ws.onclose = event => {
@@ -68,11 +69,22 @@ export class Socket {
     return this.#ws?.readyState === WebSocket.OPEN
   }
 
-  /** Gives the connection up when nothing arrives within ms: a dead line looks like a quiet one. */
+  /**
+   * Gives the connection up when nothing arrives within ms: a dead line looks
+   * like a quiet one. While an earlier answer is due sooner, that one counts.
+   */
   expectAnswer(ms) {
     const ws = this.#ws
-    clearTimeout(this.#silence)
+    const deadline = Date.now() + ms
+    if (this.#deadline > 0 && this.#deadline <= deadline) return
+    this.#answered()
+    this.#deadline = deadline
     this.#silence = setTimeout(() => this.#lost(ws, 1006, '', true), ms)
+  }
+
+  #answered() {
+    clearTimeout(this.#silence)
+    this.#deadline = 0
   }
 
   /** Tries again now instead of later. */
@@ -83,7 +95,7 @@ export class Socket {
   /** Ends it for good. */
   stop(why) {
     clearTimeout(this.#timer)
-    clearTimeout(this.#silence)
+    this.#answered()
     this.#timer = null
     this.#drop()
     this.#on.state('stopped', why)
@@ -91,8 +103,9 @@ export class Socket {
 
   #lost(ws, code, reason, wasOpen) {
     if (ws !== this.#ws) return
-    clearTimeout(this.#silence)
+    this.#answered()
     this.#drop()
+    if (wasOpen) this.#on.lost(code)
     if (isFinal(code)) return this.stop(reason || `the server closed the connection (${code})`)
     this.#wait()
     if (!wasOpen) this.#on.refused()

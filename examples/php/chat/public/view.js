@@ -54,6 +54,9 @@ export function failed(li, why) {
 
 /** A line that is nobody's message. kind: quiet, push (from the server) or error. */
 export function notice(content, kind = 'quiet') {
+  // While PHP is away every attempt fails alike: one line says it.
+  const before = [...log.querySelectorAll(':scope > :not(.waiting)')].at(-1)
+  if (kind === 'error' && before?.matches('.error') && before.textContent === content) return
   const stay = following
   const li = make('li', `notice ${kind}`, make('p', '', ...links(content)))
   li.dataset.id = Date.now()
@@ -79,8 +82,8 @@ function avatar(name) {
   const circle = make('span', 'avatar', [...name][0].toUpperCase())
   circle.setAttribute('aria-hidden', 'true')
   let hash = 0
-  for (const c of name) hash = (hash * 31 + c.codePointAt(0)) % 360
-  circle.style.setProperty('--hue', hash)
+  for (const c of name) hash = (hash * 149 + c.codePointAt(0)) % 9973
+  circle.style.setProperty('--hue', hash % 360)
   return circle
 }
 
@@ -150,9 +153,17 @@ export function enterRoom(name) {
   menu(false)
 }
 
+/** Replaces the entries of a list; whoever is at one of them by keyboard stays there. */
+function fill(list, entries) {
+  const at = list.contains(document.activeElement) ? document.activeElement.dataset.name : undefined
+  list.replaceChildren(...entries)
+  if (at !== undefined) [...list.querySelectorAll('button')].find(b => b.dataset.name === at)?.focus()
+}
+
 export function rooms(counts, current) {
-  $('rooms').replaceChildren(...Object.entries(counts).map(([name, count]) => {
+  fill($('rooms'), Object.entries(counts).map(([name, count]) => {
     const button = make('button', '', make('span', 'hash', '#'), make('span', 'label', name), make('span', 'count', count || ''))
+    button.dataset.name = name
     button.setAttribute('aria-label', `${name}, ${count} here`)
     if (name === current) button.setAttribute('aria-current', 'true')
     button.onclick = () => name === current ? menu(false) : act.enter(name)
@@ -162,8 +173,9 @@ export function rooms(counts, current) {
 
 export function people(names, me) {
   $('count').textContent = names.length === 1 ? '1 here' : `${names.length} here`
-  $('people').replaceChildren(...names.map(name => {
+  fill($('people'), names.map(name => {
     const button = make('button', '', avatar(name), make('span', 'label', name))
+    button.dataset.name = name
     if (name === me) {
       button.disabled = true
       button.append(make('span', 'count', 'you'))
@@ -241,6 +253,7 @@ function fit() {
 }
 
 function menu(open) {
+  if (!open && $('side').contains(document.activeElement)) $('menu').focus()   // on a desktop it is not there, and nothing happens
   document.body.classList.toggle('menu', open)
   $('menu').setAttribute('aria-expanded', open)
   $('shade').hidden = !open
@@ -276,11 +289,17 @@ export function start(actions) {
   $('menu').onclick = () => menu(!document.body.classList.contains('menu'))
   $('shade').onclick = () => menu(false)
   document.addEventListener('keydown', event => { if (event.key === 'Escape') menu(false) })
+  let height = log.clientHeight
   log.addEventListener('scroll', () => {
+    if (log.clientHeight !== height) return              // the page has moved it, not the person
     following = atEnd()
     if (following) $('newer').hidden = true
   })
   // A keyboard that opens, a longer draft: the last message stays in sight.
-  new ResizeObserver(() => follow(following, false)).observe(log)
+  new ResizeObserver(() => {
+    height = log.clientHeight
+    follow(following, false)
+  }).observe(log)
   $('newer').onclick = () => { log.scrollTop = log.scrollHeight }
+  if (matchMedia('(pointer: fine)').matches) text.focus()   // on a phone the keyboard would open
 }
