@@ -27,11 +27,8 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	lost := g.stats.farewellsLost.Load()
 	g.mu.Lock()
 	g.draining = true
-	leaving := make([]*connection, 0, len(g.live))
-	for c := range g.live {
-		leaving = append(leaving, c)
-	}
 	g.mu.Unlock()
+	leaving := g.connections()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
 	go func() { // ends with the last connection, which abandon sees to
@@ -111,7 +108,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		errs = append(errs, p.Pool.Close(ctx))
 	}
 	g.reload.Unlock()
-	g.wheel.Stop()
+	g.sockets.Wheel.Stop()
 	g.loops.Wait()
 	return errors.Join(errs...)
 }

@@ -51,8 +51,7 @@ type Gateway struct {
 	log        *zap.Logger
 	bus        Bus
 	hub        *session.Hub
-	wheel      *ws.Wheel
-	inbound    *ws.Budget
+	sockets    *ws.Shared
 	middleware []fcgi.Middleware
 	name       string // the node's, as configured
 	node       string // name and six random characters of this start
@@ -87,8 +86,7 @@ func New(o Options) (*Gateway, error) {
 		log:        o.Logger,
 		bus:        o.Bus,
 		hub:        session.NewHub(),
-		wheel:      ws.NewWheel(),
-		inbound:    ws.NewBudget(int64(cfg.Limits.InboundMemory)),
+		sockets:    ws.NewShared(int64(cfg.Limits.InboundMemory)),
 		middleware: o.Middleware,
 		name:       cfg.Node,
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
@@ -144,8 +142,23 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	}
 	g.pools = pools
 	g.settings.Store(next)
-	g.inbound.Resize(int64(cfg.Limits.InboundMemory))
+	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
+	g.spreadLimits(next)
 	return needRestart(old.Config, cfg), nil
+}
+
+// spreadLimits puts the limits of new settings, which are in force, on every
+// connection. One that enters meanwhile takes them by itself.
+func (g *Gateway) spreadLimits(s *settings) {
+	of := make(map[*route]*ws.Limits)
+	for _, c := range g.connections() {
+		l := of[c.rt]
+		if l == nil {
+			l = s.limitsOf(c.rt)
+			of[c.rt] = l
+		}
+		c.socket.SetLimits(l)
+	}
 }
 
 // needRestart names the keys that differ and are read at the start only.
@@ -210,7 +223,19 @@ func (g *Gateway) enter(c *connection) bool {
 	}
 	g.live[c] = struct{}{}
 	g.running.Add(1)
+	c.socket.SetLimits(g.settings.Load().limitsOf(c.rt)) // see spreadLimits
 	return true
+}
+
+// connections lists those that have entered and not left, in no order.
+func (g *Gateway) connections() []*connection {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*connection, 0, len(g.live))
+	for c := range g.live {
+		list = append(list, c)
+	}
+	return list
 }
 
 // leave ends what enter began.

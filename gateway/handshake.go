@@ -95,21 +95,7 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, script string, who c
 		offered: offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol")),
 		since:   time.Now(),
 	}
-	l := &g.settings.Load().Limits
-	c.socket = ws.New(ws.Options{
-		MessageLimit:    int64(rt.MessageLimit),
-		QueueLimit:      int64(l.Queue),
-		WriteTimeout:    time.Duration(l.WriteTimeout),
-		PingInterval:    time.Duration(l.PingInterval),
-		PongTimeout:     time.Duration(l.PongTimeout),
-		MaxFragments:    l.MaxFragments,
-		AssemblyTimeout: time.Duration(l.AssemblyTimeout),
-		ControlRate:     l.ControlRate,
-		ControlBurst:    l.ControlBurst,
-		Memory:          g.inbound,
-		Wheel:           g.wheel,
-		Stats:           &g.stats.socket,
-	})
+	c.socket = ws.New(rt.limits, g.sockets)
 	c.session = session.New(g.node+"-"+newID(), c.socket)
 	return c
 }

@@ -43,13 +43,7 @@ type Connection struct {
 // comes, in no order.
 func (g *Gateway) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
-		g.mu.Lock()
-		live := make([]*connection, 0, len(g.live))
-		for c := range g.live {
-			live = append(live, c)
-		}
-		g.mu.Unlock()
-		for _, c := range live {
+		for _, c := range g.connections() {
 			standing := c.session.Standing()
 			seen := Connection{
 				ID: c.id(), User: standing.User, Channels: standing.Channels,

@@ -232,7 +232,7 @@ func unsent(err error) bool {
 // discard gives back the memory that waiting messages held.
 func (c *connection) discard(messages ...ws.Message) {
 	for _, m := range messages {
-		c.g.inbound.Release(int64(len(m.Data)))
+		c.g.sockets.Memory.Release(int64(len(m.Data)))
 	}
 }
 

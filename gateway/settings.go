@@ -13,6 +13,7 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/ws"
 )
 
 // settings is a configuration in the form for use. It is immutable; a reload
@@ -34,6 +35,7 @@ type route struct {
 	*config.Route
 	of       *settings // those it belongs to
 	pool     *pool
+	limits   *ws.Limits
 	connect  bool // events asked for
 	message  bool
 	farewell bool
@@ -51,6 +53,7 @@ func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) 
 			Route:    r,
 			of:       s,
 			pool:     p,
+			limits:   socketLimits(&cfg.Limits, r),
 			connect:  slices.Contains(r.Events, config.EventConnect),
 			message:  slices.Contains(r.Events, config.EventMessage),
 			farewell: slices.Contains(r.Events, config.EventDisconnect),
@@ -150,6 +153,31 @@ func (s *settings) current(old *route) *route {
 		}
 	}
 	return old
+}
+
+// limitsOf are the limits that a route's sockets have in these settings, also
+// those of a route that is gone from them.
+func (s *settings) limitsOf(old *route) *ws.Limits {
+	rt := s.current(old)
+	if rt.of == s {
+		return rt.limits
+	}
+	return socketLimits(&s.Limits, rt.Route)
+}
+
+// socketLimits is what package ws needs to know of l and r.
+func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
+	return &ws.Limits{
+		MessageLimit:    int64(r.MessageLimit),
+		QueueLimit:      int64(l.Queue),
+		WriteTimeout:    time.Duration(l.WriteTimeout),
+		PingInterval:    time.Duration(l.PingInterval),
+		PongTimeout:     time.Duration(l.PongTimeout),
+		MaxFragments:    l.MaxFragments,
+		AssemblyTimeout: time.Duration(l.AssemblyTimeout),
+		ControlRate:     l.ControlRate,
+		ControlBurst:    l.ControlBurst,
+	}
 }
 
 // asks reports whether the route's script is called for an event.

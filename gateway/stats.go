@@ -19,7 +19,6 @@ var outcomes = [...]string{"ok", "answer", "overloaded", "timeout", "canceled", 
 
 // stats counts what the gateway does. All of it may be used concurrently.
 type stats struct {
-	socket           ws.Stats
 	opened           atomic.Int64
 	throttled        atomic.Int64 // messages that waited for the limit per second
 	dropped          atomic.Int64 // messages that waited when their connection broke
@@ -122,7 +121,7 @@ func (g *Gateway) Stats() Stats {
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(),
-		InboundBytes: g.inbound.Used(), Socket: s.socket.Snapshot(),
+		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int),
 	}
 	s.mu.Lock()

@@ -250,7 +250,7 @@ func TestDrainClosesBehindWhatRuns(t *testing.T) {
 	eventually(t, "next waits", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return h.inbound.Used() >= int64(len("slownext"))
+		return h.sockets.Memory.Used() >= int64(len("slownext"))
 	})
 	var over sync.WaitGroup
 	over.Go(func() {

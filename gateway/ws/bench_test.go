@@ -9,7 +9,7 @@ import (
 func BenchmarkQueueAndFlush(b *testing.B) {
 	for _, network := range []string{"unix", "tcp"} {
 		b.Run(network, func(b *testing.B) {
-			c, p := pair(b, network, Options{QueueLimit: 64 << 10})
+			c, p := pair(b, network, Limits{QueueLimit: 64 << 10})
 			go io.Copy(io.Discard, p.Conn)
 			m := text(strings.Repeat("x", 64))
 			b.ReportAllocs()
@@ -29,7 +29,7 @@ func BenchmarkQueueAndFlush(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	for _, network := range []string{"unix", "tcp"} {
 		b.Run(network, func(b *testing.B) {
-			c, p := pair(b, network, Options{MessageLimit: 1 << 20})
+			c, p := pair(b, network, Limits{MessageLimit: 1 << 20})
 			one := masked(0x81, strings.Repeat("x", 64))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -46,7 +46,7 @@ func BenchmarkRead(b *testing.B) {
 
 func BenchmarkReadLarge(b *testing.B) {
 	const size = 1 << 20
-	c, p := pair(b, "unix", Options{MessageLimit: size})
+	c, p := pair(b, "unix", Limits{MessageLimit: size})
 	one := masked(0x82, strings.Repeat("x", size))
 	go func() {
 		for {

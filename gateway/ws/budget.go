@@ -21,7 +21,7 @@ type Budget struct {
 
 // claim is what one message holds while it is received.
 type claim struct {
-	budget *Budget // nil: no bound
+	budget *Budget
 	n      int64
 }
 
@@ -96,9 +96,6 @@ func (b *Budget) takeLocked(c *claim, n int64) bool {
 // tryGrow takes n more bytes if that needs no waiting.
 func (c *claim) tryGrow(n int64) bool {
 	b := c.budget
-	if b == nil {
-		return true
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.n == 0 && len(b.fresh) > 0 {
@@ -137,9 +134,6 @@ func (c *claim) waitGrow(n int64, ended <-chan struct{}) bool {
 // stay held.
 func (c *claim) keep(n int64) {
 	b := c.budget
-	if b == nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= c.n - n

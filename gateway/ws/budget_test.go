@@ -7,8 +7,9 @@ import (
 )
 
 func TestFullBudgetSlowsReadingDown(t *testing.T) {
-	budget := NewBudget(1000)
-	c, p := pair(t, "unix", Options{Memory: budget, AssemblyTimeout: patience})
+	shared := NewShared(1000)
+	budget := shared.Memory
+	c, p := pairOf(t, shared, "unix", Limits{AssemblyTimeout: patience})
 	p.say(t, masked(0x81, strings.Repeat("a", 900)), masked(0x81, strings.Repeat("b", 900)))
 	first, err := c.Read()
 	if err != nil || budget.Used() != 900 {
@@ -31,8 +32,9 @@ func TestFullBudgetSlowsReadingDown(t *testing.T) {
 }
 
 func TestMessageLargerThanTheBudgetPasses(t *testing.T) {
-	budget := NewBudget(1000)
-	c, p := pair(t, "unix", Options{Memory: budget})
+	shared := NewShared(1000)
+	budget := shared.Memory
+	c, p := pairOf(t, shared, "unix", Limits{})
 	go p.say(t, masked(0x82, strings.Repeat("x", 1<<20)))
 	if m, err := c.Read(); err != nil || len(m.Data) != 1<<20 || budget.Used() != 1<<20 {
 		t.Fatalf("got %d bytes, %v, %d bytes used", len(m.Data), err, budget.Used())
@@ -41,12 +43,13 @@ func TestMessageLargerThanTheBudgetPasses(t *testing.T) {
 
 func TestMessagesThatFillTheBudgetTogetherAllPass(t *testing.T) {
 	const clients = 8
-	budget := NewBudget(clients * 20_000)
+	shared := NewShared(clients * 20_000)
+	budget := shared.Memory
 	done := make(chan error, clients)
 	big := strings.Repeat("x", 500_000)
 	var peers []*peer
 	for range clients {
-		c, p := pair(t, "unix", Options{Memory: budget})
+		c, p := pairOf(t, shared, "unix", Limits{})
 		peers = append(peers, p)
 		p.say(t, masked(0x02, big[:20_000]))
 		go func() {
@@ -74,8 +77,9 @@ func TestMessagesThatFillTheBudgetTogetherAllPass(t *testing.T) {
 }
 
 func TestRefusedMessagesGiveTheirMemoryBack(t *testing.T) {
-	budget := NewBudget(1 << 20)
-	c, p := pair(t, "unix", Options{Memory: budget})
+	shared := NewShared(1 << 20)
+	budget := shared.Memory
+	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x01, strings.Repeat("x", 50_000)), masked(0x80, "\xff"))
 	readEnd(c)
 	if budget.Used() != 0 {
@@ -84,10 +88,11 @@ func TestRefusedMessagesGiveTheirMemoryBack(t *testing.T) {
 }
 
 func TestEndWakesAReaderThatWaitsForMemory(t *testing.T) {
-	budget := NewBudget(10)
+	shared := NewShared(10)
+	budget := shared.Memory
 	holder := claim{budget: budget}
 	holder.tryGrow(10)
-	c, p := pair(t, "unix", Options{Memory: budget})
+	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x81, "some text"))
 	over := make(chan struct{})
 	go func() {
@@ -108,10 +113,11 @@ func TestEndWakesAReaderThatWaitsForMemory(t *testing.T) {
 }
 
 func TestResizeLetsWaitersGoOn(t *testing.T) {
-	budget := NewBudget(10)
+	shared := NewShared(10)
+	budget := shared.Memory
 	holder := claim{budget: budget}
 	holder.tryGrow(10)
-	c, p := pair(t, "unix", Options{Memory: budget})
+	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x81, "some text"))
 	over := make(chan error, 1)
 	go func() {

@@ -8,7 +8,7 @@
 // has begun is finished before another begins, and a Close frame is the last.
 //
 // A connection at rest costs no goroutine of its own but the one that its
-// owner lets wait in [Conn.Read], no timer (all connections share a [Wheel])
+// owner lets wait in [Conn.Read], no timer (all connections have a [Shared] one)
 // and no read buffer.
 //
 // Reading order: options.go, handshake.go; input.go, frame.go, read.go for

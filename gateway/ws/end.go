@@ -81,7 +81,7 @@ func (c *Conn) Close(code int, reason string) {
 	case o.accepts():
 		c.cause.set(code, reason)
 		o.close(closeFrame(code, reason))
-		if c.o.WriteTimeout <= 0 {
+		if c.limits.Load().WriteTimeout <= 0 {
 			c.closeWithinLocked(closeWait)
 		}
 	}
@@ -127,11 +127,11 @@ func (c *Conn) Cause() (code int, reason string, clean bool) {
 // frames that have not begun are dropped, so that the Close frame is the next.
 func (c *Conn) tooSlowLocked() {
 	c.cause.set(4408, slowReason)
-	c.o.Stats.SlowReaders.Add(1)
+	c.shared.Stats.SlowReaders.Add(1)
 	c.outbox.cut()
 	c.outbox.close(closeFrame(4408, slowReason))
 	c.wakeLocked()
-	within := c.o.WriteTimeout
+	within := c.limits.Load().WriteTimeout
 	if within <= 0 {
 		within = closeWait
 	}
@@ -180,12 +180,12 @@ func (c *Conn) endLocked() {
 // closeWithinLocked lets the wheel close the socket after that long, unless it
 // will earlier.
 func (c *Conn) closeWithinLocked(d time.Duration) {
-	due := c.o.Wheel.now() + d
+	due := c.shared.Wheel.now() + d
 	if c.closeDue == 0 || due < c.closeDue {
 		c.closeDue = due
 	}
 	if !c.outbox.corked {
-		c.o.Wheel.arm(c, c.closeDue)
+		c.shared.Wheel.arm(c, c.closeDue)
 	}
 }
 
@@ -202,7 +202,7 @@ func (c *Conn) shut() {
 	orderly := c.outbox.closed
 	c.outbox.fail()
 	c.wakeLocked()
-	c.o.Wheel.remove(c)
+	c.shared.Wheel.remove(c)
 	conn, lib, code, active := c.conn, c.lib, c.cause.code, c.active
 	c.mu.Unlock()
 
@@ -211,7 +211,7 @@ func (c *Conn) shut() {
 			c.discard()
 		}
 		conn.Close()
-		c.o.Stats.closed(code)
+		c.shared.Stats.closed(code)
 		if !active {
 			lib.CloseNow()
 		}
@@ -229,8 +229,8 @@ func (c *Conn) discard() {
 	if c.raw == nil {
 		return
 	}
-	buf := c.o.Wheel.buffer()
-	defer c.o.Wheel.recycle(buf)
+	buf := c.shared.Wheel.buffer()
+	defer c.shared.Wheel.recycle(buf)
 	_ = c.raw.Control(func(fd uintptr) { // the socket may be gone: nothing to throw away then
 		for range lastInput / inputBuffer {
 			if n, err := unix.Read(int(fd), buf[:]); n <= 0 || err != nil {
@@ -250,9 +250,9 @@ func (c *Conn) endOutput() {
 // linger throws input away until the client closes its side or has had time
 // enough, then closes the socket.
 func (c *Conn) linger() {
-	buf := c.o.Wheel.buffer()
+	buf := c.shared.Wheel.buffer()
 	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime)) // fails on a closed socket, as Read does
 	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c.conn}, buf[:])
-	c.o.Wheel.recycle(buf)
+	c.shared.Wheel.recycle(buf)
 	c.CloseNow()
 }

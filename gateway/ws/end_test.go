@@ -27,7 +27,7 @@ const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: we
 func TestUpgradeKeepsWhatWasQueuedAndPipelined(t *testing.T) {
 	echoed := make(chan string, 1)
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		c := New(Options{MessageLimit: 100})
+		c := New(&Limits{MessageLimit: 100}, NewShared(0))
 		c.Queue(text("first"))
 		c.Flush()
 		w.Header().Set("Set-Cookie", "a=b")
@@ -69,7 +69,7 @@ func TestUpgradeKeepsWhatWasQueuedAndPipelined(t *testing.T) {
 }
 
 func TestUpgradeRefusesABadHandshake(t *testing.T) {
-	c := New(Options{})
+	c := New(&Limits{}, NewShared(0))
 	w := httptest.NewRecorder()
 	r := handshake()
 	r.Header.Del("Sec-WebSocket-Key")
@@ -83,7 +83,7 @@ func TestUpgradeRefusesABadHandshake(t *testing.T) {
 
 func TestClosedBeforeUpgrade(t *testing.T) {
 	server, client := sockets(t, "tcp")
-	c := New(Options{})
+	c := New(&Limits{}, NewShared(0))
 	c.CloseNow()
 	if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, handshake(), ""); !errors.Is(err, ErrClosed) {
 		t.Fatalf("got %v, want ErrClosed", err)
@@ -94,7 +94,7 @@ func TestClosedBeforeUpgrade(t *testing.T) {
 
 func TestClosingBeforeUpgrade(t *testing.T) {
 	server, client := sockets(t, "tcp")
-	c := New(Options{})
+	c := New(&Limits{}, NewShared(0))
 	c.Queue(text("hello"))
 	c.Close(4000, "and bye")
 	if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, handshake(), ""); err != nil {
@@ -123,7 +123,7 @@ func TestLostClientIsNoticedAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, p := pair(t, "tcp", Options{})
+			c, p := pair(t, "tcp", Limits{})
 			over := make(chan error, 1)
 			go func() {
 				_, err := c.Read()
@@ -147,7 +147,7 @@ func TestLostClientIsNoticedAtOnce(t *testing.T) {
 func TestNothingIsLostWhenTheClientLeavesWithoutReading(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			c, p := pair(t, network, Options{WriteTimeout: patience})
+			c, p := pair(t, network, Limits{WriteTimeout: patience})
 			p.say(t, masked(0x81, "one"), masked(0x81, "two"), masked(0x88, closePayload(1000, "")))
 			p.Close()
 			waitFor(t, "the client's absence", func() bool { // its kernel resets what is written to it
@@ -167,7 +167,7 @@ func TestNothingIsLostWhenTheClientLeavesWithoutReading(t *testing.T) {
 }
 
 func TestCloseNowWakesEverybody(t *testing.T) {
-	c, _ := pair(t, "tcp", Options{QueueLimit: 1})
+	c, _ := pair(t, "tcp", Limits{QueueLimit: 1})
 	c.QueueReply(text(strings.Repeat("x", 32<<20)))
 	c.Flush()
 	over := make(chan struct{})
@@ -210,12 +210,12 @@ func TestEndedConnectionsAreFreed(t *testing.T) {
 		"refused":                     func(c *Conn, p *peer) { p.Write([]byte{0x81, 0}); readEnd(c); p.Close() },
 		"closed without another Read": func(c *Conn, p *peer) { c.Close(1000, ""); c.CloseNow() },
 	}
-	wheel := NewWheel()
-	defer wheel.Stop()
+	shared := NewShared(0)
+	defer shared.Wheel.Stop()
 	var freed atomic.Int64
 	for _, end := range ends {
 		server, client := sockets(t, "unix")
-		c := New(Options{Wheel: wheel, PingInterval: time.Hour})
+		c := New(&Limits{PingInterval: time.Hour}, shared)
 		runtime.AddCleanup(c, func(int) { freed.Add(1) }, 0)
 		if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, handshake(), ""); err != nil {
 			t.Fatal(err)

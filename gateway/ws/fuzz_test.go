@@ -21,7 +21,7 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		const limit = 1000
 		server, client := net.Pipe()
-		c := upgraded(t, server, Options{MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, WriteTimeout: patience})
+		c := upgraded(t, server, Limits{MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, WriteTimeout: patience})
 		answered := make(chan error, 1)
 		go func() {
 			p := newPeer(client)

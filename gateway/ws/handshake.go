@@ -50,7 +50,7 @@ func (c *Conn) uncork(lib *websocket.Conn) error {
 	if !dead {
 		c.schedulePingLocked()
 		if c.closeDue > 0 {
-			c.o.Wheel.arm(c, c.closeDue)
+			c.shared.Wheel.arm(c, c.closeDue)
 		}
 	}
 	c.mu.Unlock()
@@ -88,7 +88,7 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		conn.Close()
 		return nil, nil, err
 	}
-	c.input.preload(early, c.o.Wheel)
+	c.input.preload(early, c.shared.Wheel)
 	w := (*wire)(c)
 	c.br = bufio.NewReaderSize(w, libraryReader)
 	return w, bufio.NewReadWriter(c.br, bufio.NewWriterSize(w, libraryWriter)), nil

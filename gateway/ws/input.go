@@ -38,10 +38,10 @@ type input struct {
 	size      int64 // payload bytes of the message that were announced so far
 	peer      *CloseError
 
-	held  claim // what the message holds of Options.Memory
+	held  claim // what the message holds of Shared.Memory
 	timed bool  // the read deadline is that of a message or frame begun
 
-	tokens float64   // control frames that may come, see Options.ControlRate
+	tokens float64   // control frames that may come, see Limits.ControlRate
 	filled time.Time // when tokens was right
 	piled  float64   // control frames that may have piled up while nobody read
 	unread time.Time // since when nobody reads; zero while somebody does
@@ -88,13 +88,14 @@ func (c *Conn) fill() error {
 // or frame, and lifts it when it is for a new one.
 func (c *Conn) limitWait() {
 	in := &c.input
+	most := c.limits.Load().AssemblyTimeout
 	switch {
-	case c.o.AssemblyTimeout <= 0:
+	case most <= 0:
 	case in.idle():
 		c.liftLimit()
 	case !in.timed:
 		in.timed = true
-		c.conn.SetReadDeadline(time.Now().Add(c.o.AssemblyTimeout))
+		c.conn.SetReadDeadline(time.Now().Add(most))
 	}
 }
 
@@ -111,7 +112,7 @@ func (c *Conn) liftLimit() {
 func (c *Conn) readReady(fd uintptr) bool {
 	in := &c.input
 	if in.buf == nil {
-		in.buf = c.o.Wheel.buffer()
+		in.buf = c.shared.Wheel.buffer()
 	}
 	n, err := unix.Read(int(fd), in.buf[in.hi:])
 	for err == unix.EINTR {
@@ -137,7 +138,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 func (c *Conn) fillPlain() error {
 	in := &c.input
 	if in.buf == nil {
-		in.buf = c.o.Wheel.buffer()
+		in.buf = c.shared.Wheel.buffer()
 	}
 	n, err := c.conn.Read(in.buf[in.hi:])
 	if n > 0 {
@@ -152,14 +153,14 @@ func (c *Conn) fillPlain() error {
 func (c *Conn) took(n int) {
 	c.input.hi += n
 	c.heard.Store(true)
-	c.o.Stats.BytesIn.Add(int64(n))
+	c.shared.Stats.BytesIn.Add(int64(n))
 }
 
 // dropInput gives the read buffer back when there is nothing in it.
 func (c *Conn) dropInput() {
 	in := &c.input
 	if in.buf != nil && in.lo == in.hi {
-		c.o.Wheel.recycle(in.buf)
+		c.shared.Wheel.recycle(in.buf)
 		in.buf, in.lo, in.hi = nil, 0, 0
 	}
 }
@@ -224,10 +225,11 @@ func (c *Conn) acceptData(h header) error {
 		in.fragments, in.size = 0, 0
 	}
 	in.fragments++
-	if c.o.MaxFragments > 0 && in.fragments > c.o.MaxFragments {
+	l := c.limits.Load()
+	if l.MaxFragments > 0 && in.fragments > l.MaxFragments {
 		return &violation{1008, "too many fragments"}
 	}
-	limit := c.o.MessageLimit
+	limit := l.MessageLimit
 	if limit <= 0 {
 		limit = largestMessage
 	}
@@ -261,7 +263,8 @@ func (c *Conn) acceptControl(h header, frame []byte) error {
 
 // allowControl takes one of the tokens that come back at ControlRate.
 func (c *Conn) allowControl(now time.Time) bool {
-	if c.o.ControlRate <= 0 {
+	l := c.limits.Load()
+	if l.ControlRate <= 0 {
 		return true
 	}
 	in := &c.input
@@ -269,11 +272,11 @@ func (c *Conn) allowControl(now time.Time) bool {
 		in.piled--
 		return true
 	}
-	burst := max(float64(c.o.ControlBurst), 1)
+	burst := max(float64(l.ControlBurst), 1)
 	if in.filled.IsZero() {
 		in.tokens = burst
 	} else {
-		in.tokens = min(burst, in.tokens+now.Sub(in.filled).Seconds()*c.o.ControlRate)
+		in.tokens = min(burst, in.tokens+now.Sub(in.filled).Seconds()*l.ControlRate)
 	}
 	in.filled = now
 	if in.tokens < 1 {
@@ -286,7 +289,7 @@ func (c *Conn) allowControl(now time.Time) bool {
 // away and back enclose the time in which the client is not read from. What it
 // sent one by one meanwhile comes all at once then, and is no offence.
 func (c *Conn) away() {
-	if c.o.ControlRate > 0 {
+	if c.limits.Load().ControlRate > 0 {
 		c.input.unread = time.Now()
 	}
 }
@@ -294,7 +297,7 @@ func (c *Conn) away() {
 func (c *Conn) back() {
 	in := &c.input
 	if !in.unread.IsZero() {
-		in.piled += time.Since(in.unread).Seconds() * c.o.ControlRate
+		in.piled += time.Since(in.unread).Seconds() * c.limits.Load().ControlRate
 		in.unread = time.Time{}
 	}
 }

@@ -54,16 +54,19 @@ func handshake() *http.Request {
 }
 
 // upgraded makes a connection over the given socket.
-func upgraded(t testing.TB, server net.Conn, o Options) *Conn {
+func upgraded(t testing.TB, server net.Conn, l Limits) *Conn {
 	t.Helper()
-	if o.Wheel == nil {
-		o.Wheel = NewWheel()
-	}
-	c := New(o)
+	return upgradedOf(t, NewShared(0), server, l)
+}
+
+// upgradedOf is upgraded for one of several connections.
+func upgradedOf(t testing.TB, s *Shared, server net.Conn, l Limits) *Conn {
+	t.Helper()
+	c := New(&l, s)
 	if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, handshake(), ""); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.CloseNow(); o.Wheel.Stop() })
+	t.Cleanup(func() { c.CloseNow(); s.Wheel.Stop() })
 	return c
 }
 
@@ -92,10 +95,16 @@ func sockets(t testing.TB, network string) (server, client net.Conn) {
 }
 
 // pair is a connection and its client over a socket.
-func pair(t testing.TB, network string, o Options) (*Conn, *peer) {
+func pair(t testing.TB, network string, l Limits) (*Conn, *peer) {
+	t.Helper()
+	return pairOf(t, NewShared(0), network, l)
+}
+
+// pairOf is pair for one of several connections.
+func pairOf(t testing.TB, s *Shared, network string, l Limits) (*Conn, *peer) {
 	t.Helper()
 	server, client := sockets(t, network)
-	return upgraded(t, server, o), newPeer(client)
+	return upgradedOf(t, s, server, l), newPeer(client)
 }
 
 // peer is a client that speaks in frames.

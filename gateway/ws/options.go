@@ -18,14 +18,14 @@ var (
 	// already, or the socket is gone.
 	ErrClosed = errors.New("connection is closed")
 	// ErrSlow says that the client reads too slowly: more than
-	// Options.QueueLimit would wait for it. The connection has been closed
+	// Limits.QueueLimit would wait for it. The connection has been closed
 	// with 4408.
 	ErrSlow = errors.New("too slow a reader")
 )
 
-// Options are the limits of a connection, and what all connections of a
-// process share. A limit of zero is none.
-type Options struct {
+// Limits bound a connection. A limit of zero is none. Many connections may
+// share one value; it must not be changed any more, see [Conn.SetLimits].
+type Limits struct {
 	// MessageLimit is the size of the largest message taken, in bytes. A
 	// larger one closes the connection with 1009.
 	MessageLimit int64
@@ -51,14 +51,25 @@ type Options struct {
 	// takes any number.
 	ControlRate  float64
 	ControlBurst int
+}
+
+// Shared is what the connections of a process have in common. Make it with
+// [NewShared].
+type Shared struct {
 	// Memory bounds the messages that are being received, all connections
-	// together. When it is used up, Read waits. Nil is no bound.
+	// together. When it is used up, Read waits.
 	Memory *Budget
-	// Wheel is the clock that the connections of a process share. Nil gives
-	// the connection one of its own.
+	// Wheel is the connections' clock.
 	Wheel *Wheel
-	// Stats counts for all connections together. Nil counts for nobody.
+	// Stats counts for all of them.
 	Stats *Stats
+}
+
+// NewShared makes what connections share, with a budget of so many bytes for
+// messages; 0 is no bound. Its wheel is to be stopped when the last connection
+// has ended.
+func NewShared(memory int64) *Shared {
+	return &Shared{Memory: NewBudget(memory), Wheel: NewWheel(), Stats: new(Stats)}
 }
 
 // Conn is one WebSocket connection on the server's side. All methods may be
@@ -69,7 +80,9 @@ type Options struct {
 // The owner calls Read until it returns an error; a connection that nobody
 // reads is kept until Close, CloseNow, the outbox or a failed write ends it.
 type Conn struct {
-	o    Options
+	shared *Shared
+	limits atomic.Pointer[Limits]
+
 	conn net.Conn
 	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
 	lib  *websocket.Conn
@@ -106,15 +119,25 @@ type Conn struct {
 
 // New makes a connection that has no socket yet: messages can be queued, and
 // wait for Upgrade.
-func New(o Options) *Conn {
-	if o.Wheel == nil {
-		o.Wheel = NewWheel()
-	}
-	if o.Stats == nil {
-		o.Stats = new(Stats)
-	}
-	c := &Conn{o: o}
-	c.input.held.budget = o.Memory
+func New(l *Limits, s *Shared) *Conn {
+	c := &Conn{shared: s}
+	c.limits.Store(l)
+	c.input.held.budget = s.Memory
 	c.outbox.corked = true
 	return c
+}
+
+// SetLimits puts other limits into force. What has begun under the old ones, a
+// wait or a message, may end under them.
+func (c *Conn) SetLimits(l *Limits) {
+	old := c.limits.Swap(l)
+	if old == l {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wakeLocked()
+	if old.PingInterval != l.PingInterval && !c.outbox.corked && !c.dead {
+		c.schedulePingLocked()
+	}
 }

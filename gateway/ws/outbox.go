@@ -47,7 +47,7 @@ type outbox struct {
 
 // Queue adds a push behind what waits already. It does no I/O and never waits:
 // a caller that holds no lock calls [Conn.Flush] afterwards. A push that finds
-// others waiting and would bring them above Options.QueueLimit closes the
+// others waiting and would bring them above Limits.QueueLimit closes the
 // connection: what has not begun to be written is dropped, and ErrSlow
 // returned. It returns ErrClosed when nothing more is accepted.
 func (c *Conn) Queue(m *session.Message) error {
@@ -79,7 +79,7 @@ func (c *Conn) QueueReply(m *session.Message) error {
 	return nil
 }
 
-// Drained waits until no more than Options.QueueLimit bytes wait for the
+// Drained waits until no more than Limits.QueueLimit bytes wait for the
 // client, or the connection cannot write any more. Its only error is that of
 // ctx.
 func (c *Conn) Drained(ctx context.Context) error {
@@ -113,13 +113,14 @@ func (c *Conn) Buffered() int64 {
 // larger than the bound passes when it waits alone.
 func (c *Conn) overLimitLocked(n int64) bool {
 	o := &c.outbox
-	limit := c.o.QueueLimit
+	limit := c.limits.Load().QueueLimit
 	return o.accepts() && limit > 0 && o.pushed > 0 && o.pushed+n > limit
 }
 
 // withinLimitLocked reports whether a caller of Drained may go on.
 func (c *Conn) withinLimitLocked() bool {
-	return c.dead || c.outbox.failed || c.o.QueueLimit <= 0 || c.outbox.bytes <= c.o.QueueLimit
+	limit := c.limits.Load().QueueLimit
+	return c.dead || c.outbox.failed || limit <= 0 || c.outbox.bytes <= limit
 }
 
 // wakeLocked wakes the callers of Drained when they may go on.

@@ -32,8 +32,7 @@ func TestFramesStayWholeAndInOrder(t *testing.T) {
 	for _, network := range []string{"unix", "tcp", "pipe"} {
 		t.Run(network, func(t *testing.T) {
 			const senders, each, pings = 8, 100, 100
-			wheel := NewWheel()
-			o := Options{WriteTimeout: patience, PingInterval: time.Millisecond, PongTimeout: patience, Wheel: wheel}
+			o := Limits{WriteTimeout: patience, PingInterval: time.Millisecond, PongTimeout: patience}
 			var c *Conn
 			var p *peer
 			if network == "pipe" {
@@ -131,9 +130,8 @@ func checkStream(t *testing.T, p *peer, each int) (next map[int]int, lastPong in
 func TestStalledReaderIsClosed(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			var stats Stats
 			const limit = 1 << 20
-			c, p := pair(t, network, Options{QueueLimit: limit, WriteTimeout: 300 * time.Millisecond, Stats: &stats})
+			c, p := pair(t, network, Limits{QueueLimit: limit, WriteTimeout: 300 * time.Millisecond})
 			go c.Read()
 			m := session.NewMessage(true, bytes.Repeat([]byte("x"), 100_000))
 			var err error
@@ -155,7 +153,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 			}
 			within(t, "the end", c.Ended())
 			wantCause(t, c, 4408, false)
-			if n := stats.SlowReaders.Load(); n != 1 {
+			if n := c.shared.Stats.SlowReaders.Load(); n != 1 {
 				t.Errorf("got %d slow readers", n)
 			}
 			for { // whole frames came, and at most the last is cut by the end
@@ -173,7 +171,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 }
 
 func TestSlowReaderThatComesBackSeesWhy(t *testing.T) {
-	c, p := pair(t, "tcp", Options{QueueLimit: 1 << 20, WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{QueueLimit: 1 << 20, WriteTimeout: patience})
 	go readEnd(c)
 	m := session.NewMessage(true, bytes.Repeat([]byte("x"), 100_000))
 	for c.Queue(m) == nil {
@@ -187,7 +185,7 @@ func TestSlowReaderThatComesBackSeesWhy(t *testing.T) {
 }
 
 func TestReplyThatNobodyTakesEndsWithTheWriteTimeout(t *testing.T) {
-	c, _ := pair(t, "tcp", Options{QueueLimit: 1000, WriteTimeout: 100 * time.Millisecond})
+	c, _ := pair(t, "tcp", Limits{QueueLimit: 1000, WriteTimeout: 100 * time.Millisecond})
 	go c.Read()
 	c.QueueReply(session.NewMessage(true, make([]byte, 64<<20)))
 	c.Flush()
@@ -202,7 +200,7 @@ func TestProgressRenewsTheWriteTimeout(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			const timeout = 200 * time.Millisecond
-			c, p := pair(t, network, Options{QueueLimit: 1 << 20, WriteTimeout: timeout})
+			c, p := pair(t, network, Limits{QueueLimit: 1 << 20, WriteTimeout: timeout})
 			go readEnd(c)
 			big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB
 			start := time.Now()
@@ -239,7 +237,7 @@ func TestProgressRenewsTheWriteTimeout(t *testing.T) {
 }
 
 func TestPongDoesNotLandInsideAFrame(t *testing.T) {
-	c, p := pair(t, "tcp", Options{WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
 	go readEnd(c)
 	big := strings.Repeat("x", 32<<20)
 	c.Queue(text(big))
@@ -272,7 +270,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 }
 
 func TestCloseIsTheLastFrame(t *testing.T) {
-	c, p := pair(t, "tcp", Options{WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
 	go readEnd(c)
 	c.Queue(text(strings.Repeat("x", 32<<20)))
 	c.Queue(text("before"))
@@ -294,7 +292,7 @@ func TestCloseIsTheLastFrame(t *testing.T) {
 }
 
 func TestMessagesBehindOurCloseAreThrownAway(t *testing.T) {
-	c, p := pair(t, "unix", Options{})
+	c, p := pair(t, "unix", Limits{})
 	c.Close(1000, "")
 	p.say(t, masked(0x81, "too late"), masked(0x88, closePayload(1000, "")))
 	if messages := readEnd(c); len(messages) > 0 {
@@ -304,7 +302,7 @@ func TestMessagesBehindOurCloseAreThrownAway(t *testing.T) {
 }
 
 func TestDrainedWaitsForTheBound(t *testing.T) {
-	c, p := pair(t, "tcp", Options{QueueLimit: 1000, WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{QueueLimit: 1000, WriteTimeout: patience})
 	if err := c.Drained(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +327,7 @@ func TestDrainedWaitsForTheBound(t *testing.T) {
 }
 
 func TestLargePushPassesAlone(t *testing.T) {
-	c, p := pair(t, "tcp", Options{QueueLimit: 1000})
+	c, p := pair(t, "tcp", Limits{QueueLimit: 1000})
 	if err := c.Queue(text(strings.Repeat("x", 2000))); err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +336,7 @@ func TestLargePushPassesAlone(t *testing.T) {
 }
 
 func TestManySmallFramesInOneGo(t *testing.T) {
-	c, p := pair(t, "unix", Options{})
+	c, p := pair(t, "unix", Limits{})
 	for i := range 1000 {
 		c.Queue(text(strconv.Itoa(i)))
 	}
@@ -375,7 +373,7 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 
 func TestWriteOverAnyConn(t *testing.T) {
 	server, client := net.Pipe()
-	c := upgraded(t, server, Options{WriteTimeout: 50 * time.Millisecond})
+	c := upgraded(t, server, Limits{WriteTimeout: 50 * time.Millisecond})
 	p := newPeer(client)
 	c.Queue(text(strings.Repeat("x", 100_000)))
 	c.Flush()

@@ -41,8 +41,8 @@ func (c *Conn) keepBackLocked(frame []byte, refusal bool) bool {
 	if c.owed == 0 || c.dead || !c.outbox.accepts() {
 		return false
 	}
-	c.late = late{frame: frame, refusal: refusal, due: c.o.Wheel.now() + answerWait}
-	c.o.Wheel.arm(c, c.late.due)
+	c.late = late{frame: frame, refusal: refusal, due: c.shared.Wheel.now() + answerWait}
+	c.shared.Wheel.arm(c, c.late.due)
 	return true
 }
 

@@ -17,7 +17,7 @@ func TestAnAnswerThatIsOwedComesBeforeTheLastClose(t *testing.T) {
 		{"the client breaks a rule", masked(0x83, "reserved"), 1002, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := pair(t, "tcp", Options{})
+			c, p := pair(t, "tcp", Limits{})
 			p.say(t, masked(0x81, "first"), masked(0x81, "second"), test.last)
 			for range 2 {
 				if _, err := c.Read(); err != nil {
@@ -48,7 +48,7 @@ func TestAnAnswerThatIsOwedComesBeforeTheLastClose(t *testing.T) {
 func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 	for _, last := range [][]byte{masked(0x88, closePayload(1000, "")), masked(0x83, "reserved")} {
 		synctest.Test(t, func(t *testing.T) {
-			c, p := piped(t, Options{})
+			c, p := piped(t, Limits{})
 			c.Owe()
 			start := time.Now()
 			go p.Write(last)
@@ -69,7 +69,7 @@ func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 
 func TestTheOwnersCloseStandsBeforeTheLateOne(t *testing.T) {
 	for _, last := range [][]byte{masked(0x88, closePayload(1000, "")), masked(0x83, "reserved")} {
-		c, p := pair(t, "tcp", Options{})
+		c, p := pair(t, "tcp", Limits{})
 		c.Owe()
 		p.say(t, last)
 		if _, err := c.Read(); err == nil {
@@ -85,7 +85,7 @@ func TestTheOwnersCloseStandsBeforeTheLateOne(t *testing.T) {
 }
 
 func TestAClientThatLeavesIsNotOwedAnything(t *testing.T) {
-	c, p := pair(t, "tcp", Options{})
+	c, p := pair(t, "tcp", Limits{})
 	c.Owe()
 	p.say(t, masked(0x88, ""))
 	if _, err := c.Read(); err == nil {

@@ -36,7 +36,7 @@ func (c *Conn) tickLocked(now time.Duration) {
 	}
 	for _, due := range [...]time.Duration{c.closeDue, c.late.due, c.probeDue, c.pingDue} {
 		if due > 0 {
-			c.o.Wheel.arm(c, due)
+			c.shared.Wheel.arm(c, due)
 		}
 	}
 }
@@ -44,9 +44,10 @@ func (c *Conn) tickLocked(now time.Duration) {
 // schedulePingLocked sets the time of the next ping.
 func (c *Conn) schedulePingLocked() {
 	c.pingDue = 0
-	if c.o.PingInterval > 0 && c.outbox.accepts() {
-		c.pingDue = c.o.Wheel.now() + jitter(c.o.PingInterval)
-		c.o.Wheel.arm(c, c.pingDue)
+	interval := c.limits.Load().PingInterval
+	if interval > 0 && c.outbox.accepts() {
+		c.pingDue = c.shared.Wheel.now() + jitter(interval)
+		c.shared.Wheel.arm(c, c.pingDue)
 	}
 }
 
@@ -58,9 +59,9 @@ func (c *Conn) pingLocked() {
 		return
 	}
 	c.outbox.add(pingFrame, ping)
-	c.o.Stats.PingsSent.Add(1)
-	if c.o.PongTimeout > 0 && c.probeDue == 0 {
-		c.probeLocked(c.o.PongTimeout)
+	c.shared.Stats.PingsSent.Add(1)
+	if within := c.limits.Load().PongTimeout; within > 0 && c.probeDue == 0 {
+		c.probeLocked(within)
 	}
 }
 
@@ -68,8 +69,8 @@ func (c *Conn) pingLocked() {
 func (c *Conn) probeLocked(d time.Duration) {
 	c.heard.Store(false)
 	c.probed = c.reads
-	c.probeDue = c.o.Wheel.now() + d
-	c.o.Wheel.arm(c, c.probeDue)
+	c.probeDue = c.shared.Wheel.now() + d
+	c.shared.Wheel.arm(c, c.probeDue)
 }
 
 // judgeLocked ends the connection when one Read has waited since the probe
@@ -80,7 +81,7 @@ func (c *Conn) judgeLocked() {
 	switch {
 	case listened && !c.heard.Load() && !c.outbox.closing:
 		if !c.outbox.failed {
-			c.o.Stats.PongsMissed.Add(1)
+			c.shared.Stats.PongsMissed.Add(1)
 		}
 		c.cause.set(1006, "")
 		c.todo |= doShut

@@ -53,7 +53,7 @@ func TestBrokenRulesAreAnsweredWithTheirCode(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := pair(t, "tcp", Options{MessageLimit: 1000, MaxFragments: 3, ControlRate: 1e-6, ControlBurst: 20})
+			c, p := pair(t, "tcp", Limits{MessageLimit: 1000, MaxFragments: 3, ControlRate: 1e-6, ControlBurst: 20})
 			p.say(t, masked(0x82, "before"), test.sent)
 			if m, err := c.Read(); err != nil || string(m.Data) != "before" {
 				t.Fatalf("got %q, %v", m.Data, err)
@@ -91,7 +91,7 @@ func TestGoodFramesPass(t *testing.T) {
 		{"empty fragments", [][]byte{masked(0x01, ""), masked(0x00, ""), masked(0x80, "")}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := pair(t, "unix", Options{MessageLimit: 1000, MaxFragments: 3, ControlRate: 1e-6, ControlBurst: 20})
+			c, p := pair(t, "unix", Limits{MessageLimit: 1000, MaxFragments: 3, ControlRate: 1e-6, ControlBurst: 20})
 			p.say(t, test.sent...)
 			if m, err := c.Read(); err != nil || string(m.Data) != test.want {
 				t.Fatalf("got %.40q, %v, want %.40q", m.Data, err, test.want)
@@ -102,7 +102,7 @@ func TestGoodFramesPass(t *testing.T) {
 
 func TestEveryCloseCodeIsEchoed(t *testing.T) {
 	for _, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
-		c, p := pair(t, "unix", Options{})
+		c, p := pair(t, "unix", Limits{})
 		p.say(t, masked(0x88, closePayload(code, "why")), masked(0x89, "ignored"), masked(0x81, "ignored"))
 		if _, err := c.Read(); !errors.As(err, new(CloseError)) {
 			t.Fatalf("got %v, want a CloseError", err)
@@ -114,7 +114,7 @@ func TestEveryCloseCodeIsEchoed(t *testing.T) {
 }
 
 func TestCloseWithoutACodeIsEchoedWithoutOne(t *testing.T) {
-	c, p := pair(t, "unix", Options{})
+	c, p := pair(t, "unix", Limits{})
 	p.say(t, masked(0x88, ""))
 	if _, err := c.Read(); !errors.As(err, new(CloseError)) {
 		t.Fatalf("got %v, want a CloseError", err)
@@ -125,7 +125,7 @@ func TestCloseWithoutACodeIsEchoedWithoutOne(t *testing.T) {
 }
 
 func TestPongComesBeforeTheMessageEnds(t *testing.T) {
-	c, p := pair(t, "tcp", Options{})
+	c, p := pair(t, "tcp", Limits{})
 	got := make(chan Message, 1)
 	go func() {
 		m, _ := c.Read()
@@ -161,7 +161,7 @@ func TestTextIsCheckedAsItArrives(t *testing.T) {
 		{"at the last fragment", masked(0x01, "\xe2\x82"), masked(0x80, "")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := pair(t, "tcp", Options{})
+			c, p := pair(t, "tcp", Limits{})
 			over := make(chan error, 1)
 			go func() {
 				_, err := c.Read()
@@ -185,7 +185,7 @@ func TestTextIsCheckedAsItArrives(t *testing.T) {
 func TestTextMaySplitAnywhere(t *testing.T) {
 	const word = "κόσμε \U0010ffff \ufffe 😀"
 	for cut := range len(word) + 1 {
-		c, p := pair(t, "unix", Options{})
+		c, p := pair(t, "unix", Limits{})
 		p.say(t, masked(0x01, word[:cut]), masked(0x89, ""))
 		go func() {
 			p.frame() // the pong: the first half has been judged
@@ -199,7 +199,7 @@ func TestTextMaySplitAnywhere(t *testing.T) {
 
 func TestTextMayComeByteForByte(t *testing.T) {
 	const word = "κόσμε \U0010ffff"
-	c, p := pair(t, "tcp", Options{})
+	c, p := pair(t, "tcp", Limits{})
 	go func() {
 		for _, b := range masked(0x81, word) {
 			p.Write([]byte{b})
@@ -212,7 +212,7 @@ func TestTextMayComeByteForByte(t *testing.T) {
 
 func TestSlowMessageIsRefused(t *testing.T) {
 	for _, begun := range [][]byte{masked(0x81, "never ends")[:10], masked(0x01, "first"), {0x81}, masked(0x89, "ping")[:7]} {
-		c, p := pair(t, "tcp", Options{AssemblyTimeout: 50 * time.Millisecond})
+		c, p := pair(t, "tcp", Limits{AssemblyTimeout: 50 * time.Millisecond})
 		p.say(t, masked(0x81, "quick"))
 		if _, err := c.Read(); err != nil {
 			t.Fatal(err)
@@ -227,7 +227,7 @@ func TestSlowMessageIsRefused(t *testing.T) {
 }
 
 func TestCloseReachesAClientThatKeepsSending(t *testing.T) {
-	c, p := pair(t, "tcp", Options{MessageLimit: 1000})
+	c, p := pair(t, "tcp", Limits{MessageLimit: 1000})
 	written := make(chan error, 1)
 	go func() {
 		_, err := p.Write(masked(0x82, strings.Repeat("x", 8<<20)))

@@ -39,7 +39,7 @@ func (e CloseError) Error() string {
 // it comes behind every message before that frame. After Close, messages that
 // still come in are thrown away until the client answers with its own.
 // [Conn.Cause] tells the end as a script shall see it. The caller gives the
-// memory of a message back, len(Data), to Options.Memory when it is done.
+// memory of a message back, len(Data), to Shared.Memory when it is done.
 func (c *Conn) Read() (Message, error) {
 	if err := c.beginRead(); err != nil {
 		return Message{}, err
@@ -68,12 +68,10 @@ func (c *Conn) read() (Message, error) {
 			return Message{}, err
 		}
 		if c.isClosing() {
-			if c.o.Memory != nil {
-				c.o.Memory.Release(int64(len(data)))
-			}
+			c.shared.Memory.Release(int64(len(data)))
 			continue
 		}
-		c.o.Stats.MessagesIn.Add(1)
+		c.shared.Stats.MessagesIn.Add(1)
 		return Message{Binary: kind == websocket.MessageBinary, Data: data}, nil
 	}
 }

@@ -9,7 +9,7 @@ import (
 func TestReadReturnsMessagesInOrder(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			c, p := pair(t, network, Options{MessageLimit: 1 << 20})
+			c, p := pair(t, network, Limits{MessageLimit: 1 << 20})
 			big := strings.Repeat("x", 1<<20)
 			go p.say(t, masked(0x81, "one"), masked(0x82, "two"), masked(0x81, ""), masked(0x82, big),
 				masked(0x01, "fr"), masked(0x89, "p"), masked(0x80, "ag"))
@@ -34,7 +34,7 @@ func TestReadReturnsMessagesInOrder(t *testing.T) {
 }
 
 func TestReadEndsWithTheClientsClose(t *testing.T) {
-	c, p := pair(t, "tcp", Options{})
+	c, p := pair(t, "tcp", Limits{})
 	p.say(t, masked(0x81, "last words"), masked(0x88, closePayload(4000, "bye")))
 	if m, err := c.Read(); err != nil || string(m.Data) != "last words" {
 		t.Fatalf("got %q, %v", m.Data, err)
@@ -54,7 +54,7 @@ func TestReadEndsWithTheClientsClose(t *testing.T) {
 }
 
 func TestEchoComesBehindWhatWaits(t *testing.T) {
-	c, p := pair(t, "tcp", Options{WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
 	c.QueueReply(text(strings.Repeat("x", 32<<20)))
 	c.Flush()
 	p.say(t, masked(0x88, closePayload(1000, "")))
@@ -68,8 +68,9 @@ func TestEchoComesBehindWhatWaits(t *testing.T) {
 }
 
 func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
-	budget := NewBudget(1 << 40)
-	c, p := pair(t, "unix", Options{Memory: budget})
+	shared := NewShared(1 << 40)
+	budget := shared.Memory
+	c, p := pairOf(t, shared, "unix", Limits{})
 	huge := []byte{0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4, 'x'}
 	p.say(t, huge)
 	go c.Read()

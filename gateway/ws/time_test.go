@@ -12,17 +12,16 @@ import (
 )
 
 // piped is a connection over net.Pipe, for tests on a fake clock.
-func piped(t *testing.T, o Options) (*Conn, *peer) {
+func piped(t *testing.T, l Limits) (*Conn, *peer) {
 	t.Helper()
 	server, client := net.Pipe()
 	t.Cleanup(func() { client.Close() })
-	return upgraded(t, server, o), newPeer(client)
+	return upgraded(t, server, l), newPeer(client)
 }
 
 func TestSilentClientIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var stats Stats
-		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second, Stats: &stats})
+		c, p := piped(t, Limits{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
 		go p.frame()
 		start := time.Now()
 		if _, err := c.Read(); err == nil {
@@ -34,7 +33,7 @@ func TestSilentClientIsLost(t *testing.T) {
 		}
 		within(t, "the end", c.Ended())
 		wantCause(t, c, 1006, false)
-		if s := stats.Snapshot(); s.PingsSent != 1 || s.PongsMissed != 1 || s.Closes[1006] != 1 {
+		if s := c.shared.Stats.Snapshot(); s.PingsSent != 1 || s.PongsMissed != 1 || s.Closes[1006] != 1 {
 			t.Fatalf("got %+v", s)
 		}
 	})
@@ -42,7 +41,7 @@ func TestSilentClientIsLost(t *testing.T) {
 
 func TestClientThatAnswersPingsStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
+		c, p := piped(t, Limits{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
 		go func() {
 			for range 100 {
 				if f, err := p.frame(); err != nil || f.first != 0x89 {
@@ -61,7 +60,7 @@ func TestClientThatAnswersPingsStays(t *testing.T) {
 
 func TestPongIsNotExpectedWhileNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
+		c, p := piped(t, Limits{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
 		pings := make(chan struct{}, 100)
 		go func() {
 			for {
@@ -84,7 +83,7 @@ func TestPongIsNotExpectedWhileNobodyReads(t *testing.T) {
 
 func TestIdleClientIsNotASlowMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		c, p := piped(t, Limits{AssemblyTimeout: 10 * time.Second})
 		go func() {
 			for range 3 {
 				whole := masked(0x81, "in two parts")
@@ -109,7 +108,7 @@ func TestIdleClientIsNotASlowMessage(t *testing.T) {
 
 func TestEveryMessageHasItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		c, p := piped(t, Limits{AssemblyTimeout: 10 * time.Second})
 		whole := masked(0x81, "never a pause between two")
 		go func() {
 			p.Write(whole[:8])
@@ -128,7 +127,7 @@ func TestEveryMessageHasItsOwnTime(t *testing.T) {
 
 func TestControlFrameMayComeSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{AssemblyTimeout: 10 * time.Second})
+		c, p := piped(t, Limits{AssemblyTimeout: 10 * time.Second})
 		go readEnd(c)
 		p.Write(masked(0x01, "a message has begun"))
 		whole := masked(0x89, "slow ping")
@@ -141,7 +140,7 @@ func TestControlFrameMayComeSlowly(t *testing.T) {
 
 func TestProgressRenewsTheWriteTimeoutOverAnyConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{WriteTimeout: 10 * time.Second})
+		c, p := piped(t, Limits{WriteTimeout: 10 * time.Second})
 		c.Queue(text("slowly"))
 		c.Flush()
 		var b [1]byte
@@ -156,7 +155,7 @@ func TestProgressRenewsTheWriteTimeoutOverAnyConn(t *testing.T) {
 
 func TestPingsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := piped(t, Options{PingInterval: time.Second})
+		c, _ := piped(t, Limits{PingInterval: time.Second})
 		time.Sleep(time.Hour) // on a fake clock; the client does not read
 		if n := c.Buffered(); n != 2 {
 			t.Errorf("%d bytes wait, want one ping", n)
@@ -166,7 +165,7 @@ func TestPingsDoNotPileUp(t *testing.T) {
 
 func TestClientThatDoesNotAnswerCloseIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{WriteTimeout: time.Minute})
+		c, p := piped(t, Limits{WriteTimeout: time.Minute})
 		start := time.Now()
 		c.Close(1012, "restart")
 		p.want(t, 0x88, closePayload(1012, "restart"))
@@ -180,7 +179,7 @@ func TestClientThatDoesNotAnswerCloseIsCutOff(t *testing.T) {
 
 func TestControlFramesComeBackAtTheirRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{ControlRate: 10, ControlBurst: 20})
+		c, p := piped(t, Limits{ControlRate: 10, ControlBurst: 20})
 		go func() {
 			for range 20 {
 				p.Write(masked(0x8a, ""))
@@ -199,7 +198,7 @@ func TestControlFramesComeBackAtTheirRate(t *testing.T) {
 
 func TestControlFramesThatPiledUpWhileNobodyReadAreNoOffence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Options{ControlRate: 10, ControlBurst: 20})
+		c, p := piped(t, Limits{ControlRate: 10, ControlBurst: 20})
 		go p.Write(masked(0x81, "a slow handler's"))
 		if _, err := c.Read(); err != nil {
 			t.Fatal(err)
@@ -224,12 +223,13 @@ func TestControlFramesThatPiledUpWhileNobodyReadAreNoOffence(t *testing.T) {
 }
 
 func TestWheelKeepsItsOrder(t *testing.T) {
-	w := NewWheel()
+	s := NewShared(0)
+	w := s.Wheel
 	defer w.Stop()
 	random := rand.New(rand.NewPCG(1, 2))
 	conns := make([]*Conn, 200)
 	for i := range conns {
-		conns[i] = New(Options{Wheel: w})
+		conns[i] = New(&Limits{}, s)
 	}
 	for step := range 20_000 {
 		c := conns[random.IntN(len(conns))]
@@ -248,10 +248,11 @@ func TestWheelKeepsItsOrder(t *testing.T) {
 
 func TestWheelTakesTurnsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := NewWheel()
+		s := NewShared(0)
+		w := s.Wheel
 		var conns []*Conn
 		for i := range 100 {
-			c := New(Options{Wheel: w})
+			c := New(&Limits{}, s)
 			w.arm(c, time.Duration((i*37)%100+1)*time.Second)
 			conns = append(conns, c)
 		}

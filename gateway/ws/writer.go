@@ -70,9 +70,11 @@ func (c *Conn) write() {
 // the outbox empty, or when the socket is closed, at the latest.
 func (c *Conn) writeRest() {
 	for {
-		if c.o.WriteTimeout > 0 {
-			c.conn.SetWriteDeadline(time.Now().Add(c.o.WriteTimeout))
+		var deadline time.Time
+		if most := c.limits.Load().WriteTimeout; most > 0 {
+			deadline = time.Now().Add(most)
 		}
+		c.conn.SetWriteDeadline(deadline)
 		if err := c.writeSome(); err != nil {
 			c.writeFailed(err)
 			return
@@ -159,8 +161,8 @@ func (c *Conn) wrote(n int) {
 		return
 	}
 	messages := c.outbox.wrote(n)
-	c.o.Stats.BytesOut.Add(int64(n))
-	c.o.Stats.MessagesOut.Add(messages)
+	c.shared.Stats.BytesOut.Add(int64(n))
+	c.shared.Stats.MessagesOut.Add(messages)
 	c.wakeLocked()
 }
 
@@ -175,9 +177,7 @@ func (c *Conn) writeDone() bool {
 	}
 	if c.writer.patient {
 		c.writer.patient = false
-		if c.o.WriteTimeout > 0 {
-			c.conn.SetWriteDeadline(time.Time{})
-		}
+		c.conn.SetWriteDeadline(time.Time{})
 	}
 	o.writing = false
 	if o.closed {
@@ -201,7 +201,7 @@ func (c *Conn) writeFailed(err error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if c.cause.set(4408, slowReason) {
-			c.o.Stats.SlowReaders.Add(1)
+			c.shared.Stats.SlowReaders.Add(1)
 		}
 		c.todo |= doShut
 		return

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+// reloaded is h's configuration after a change.
+func (h *house) reloaded(change func(*config.Config)) {
+	h.t.Helper()
+	cfg := *h.settings.Load().Config
+	routes := make([]*config.Route, len(cfg.Routes))
+	for i, r := range cfg.Routes {
+		route := *r
+		routes[i] = &route
+	}
+	cfg.Routes = routes
+	change(&cfg)
+	if _, err := h.Reload(&cfg); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestReloadedLimitsCountForLiveConnections(t *testing.T) {
+	h := start(t, echo, nil)
+	p := h.dial("/", nil)
+	p.send("as long as it was")
+	p.want("as long as it was")
+	h.reloaded(func(c *config.Config) { c.Routes[0].MessageLimit = 4 })
+	p.send("four")
+	p.want("four")
+	p.send("longer")
+	p.wantClose(1009)
+}
+
+func TestReloadedLimitsCountWhereTheRouteIsGone(t *testing.T) {
+	h := start(t, echo, nil)
+	p := h.dial("/", nil)
+	p.CloseRead(t.Context())
+	h.reloaded(func(c *config.Config) {
+		c.Routes[0].Path = "/moved"
+		c.Limits.ControlRate, c.Limits.ControlBurst = 1e-9, 1
+	})
+	for range 2 {
+		_ = p.Ping(t.Context()) // the second is one too many
+	}
+	eventually(t, "the end", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; got != "1008" {
+		t.Errorf("closed with %s, want 1008", got)
+	}
+}
+
+func TestPingsFollowAReload(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Limits.PingInterval = 0 })
+	p := h.dial("/", nil)
+	p.CloseRead(t.Context())
+	h.reloaded(func(c *config.Config) { c.Limits.PingInterval = config.Duration(time.Millisecond) })
+	eventually(t, "a ping", func() bool { return h.Stats().Socket.PingsSent > 0 })
+}
