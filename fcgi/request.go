@@ -66,7 +66,7 @@ func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err := resp.send(r, until); err != nil {
 		return nil, err
 	}
-	if err := resp.readHeader(); err != nil {
+	if err := resp.readHeader(r, until); err != nil {
 		return nil, err
 	}
 	return resp, nil
@@ -98,8 +98,8 @@ func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 	return &Error{Phase: phase, Sent: sent, Script: script, ID: r.ID, Err: err}
 }
 
-// send connects and sends r. Only when not one byte was taken by the kernel is it
-// sent again, once, on a new connection.
+// send connects and sends r. When not one byte was taken by the kernel it is sent
+// again, once, on a new connection.
 func (r *Response) send(req *Request, until time.Time) error {
 	if r.deadline.Before(until) {
 		until = r.deadline

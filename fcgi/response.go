@@ -10,8 +10,12 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
+
+// maxTries is how often a request is sent that no worker has seen.
+const maxTries = 3
 
 // Response is the answer to one request: its header has come, its body is still to
 // be read, by ReadAll or by Next to the end, or given up by Close. It is for one
@@ -60,17 +64,19 @@ func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
 	return resp
 }
 
-// readHeader waits for the header block and parses it. On a new connection the
-// first wait is a short one, to notice that no worker has come for it.
-func (r *Response) readHeader() error {
-	c := r.slot.conn
-	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
-	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if !c.accepted {
-			r.pool.stalled(r)
+// readHeader waits for the header block and parses it. A request that no worker
+// has seen is sent again.
+func (r *Response) readHeader(req *Request, until time.Time) error {
+	block, err := r.awaitHeader()
+	for tries := 1; tries < maxTries && r.unseen(err); tries++ {
+		r.stop()
+		r.pool.drop(r.slot.conn)
+		r.slot.conn = nil
+		r.pool.count(func(s *Stats) { s.Retries++ })
+		if err := r.send(req, until); err != nil {
+			return err
 		}
-		r.extend()
-		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
+		block, err = r.awaitHeader()
 	}
 	if err == errEnded {
 		return r.abandon(PhaseEnd, fmt.Errorf("%w: the answer ended before its header did", ErrProtocol))
@@ -83,6 +89,31 @@ func (r *Response) readHeader() error {
 		return r.abandon(PhaseWait, fmt.Errorf("%w: %w", ErrProtocol, err))
 	}
 	return nil
+}
+
+// awaitHeader waits for the header block. On a new connection the first wait is a
+// short one, to notice that no worker has come for it.
+func (r *Response) awaitHeader() ([]byte, error) {
+	c := r.slot.conn
+	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
+	if isTimeout(err) && r.short && r.ctx.Err() == nil {
+		if !c.accepted {
+			r.pool.stalled(r)
+		}
+		r.extend()
+		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
+	}
+	return block, err
+}
+
+// unseen tells whether err is the end of a connection that no worker had come for,
+// as when the server was stopped with the request in its backlog: a worker answers
+// the probe that goes ahead of the request before it reads on. On a unix socket
+// that answer would have come before the end; a network may lose it.
+func (r *Response) unseen(err error) bool {
+	c := r.slot.conn
+	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) &&
+		c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
 }
 
 // ReadAll reads the rest of the body. The error is nil only after END_REQUEST for
@@ -237,7 +268,7 @@ func (r *Response) fail(phase Phase, err error) error {
 	r.stop()
 	r.pool.drop(c) // now the writing goroutine, if any, has ended
 	sent := r.sent()
-	if c.sent == 0 {
+	if c.sent == 0 || r.unseen(err) {
 		sent = SentNo
 	}
 	if c.sendErr != nil && !c.answered {
