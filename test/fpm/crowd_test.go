@@ -80,16 +80,6 @@ func (m *member) failed() {
 	}
 }
 
-// waits wants the member to have an event at the gate before it returns.
-func (m *member) waits(gate string) {
-	m.w.t.Helper()
-	before := len(m.w.ledger.begun(m.id, "message"))
-	m.ask("gate " + gate)
-	stack.Wait(m.w.t, "the script at gate "+gate, func() bool {
-		return len(m.w.ledger.begun(m.id, "message")) > before
-	})
-}
-
 // crowd is many clients, driven by one goroutine: they all ask, then all
 // answers are fetched.
 type crowd []*member
@@ -131,6 +121,24 @@ func (c crowd) allAnswered(t *testing.T, when string) {
 	if failed := c.answers(); failed > 0 {
 		t.Errorf("%s: %d events failed, want none", when, failed)
 	}
+}
+
+// standAtGate sends everybody to the gate and returns, when as many scripts
+// stand there as the pool has workers for, who they belong to.
+func (c crowd) standAtGate(t *testing.T, gate string) (running map[*member]bool) {
+	t.Helper()
+	w := c[0].w
+	c.ask("gate " + gate)
+	stack.Wait(t, "the pool to be full", func() bool {
+		running = make(map[*member]bool)
+		for _, m := range c {
+			if len(w.ledger.begun(m.id, "message")) == m.seq+1 {
+				running[m] = true
+			}
+		}
+		return len(running) > 0 && len(running) == w.inUse() && w.inUse()+int(w.Metric(t, "wsfpm_fpm_waiting")) == len(c)
+	})
+	return running
 }
 
 // soon is how long the gateway may take to serve everybody again once
