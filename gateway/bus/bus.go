@@ -69,7 +69,8 @@ type Bus struct {
 	droplog  *zap.Logger // log, at most a few lines a second
 	relays   map[string]relay
 	patterns []string // of the relays
-	fixed    []string // Redis channels that every node hears
+	fixed    []string // Redis channels that every node hears, and own
+	own      string   // Redis channel of this node; "" where Redis never moves, see watch
 	client   *client  // nil without Redis
 	embedded *embedded
 
@@ -171,8 +172,14 @@ func (b *Bus) reach() error {
 		url = "redis://" + server.addr()
 	}
 	var err error
-	b.client, err = newClient(url, b.fixed[0])
-	return err
+	if b.client, err = newClient(url, b.fixed[0]); err != nil {
+		return err
+	}
+	if b.client.moves {
+		b.own = ownName(b.cfg.Prefixes[0])
+		b.fixed = append(b.fixed, b.own)
+	}
+	return nil
 }
 
 // embeddedURL is the URL of a server inside this process.

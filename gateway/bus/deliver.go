@@ -33,8 +33,8 @@ func (b *Bus) deliver(ctx context.Context, e event) error {
 		return b.deliverText(ctx, e, to, err, &b.counts.relay)
 	}
 	name, ok := b.cutPrefix(e.name)
-	if !ok {
-		return nil // nothing that this node asked for
+	if !ok || e.name == b.own {
+		return nil // nothing that is for clients
 	}
 	if name == commandName {
 		return b.deliverCommands(ctx, e)

@@ -13,7 +13,9 @@
 // user:<name>, channel:<name> and all, and command, which carries JSON. Names
 // that begin with log, node: and presence: are reserved. A node subscribes to
 // conn:, user: and channel: names only while they have members here, so the
-// count that Redis answers to PUBLISH is true.
+// count that Redis answers to PUBLISH is true. With Sentinels and in a Cluster
+// a node hears node:<random> too, by which it finds out, once a second, that
+// its line has stayed behind on a Redis that is not the one to publish to.
 //
 // # Permissions
 //
@@ -33,7 +35,7 @@
 // A connection that breaks is never mended: the next epoch begins with a fresh
 // one, on which every wanted name is subscribed again.
 //
-// Reading order: bus.go, manager.go, roster.go, deliver.go, relay.go,
+// Reading order: bus.go, manager.go, moved.go, roster.go, deliver.go, relay.go,
 // queue.go, redis.go, embedded.go, stats.go; send.go, for those that only
 // push.
 package bus

@@ -120,17 +120,23 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 	defer stop()
 
 	b.connected()
-	var sendErr error
-	var sender sync.WaitGroup
+	var sendErr, watchErr error
+	var others sync.WaitGroup
 	over, end := context.WithCancel(ctx)
-	sender.Go(func() {
+	others.Go(func() {
 		sendErr = b.send(over, l)
 		l.close() // wakes receive
 	})
+	if b.own != "" {
+		others.Go(func() { watchErr = b.watch(over, l) })
+	}
 	err = b.receive(ctx, l)
 	end()
 	l.close()
-	sender.Wait()
+	others.Wait()
+	if watchErr != nil {
+		return b.lost(ctx, watchErr)
+	}
 	if sendErr != nil {
 		err = sendErr
 	}

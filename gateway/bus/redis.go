@@ -30,6 +30,8 @@ type client struct {
 	// node carries all subscriptions and all that this program publishes: so
 	// there is one order for all processes.
 	anchor string
+	// moves says that the Redis to publish to may become another one.
+	moves bool
 }
 
 // newClient reads the URL of a Redis, see [Config.URL]. It does not connect.
@@ -72,7 +74,7 @@ func newSentinel(rawURL, anchor string) (*client, error) {
 	o.DB, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 0, 2, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
-	return &client{redis: redis.NewFailoverClient(o), anchor: anchor}, nil
+	return &client{redis: redis.NewFailoverClient(o), anchor: anchor, moves: true}, nil
 }
 
 // newCluster makes a client for a Cluster.
@@ -87,7 +89,7 @@ func newCluster(rawURL, anchor string) (*client, error) {
 	o.ContextTimeoutEnabled = true
 	o.MaintNotificationsConfig = noMaintenance()
 	c := redis.NewClusterClient(o)
-	return &client{redis: c, cluster: c, anchor: anchor}, nil
+	return &client{redis: c, cluster: c, anchor: anchor, moves: true}, nil
 }
 
 // splitURL finds out which kind of Redis a URL means, and brings a list of
