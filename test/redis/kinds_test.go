@@ -119,7 +119,7 @@ func startSentinel(t *testing.T, master string) string {
 	t.Helper()
 	dir, port := stack.TempDir(t), fmt.Sprint(stack.FreePort(t))
 	config := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n",
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 1000\n",
 		port, dir, strings.Replace(master, ":", " ", 1))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -136,18 +136,47 @@ func startSentinel(t *testing.T, master string) string {
 	return "127.0.0.1:" + port
 }
 
-// Slow: a Sentinel waits before it makes a replica the master.
-func TestASentinelsFailover(t *testing.T) {
-	row(t, "5.redis-url")
+// group is a master, its replica, and the Sentinel that watches them.
+type group struct {
+	master, replica *stack.RedisServer
+	sentinel, url   string
+}
+
+func startGroup(t *testing.T) group {
+	t.Helper()
 	master := stack.Redis(t, stack.RedisOptions{})
 	replica := stack.Redis(t, stack.RedisOptions{Args: []string{"--replicaof", strings.Replace(master.Addr, ":", " ", 1)}})
 	sentinel := startSentinel(t, master.Addr)
 	stack.Wait(t, "the sentinel to know the replica", func() bool {
 		return strings.Contains(redisCLI(t, sentinel, "SENTINEL", "replicas", "main"), replica.Addr)
 	})
-	url := "redis://127.0.0.1:1," + sentinel + "/0?master_name=main"
-	p := startPair(t, master, url, "")
-	p.survive(t, url, master.Kill, func() {}) // the Sentinel mends it
-	equal(t, "nodes at the new master", replica.Publish(t, "ws:all", "of the new master"), 2)
+	return group{master, replica, sentinel, "redis://127.0.0.1:1," + sentinel + "/0?master_name=main"}
+}
+
+// Slow: a Sentinel waits before it makes a replica the master.
+func TestASentinelsFailover(t *testing.T) {
+	row(t, "5.redis-url")
+	g := startGroup(t)
+	p := startPair(t, g.master, g.url, "")
+	p.survive(t, g.url, g.master.Kill, func() {}) // the Sentinel mends it
+	equal(t, "nodes at the new master", g.replica.Publish(t, "ws:all", "of the new master"), 2)
 	p.expect("of the new master")
+}
+
+// The old master lives on, and for ten seconds nobody tells it that it is none.
+func TestASentinelsFailoverByHand(t *testing.T) {
+	row(t, "2.promise-join", "5.redis-url")
+	g := startGroup(t)
+	p := startPair(t, g.master, g.url, "")
+	stack.Wait(t, "the failover to begin", func() bool {
+		return strings.HasPrefix(redisCLI(t, g.sentinel, "SENTINEL", "FAILOVER", "main"), "OK")
+	})
+	stack.Wait(t, "the new master", func() bool {
+		return strings.Contains(redisCLI(t, g.sentinel, "SENTINEL", "MASTERS"), strings.TrimPrefix(g.replica.Addr, "127.0.0.1:"))
+	})
+	stack.WaitWithin(t, resumed, "all nodes at the new master", func() bool { return g.replica.Subscribers(t, "ws:all") == 2 })
+	ready(t, p.nodes[:], true, resumed)
+	p.everyWay(t, g.url)
+	equal(t, "nodes at the new master", g.replica.Publish(t, "ws:user:a", "counted"), 1)
+	p.a.Expect("counted")
 }
