@@ -192,6 +192,26 @@ func TestUpdateReadme(t *testing.T) {
 	}
 }
 
+func TestParseWrk(t *testing.T) {
+	v, err := parseWrk(`Running 2s test @ http://127.0.0.1:1/echo.php
+  1 threads and 1 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   106.18us  330.76us   8.40ms   97.50%
+    Req/Sec    13.69k     2.49k   17.17k    57.99%
+  Latency Distribution
+     50%   65.00us
+     75%   73.00us
+     90%   90.00us
+     99%    1.13ms
+  28613 requests in 2.10s, 6.71MB read
+Requests/sec:  13623.41
+Transfer/sec:      3.20MB
+`)
+	if err != nil || v["per_second"] != 13623.41 || v["p50_us"] != 65 || v["p99_us"] != 1130 {
+		t.Errorf("got %v, %v", v, err)
+	}
+}
+
 func TestThousands(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", -999: "-999"} {
 		if got := thousands(n); got != want {

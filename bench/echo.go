@@ -198,7 +198,7 @@ func (l *lab) wrk(r *recorder, p peer, n, round int) error {
 // parseWrk takes the figures out of what wrk prints.
 func parseWrk(out string) (values, error) {
 	v := values{}
-	for name, pattern := range map[string]string{"per_second": `Requests/sec:\s+(\S+)`, "p50_us": `50%\s+(\S+)`, "p99_us": `99%\s+(\S+)`} {
+	for name, pattern := range map[string]string{"per_second": `Requests/sec:\s+(\S+)`, "p50_us": `(?m)^ +50% +(\S+)`, "p99_us": `(?m)^ +99% +(\S+)`} {
 		found := regexp.MustCompile(pattern).FindStringSubmatch(out)
 		if found == nil {
 			return nil, fmt.Errorf("wrk printed no %s:\n%s", name, out)

@@ -144,6 +144,7 @@ func (l *lab) closeOnSignal() (stop func()) {
 		select {
 		case <-signals:
 			l.close()
+			os.RemoveAll(l.dir) // though what it ended may have failed for that
 			os.Exit(130)
 		case <-over:
 		}

@@ -184,7 +184,8 @@ func run(o *options, out io.Writer) error {
 			continue
 		}
 		if err := c.run(l, r.begin(c.name)); err != nil {
-			return fmt.Errorf("%s: %w (logs of the servers: %s)", c.name, err, l.keep())
+			err = fmt.Errorf("%s: %w (logs of the servers: %s)", c.name, err, l.keep())
+			return errors.Join(err, report(o, r, out)) // what there is may have taken long
 		}
 	}
 	return report(o, r, out)
