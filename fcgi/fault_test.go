@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsfpm/fcgi/fcgitest"
@@ -244,4 +248,64 @@ func TestServersWithoutProbe(t *testing.T) {
 			t.Errorf("%s: got event %v", name, e)
 		}
 	}
+}
+
+func TestRequestInTheBacklogSurvivesARestart(t *testing.T) {
+	first := fcgitest.NewServer(fcgitest.Echo, fcgitest.Options{})
+	address := filepath.Join(t.TempDir(), "sock")
+	if err := os.Rename(first.Address, address); err != nil {
+		t.Fatal(err)
+	}
+	p := newTestPool(t, Config{Address: address, IdleTimeout: -1})
+	if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil { // learns of the probe
+		t.Fatal(err)
+	}
+	first.Close()
+	os.Remove(address)
+
+	deaf, err := net.Listen("unix", address) // a master whose workers have ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error)
+	go func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		answered <- err
+	}()
+	eventually(t, "a request in the backlog", func() bool { return p.Stats().Stalls == 1 })
+	deaf.Close()
+	second := serve(t, fcgitest.Echo, fcgitest.Options{Address: address})
+	if err := <-answered; err != nil || second.Served() != 1 {
+		t.Errorf("got %v and %d requests, want the request to be sent again", err, second.Served())
+	}
+}
+
+// TestLimitRisesWhileSomebodyWaits has one script that never ends and a limit that
+// has fallen to one: there is nobody whose end could let it rise.
+func TestLimitRisesWhileSomebodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		p := pipePool(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+			if string(r.Body) == "long" {
+				<-over
+			}
+			fcgitest.Echo(w, r)
+		}, fcgitest.Options{}, Config{MaxConnections: 2, QueueWait: time.Minute})
+		call(p, &Request{Env: testEnv(t)})
+		var long sync.WaitGroup
+		long.Go(func() { call(p, &Request{Env: testEnv(t), Body: []byte("long"), Timeout: time.Hour}) })
+		synctest.Wait()
+		p.mu.Lock()
+		p.limit.lower(time.Now())
+		p.mu.Unlock()
+		start := time.Now()
+		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+			t.Errorf("got %q, %v", body, err)
+		}
+		if took := time.Since(start); took < raiseAfter || took > raiseAfter+2*sweepEvery {
+			t.Errorf("waited %v, want %v", took, raiseAfter)
+		}
+		close(over)
+		long.Wait()
+	})
 }

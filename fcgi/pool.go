@@ -101,6 +101,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 	w := p.waiterLocked()
 	w.lane, w.owner, w.since = r.Lane, o, now
 	p.queue.push(w)
+	p.sweepLocked()
 	wait := p.cfg.QueueWait
 	p.mu.Unlock()
 
@@ -270,10 +271,7 @@ func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
 		w.granted <- grant{slot: p.takeLocked(w.owner, time.Now())} // has room for one
 	}
 	drop = p.trimIdleLocked(max(0, p.cfg.MaxIdle), drop)
-	if len(p.idle) > 0 && !p.sweeping {
-		p.sweeping = true
-		p.running.Go(p.sweep)
-	}
+	p.sweepLocked()
 	return drop
 }
 

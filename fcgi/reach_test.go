@@ -82,36 +82,6 @@ func TestRestartOfTheServerIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestRequestInTheBacklogSurvivesARestart(t *testing.T) {
-	first := fcgitest.NewServer(fcgitest.Echo, fcgitest.Options{})
-	address := filepath.Join(t.TempDir(), "sock")
-	if err := os.Rename(first.Address, address); err != nil {
-		t.Fatal(err)
-	}
-	p := newTestPool(t, Config{Address: address, IdleTimeout: -1})
-	if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil { // learns of the probe
-		t.Fatal(err)
-	}
-	first.Close()
-	os.Remove(address)
-
-	deaf, err := net.Listen("unix", address) // a master whose workers have ended
-	if err != nil {
-		t.Fatal(err)
-	}
-	answered := make(chan error)
-	go func() {
-		_, _, err := call(p, &Request{Env: testEnv(t)})
-		answered <- err
-	}()
-	eventually(t, "a request in the backlog", func() bool { return p.Stats().Stalls == 1 })
-	deaf.Close()
-	second := serve(t, fcgitest.Echo, fcgitest.Options{Address: address})
-	if err := <-answered; err != nil || second.Served() != 1 {
-		t.Errorf("got %v and %d requests, want the request to be sent again", err, second.Served())
-	}
-}
-
 func TestFullBacklogIsOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipePool(t, nil, fcgitest.Options{}, Config{QueueWait: 3 * time.Second})

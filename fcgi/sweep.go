@@ -9,8 +9,23 @@ import (
 // recycles is not replaced before we have closed its connection.
 const sweepEvery = 250 * time.Millisecond
 
-// sweep closes idle connections that have expired or that the server has closed.
-// It runs only while there are any.
+// sweepLocked starts the sweeper when there is work for it.
+func (p *Pool) sweepLocked() {
+	if !p.sweeping && p.unsweptLocked() {
+		p.sweeping = true
+		p.running.Go(p.sweep)
+	}
+}
+
+// unsweptLocked tells whether there is work for the sweeper: idle connections, or
+// requests that wait for a lowered limit to rise.
+func (p *Pool) unsweptLocked() bool {
+	return len(p.idle) > 0 || p.queue.total > 0 && p.limit.now < p.limit.configured
+}
+
+// sweep closes idle connections that have expired or that the server has closed,
+// and lets a lowered limit rise while all slots are held for long, as by streams.
+// It runs only while there is work for it.
 func (p *Pool) sweep() {
 	timer := time.NewTimer(p.sweepInterval())
 	defer timer.Stop()
@@ -23,8 +38,11 @@ func (p *Pool) sweep() {
 		every := p.sweepInterval()
 		timer.Reset(every)
 		p.mu.Lock()
-		drop := p.staleLocked(time.Now().Add(every)) // before the time is over, not after
-		p.sweeping = len(p.idle) > 0
+		now := time.Now()
+		p.limit.tick(now)
+		drop := p.staleLocked(now.Add(every)) // before the time is over, not after
+		drop = p.settleIdleLocked(drop)
+		p.sweeping = p.unsweptLocked()
 		done := !p.sweeping
 		p.mu.Unlock()
 		p.drop(drop...)
@@ -38,6 +56,9 @@ func (p *Pool) sweep() {
 func (p *Pool) sweepInterval() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.cfg.reuses() {
+		return sweepEvery
+	}
 	return min(sweepEvery, max(p.cfg.IdleTimeout/4, time.Millisecond))
 }
 
