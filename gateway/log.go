@@ -24,7 +24,7 @@ func (g *Gateway) survived(where string, v any) {
 // warnUnknown says, once, that the proxy in front does not tell whose requests
 // it forwards.
 func (g *Gateway) warnUnknown(c *client) {
-	if !c.known && g.once.first("forwarded-for") {
+	if !c.known && g.web == nil && g.once.first("forwarded-for") {
 		g.log.Warn("a trusted peer does not say whose handshakes it forwards, so REMOTE_ADDR is its own address and limits.connections_per_address does not count: if it is nginx, set: proxy_set_header X-Forwarded-For $remote_addr;",
 			zap.Stringer("address", c.addr))
 	}
