@@ -155,9 +155,7 @@ func TestThePageOfMetricsTellsOfEachAndNoOther(t *testing.T) {
 	documented := make(map[string]metric)
 	for _, row := range docRow.FindAllStringSubmatch(read(t, "docs/metrics.md"), -1) {
 		m := metric{kind: row[2]}
-		for _, label := range strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("`, ", r) }) {
-			m.labels = append(m.labels, label)
-		}
+		m.labels = append(m.labels, strings.FieldsFunc(row[3], func(r rune) bool { return strings.ContainsRune("`, ", r) })...)
 		slices.Sort(m.labels)
 		if _, twice := documented[row[1]]; twice {
 			t.Errorf("%s is there twice", row[1])
