@@ -130,13 +130,17 @@ func (c crowd) standAtGate(t *testing.T, gate string) (running map[*member]bool)
 	w := c[0].w
 	c.ask("gate " + gate)
 	stack.Wait(t, "the pool to be full", func() bool {
+		inUse := w.inUse()
+		if inUse == 0 || inUse+w.waiting() < len(c) {
+			return false // some are on their way to the pool
+		}
 		running = make(map[*member]bool)
 		for _, m := range c {
 			if len(w.ledger.begun(m.id, "message")) == m.seq+1 {
 				running[m] = true
 			}
 		}
-		return len(running) > 0 && len(running) == w.inUse() && w.inUse()+int(w.Metric(t, "wsfpm_fpm_waiting")) == len(c)
+		return len(running) == inUse
 	})
 	return running
 }

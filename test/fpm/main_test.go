@@ -96,6 +96,9 @@ func (w *world) read(name string) string {
 // inUse is how many workers run a script for somebody.
 func (w *world) inUse() int { return int(w.Metric(w.t, "wsfpm_fpm_in_use")) }
 
+// waiting is how many events wait for a worker.
+func (w *world) waiting() int { return int(w.Metric(w.t, "wsfpm_fpm_waiting")) }
+
 // equal fails the test when got is not want.
 func equal[V comparable](t *testing.T, what string, got, want V) {
 	t.Helper()

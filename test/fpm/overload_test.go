@@ -99,7 +99,7 @@ func TestAChattyUserLeavesHalfThePoolToOthers(t *testing.T) {
 	}
 	stack.Wait(t, "the pool to be taken", func() bool { return len(w.running(chatty)) == 4 })
 	others.ask("gate others")
-	stack.Wait(t, "the others to wait", func() bool { return int(w.Metric(t, "wsfpm_fpm_waiting")) == len(chatty)-4+len(others) })
+	stack.Wait(t, "the others to wait", func() bool { return w.waiting() == len(chatty)-4+len(others) })
 	for done := 1; done <= 6; done++ {
 		// One of the chatty user's scripts ends: another's turn, until they have half.
 		oldest := w.running(chatty)[0]

@@ -28,7 +28,7 @@ func TestWorkBehindAnAnswerDelaysNobodyElse(t *testing.T) {
 	first.does("hello") // its own next event may overlap what runs on
 	second.does("finish b")
 	third.ask("hello") // no worker is left
-	stack.Wait(t, "an event to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
+	stack.Wait(t, "an event to wait", func() bool { return w.waiting() == 1 })
 	w.open("a")
 	clients.allAnswered(t, "when a worker is back")
 	w.open("b")
@@ -51,7 +51,7 @@ func TestAScriptOverItsTimeoutKeepsItsSlot(t *testing.T) {
 	equal(t, "scripts that run on", w.Metric(t, "wsfpm_fpm_settling"), 2)
 	before := len(w.ledger.begun("", "message"))
 	clients.ask("hello")
-	stack.Wait(t, "everybody to wait", func() bool { return int(w.Metric(t, "wsfpm_fpm_waiting")) == len(clients) })
+	stack.Wait(t, "everybody to wait", func() bool { return w.waiting() == len(clients) })
 	equal(t, "scripts begun while both workers are busy", len(w.ledger.begun("", "message"))-before, 0)
 	w.open("a")
 	clients.allAnswered(t, "when a worker is back")
