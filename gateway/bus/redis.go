@@ -21,6 +21,10 @@ const (
 	ioTimeout   = 3 * time.Second
 )
 
+// clusterLook is the age at which what is known about a Cluster is asked for
+// again. A PUBLISH to the wrong node is no error that would tell.
+const clusterLook = 5 * time.Second
+
 // client speaks to one Redis, a Sentinel group or a Cluster. It is safe for
 // concurrent use.
 type client struct {
@@ -87,6 +91,7 @@ func newCluster(rawURL, anchor string) (*client, error) {
 	o.Protocol, o.MaxRetries, o.MaxRedirects, o.DialerRetries, o.DisableIdentity = 2, -1, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
+	o.ClusterStateReloadInterval = clusterLook
 	o.MaintNotificationsConfig = noMaintenance()
 	c := redis.NewClusterClient(o)
 	return &client{redis: c, cluster: c, anchor: anchor, moves: true}, nil

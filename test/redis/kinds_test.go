@@ -110,7 +110,17 @@ func TestACluster(t *testing.T) {
 	}
 	equal(t, "nodes at the server that was asked", servers[home].Publish(t, "ws:user:a", "counted"), 1)
 	p.a.Expect("counted")
-	p.survive(t, url, servers[home].Kill, func() { servers[home].Start(t) })
+
+	// The name that all nodes agree to meet at moves to another server.
+	next := (home + 1) % len(servers)
+	slot, id := servers[home].Do(t, "CLUSTER", "KEYSLOT", "ws:all"), servers[next].Do(t, "CLUSTER", "MYID")
+	for _, i := range []int{next, home} {
+		servers[i].Do(t, "CLUSTER", "SETSLOT", slot, "NODE", id)
+	}
+	stack.WaitWithin(t, failover, "all nodes at the next server", func() bool { return servers[next].Subscribers(t, "ws:all") == 2 })
+	ready(t, p.nodes[:], true, resumed)
+
+	p.survive(t, url, servers[next].Kill, func() { servers[next].Start(t) })
 }
 
 // startSentinel runs a Sentinel that watches master as "main", and returns its
@@ -174,7 +184,9 @@ func TestASentinelsFailoverByHand(t *testing.T) {
 	stack.Wait(t, "the new master", func() bool {
 		return strings.Contains(redisCLI(t, g.sentinel, "SENTINEL", "MASTERS"), strings.TrimPrefix(g.replica.Addr, "127.0.0.1:"))
 	})
+	began := time.Now()
 	stack.WaitWithin(t, resumed, "all nodes at the new master", func() bool { return g.replica.Subscribers(t, "ws:all") == 2 })
+	t.Logf("all nodes at the new master after %v", time.Since(began))
 	ready(t, p.nodes[:], true, resumed)
 	p.everyWay(t, g.url)
 	equal(t, "nodes at the new master", g.replica.Publish(t, "ws:user:a", "counted"), 1)
