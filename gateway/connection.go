@@ -41,8 +41,8 @@ type connection struct {
 
 	mu      sync.Mutex
 	ended   bool   // nothing can reach the client any more
+	expired bool   // its close is under way, see sweep
 	stopped func() // ends the running stream, if there is one
-
 }
 
 // id is the connection's id, unique over all nodes.

@@ -15,6 +15,7 @@
 //	answer.go     the answer in commands   stream.go  line by line
 //	apply.go      what the answer does
 //	fanout.go     what others' commands do to this process's clients
+//	age.go        connections that last or rest too long
 //	drain.go      the end of the process
 //
 // Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds

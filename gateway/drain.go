@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"wsfpm/session"
 )
 
 // errDraining is what Ready says of a process that is about to end.
@@ -86,16 +88,16 @@ func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*
 			timer.Stop()
 			return
 		}
-		closing.Go(c.sendOff)
+		closing.Go(func() { c.sendOff(closeDraining) })
 	}
 }
 
 // sendOff closes one client when what it sent before is handled. A handshake
 // that is still going on ends by itself.
-func (c *connection) sendOff() {
+func (c *connection) sendOff(with session.Close) {
 	c.inbox.close(false)
 	c.inbox.wait()
-	c.session.Close(closeDraining)
+	c.session.Close(with)
 }
 
 // Close ends the gateway's own goroutines and its PHP-FPM connections, after

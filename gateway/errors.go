@@ -15,6 +15,8 @@ import (
 var (
 	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
 	closeDraining   = session.Close{Code: 1012, Reason: "service restart"}
+	closeExpired    = session.Close{Code: 1012, Reason: "limits.lifetime is reached"}
+	closeIdle       = session.Close{Code: 1001, Reason: "idle for too long"}
 	closeOverloaded = session.Close{Code: 1013, Reason: "try again later"}
 	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
 )

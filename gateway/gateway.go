@@ -62,9 +62,10 @@ type Gateway struct {
 	handlers   handlers
 	once       onceLog
 
-	reload   sync.Mutex // held while settings are replaced
-	settings atomic.Pointer[settings]
-	pools    map[string]*pool // guarded by reload
+	reload    sync.Mutex // held while settings are replaced
+	settings  atomic.Pointer[settings]
+	resettled chan struct{}    // room for one: settings were replaced
+	pools     map[string]*pool // guarded by reload
 
 	mu       sync.Mutex // guards what follows
 	live     map[*connection]struct{}
@@ -91,6 +92,7 @@ func New(o Options) (*Gateway, error) {
 		name:       cfg.Node,
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
 		live:       make(map[*connection]struct{}),
+		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		cut:        make(chan struct{}),
 		handlers:   handlers{ready: make(chan *connection)},
@@ -111,6 +113,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.fanout = newFanout(g)
 	g.loops.Go(g.listen)
+	g.loops.Go(g.sweep)
 	for name, p := range pools {
 		g.watch(name, p)
 	}
@@ -144,6 +147,10 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.settings.Store(next)
 	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
 	g.spreadLimits(next)
+	select {
+	case g.resettled <- struct{}{}:
+	default: // sweep has yet to look at the last ones
+	}
 	return needRestart(old.Config, cfg), nil
 }
 

@@ -77,6 +77,13 @@ func (b *inbox) abandon() (dropped []ws.Message) {
 	return dropped
 }
 
+// isBusy reports whether somebody takes.
+func (b *inbox) isBusy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.busy
+}
+
 // wait returns when nobody takes any more.
 func (b *inbox) wait() {
 	b.mu.Lock()

@@ -85,6 +85,6 @@ type Limits struct {
 	Lifetime Duration `toml:"lifetime"`
 
 	// Idle is how long a connection may go without a message in either
-	// direction; then it is closed with 1001. Default: 0.
+	// direction while no handler runs; then it is closed with 1001. Default: 0.
 	Idle Duration `toml:"idle"`
 }

@@ -111,6 +111,13 @@ func (c *Conn) Ended() <-chan struct{} {
 	return c.ended
 }
 
+// Quiet is how long no message has come or gone. It reports false before
+// Upgrade.
+func (c *Conn) Quiet() (time.Duration, bool) {
+	moved := c.moved.Load()
+	return c.shared.Wheel.now() - time.Duration(moved), moved > 0
+}
+
 // Cause tells why the connection ended, once Read has returned an error: the
 // client's close code (1005: none given) and reason; ours when we closed it;
 // 1006 when it was lost. Clean reports that the client has sent a Close frame.

@@ -48,6 +48,7 @@ func (c *Conn) uncork(lib *websocket.Conn) error {
 	c.outbox.corked = false
 	dead := c.dead
 	if !dead {
+		c.moved.Store(int64(c.shared.Wheel.now()))
 		c.schedulePingLocked()
 		if c.closeDue > 0 {
 			c.shared.Wheel.arm(c, c.closeDue)

@@ -91,7 +91,8 @@ type Conn struct {
 	input  input  // what came in; owned by the goroutine in Read
 	writer writer // what the one who writes needs; owned by it
 
-	heard atomic.Bool // bytes came in since the last ping
+	heard atomic.Bool  // bytes came in since the last ping
+	moved atomic.Int64 // when the last message came or went, by the wheel; 0: not open
 
 	mu     sync.Mutex // guards what follows
 	outbox outbox

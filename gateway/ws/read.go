@@ -72,6 +72,7 @@ func (c *Conn) read() (Message, error) {
 			continue
 		}
 		c.shared.Stats.MessagesIn.Add(1)
+		c.moved.Store(int64(c.shared.Wheel.now()))
 		return Message{Binary: kind == websocket.MessageBinary, Data: data}, nil
 	}
 }

@@ -162,7 +162,10 @@ func (c *Conn) wrote(n int) {
 	}
 	messages := c.outbox.wrote(n)
 	c.shared.Stats.BytesOut.Add(int64(n))
-	c.shared.Stats.MessagesOut.Add(messages)
+	if messages > 0 {
+		c.shared.Stats.MessagesOut.Add(messages)
+		c.moved.Store(int64(c.shared.Wheel.now()))
+	}
 	c.wakeLocked()
 }
 

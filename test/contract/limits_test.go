@@ -128,3 +128,23 @@ func TestALimitOfZeroIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestConnectionsEndByTheirAge(t *testing.T) {
+	for row, test := range map[string]struct {
+		limits string
+		code   int
+	}{
+		"5.lifetime": {"lifetime = \"500ms\"", 1012},
+		"5.idle":     {"idle = \"500ms\"", 1001},
+	} {
+		t.Run(row, func(t *testing.T) {
+			w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: test.limits}}, row)
+			began := time.Now()
+			c := w.open()
+			c.ExpectClose(test.code)
+			if took := time.Since(began); took < 450*time.Millisecond {
+				t.Errorf("closed after %v, want 500ms give or take a tenth", took)
+			}
+		})
+	}
+}

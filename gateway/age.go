@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"time"
+
+	"wsfpm/gateway/config"
+	"wsfpm/session"
+)
+
+// sweep closes connections that have lasted, or have been idle, for as long as
+// the limits allow. It looks at all of them twenty times within the shorter
+// limit, every ten seconds at least, so that no connection needs a timer.
+func (g *Gateway) sweep() {
+	for {
+		timer := time.NewTimer(sweepInterval(&g.settings.Load().Limits))
+		select {
+		case <-timer.C:
+		case <-g.resettled:
+			timer.Stop()
+			continue
+		case <-g.stop:
+			timer.Stop()
+			return
+		}
+		l := &g.settings.Load().Limits
+		if l.Lifetime <= 0 && l.Idle <= 0 {
+			continue
+		}
+		now := time.Now()
+		for _, c := range g.connections() {
+			if with := c.overdue(l, now); with != nil && c.expire() {
+				g.loops.Go(func() { c.sendOff(*with) })
+			}
+		}
+	}
+}
+
+// sweepInterval is the time between two looks at all connections.
+func sweepInterval(l *config.Limits) time.Duration {
+	const most, least = 10 * time.Second, time.Millisecond
+	interval := most
+	for _, limit := range [...]config.Duration{l.Lifetime, l.Idle} {
+		if limit > 0 {
+			interval = min(interval, time.Duration(limit)/20)
+		}
+	}
+	return max(interval, least)
+}
+
+// overdue is how the limits want the connection to be closed now, or nil. A
+// connection whose handler runs is not idle.
+func (c *connection) overdue(l *config.Limits, now time.Time) *session.Close {
+	quiet, open := c.socket.Quiet()
+	switch {
+	case !open:
+		return nil
+	case l.Lifetime > 0 && now.Sub(c.since) >= c.lifetime(l):
+		return &closeExpired
+	case l.Idle > 0 && quiet >= time.Duration(l.Idle) && !c.inbox.isBusy():
+		return &closeIdle
+	}
+	return nil
+}
+
+// lifetime is limits.lifetime give or take a tenth, always the same for one
+// connection, so that those which came together do not leave together.
+func (c *connection) lifetime(l *config.Limits) time.Duration {
+	const steps = 1 << 10
+	offset := float64(c.session.Pin()%steps)/steps - 0.5
+	return time.Duration(float64(l.Lifetime) * (1 + offset/5))
+}
+
+// expire reports whether nobody has said yet that the connection is to end.
+func (c *connection) expire() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := !c.expired
+	c.expired = true
+	return first
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+func TestConnectionsEndAfterTheirLifetime(t *testing.T) {
+	const lifetime = 300 * time.Millisecond
+	h := start(t, echo, func(c *config.Config) { c.Limits.MessagesPerSecond = 0 })
+	before := h.dial("/", nil)
+	h.reloaded(func(c *config.Config) { c.Limits.Lifetime = config.Duration(lifetime) })
+	began := time.Now()
+	p := h.dial("/", nil)
+	before.wantClose(1012)
+	p.wantClose(1012)
+	if took := time.Since(began); took < lifetime*9/10 {
+		t.Errorf("closed after %v, want %v give or take a tenth", took, lifetime)
+	}
+	eventually(t, "disconnects", func() bool { return len(h.seen("disconnect")) == 2 })
+	if code := h.seen("disconnect")[1]["WS_CLOSE_CODE"]; code != "1012" {
+		t.Errorf("disconnect: got %s, want 1012", code)
+	}
+}
+
+func TestAnExpiredConnectionGetsItsAnswer(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if params["WS_EVENT"] == "message" {
+			<-gate
+		}
+		return "Content-Type: text/plain", body
+	}, func(c *config.Config) { c.Limits.Lifetime = config.Duration(50 * time.Millisecond) })
+	p := h.dial("/", nil)
+	p.send("slow")
+	eventually(t, "the end of the lifetime", func() bool {
+		for _, c := range h.connections() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.expired
+		}
+		return false
+	})
+	close(gate)
+	p.want("slow")
+	p.wantClose(1012)
+}
+
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		if body == "slow" {
+			<-gate
+		}
+		return "Content-Type: text/plain", body
+	}, func(c *config.Config) {
+		c.Limits.MessagesPerSecond, c.Limits.Idle = 0, config.Duration(idle)
+		c.Limits.PingInterval = config.Duration(100 * time.Millisecond) // pings are no messages
+	})
+	p, silent, waiting := h.dial("/", nil), h.dial("/", nil), h.dial("/", nil)
+	waiting.send("slow")
+	silent.CloseRead(t.Context()) // answers pings
+	for began := time.Now(); time.Since(began) < 2*idle; {
+		p.send("still here")
+		p.want("still here")
+	}
+	eventually(t, "the silent one's end", func() bool { return len(h.seen("disconnect")) == 1 })
+	if code := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; code != "1001" {
+		t.Errorf("disconnect: got %s, want 1001", code)
+	}
+	close(gate)
+	waiting.want("slow")
+	waiting.wantClose(1001)
+	p.wantClose(1001)
+}
