@@ -13,18 +13,17 @@ func name(kind byte) string {
 	return "binary"
 }
 
-// pattern is a payload of n bytes in which no part is like its neighbours.
+// pattern is a payload of n bytes: a block whose length divides no size that a
+// gateway cuts at, over and over.
 func pattern(kind byte, n int) string {
-	var b strings.Builder
-	b.Grow(n)
-	for i := range n {
+	block := make([]byte, min(n, 65521))
+	for i := range block {
+		block[i] = byte(i*7 + i>>8)
 		if kind == text {
-			b.WriteByte('0' + byte((i+i/75)%75))
-		} else {
-			b.WriteByte(byte(i*7 + i>>8))
+			block[i] = '0' + byte((i+i/75)%75)
 		}
 	}
-	return b.String()
+	return strings.Repeat(string(block), n/65521+1)[:n]
 }
 
 // echo sends one message in one frame.

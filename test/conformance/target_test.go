@@ -21,15 +21,15 @@ import (
 	"wsfpm/test/stack"
 )
 
-// Limits that targets run with, as lines of [limits]. They never ping by
-// themselves, but for brisk ones.
+// Limits that targets run with, as lines of [limits]. Only brisk ones ping by
+// themselves.
 const (
 	// wide lets pass what the matrix sends.
 	wide = "messages_per_second = 0\ncontrol_rate = 0\nmax_fragments = 0\nping_interval = 0\nconnections_per_address = 0\n"
 	// usual are the defaults, but for the number of messages.
 	usual = "messages_per_second = 0\nping_interval = 0\nconnections_per_address = 0\n"
 	// brisk runs out of patience soon.
-	brisk = "ping_interval = \"200ms\"\npong_timeout = \"400ms\"\nassembly_timeout = \"500ms\"\nhandshake_timeout = \"500ms\"\n"
+	brisk = "ping_interval = \"200ms\"\npong_timeout = \"1s\"\nassembly_timeout = \"500ms\"\nhandshake_timeout = \"500ms\"\n"
 )
 
 // messageLimit is the message_limit of /echo; /small has a smaller one.
