@@ -48,12 +48,11 @@ type publish struct{ to, except []session.Address }
 func parseHead(status int, fields fcgi.Header) (head, error) {
 	h := head{status: status, fields: fields}
 	seen := make(map[string]bool)
+	mediaType, _, _ := strings.Cut(fields.Get("Content-Type"), ";")
+	h.mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	for _, f := range fields {
 		var err error
 		switch {
-		case strings.EqualFold(f.Name, "Content-Type"):
-			mediaType, _, _ := strings.Cut(f.Value, ";")
-			h.mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 		case strings.EqualFold(f.Name, "Content-Encoding"):
 			if v := strings.TrimSpace(f.Value); v != "" && !strings.EqualFold(v, "identity") {
 				err = fmt.Errorf("Content-Encoding %q: switch zlib.output_compression off for this script", clip(v))

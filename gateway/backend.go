@@ -54,6 +54,9 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	}()
 	h, err := parseHead(answer.Status, answer.Header)
 	if err != nil {
+		if h.mediaType == typeStream { // its script may run for long: end it rather than wait for it
+			answer.SetStream(0, time.Duration(rt.StreamTimeout))
+		}
 		return reply{}, err
 	}
 	if e.kind == kindMessage && h.mediaType == typeStream && answersWith(rt, h.status) {

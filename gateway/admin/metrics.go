@@ -96,7 +96,7 @@ func (m metrics) socket(s ws.Snapshot) {
 		m.counter("wsfpm_messages_total", "WebSocket messages by direction.", float64(n), "direction", direction)
 	}
 	for direction, n := range map[string]int64{"in": s.BytesIn, "out": s.BytesOut} {
-		m.counter("wsfpm_message_bytes_total", "Payload of WebSocket messages by direction.", float64(n), "direction", direction)
+		m.counter("wsfpm_message_bytes_total", "Bytes on the clients' sockets by direction, frame headers included.", float64(n), "direction", direction)
 	}
 	m.counter("wsfpm_slow_readers_total", "Clients closed with 4408.", float64(s.SlowReaders))
 	m.counter("wsfpm_pings_total", "Pings sent.", float64(s.PingsSent))

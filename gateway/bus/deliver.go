@@ -15,7 +15,7 @@ import (
 // commandName is the name, behind a prefix, of the door for commands as JSON.
 const commandName = "command"
 
-// longestLogged is how much of a Redis channel's name goes to the log.
+// longestLogged is how much of what a publisher wrote goes to the log.
 const longestLogged = session.MaxName + 100
 
 // Why a payload is not delivered.
@@ -80,7 +80,7 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 		return nil
 	}
 	if unknown != "" {
-		b.droplog.Warn("unknown field in a command ignored", zap.String("field", unknown))
+		b.droplog.Warn("unknown field in a command ignored", zap.String("field", unknown[:min(len(unknown), longestLogged)]))
 	}
 	share := 2 * len(e.payload) / max(1, len(commands)) // names weigh more than their JSON
 	for _, c := range commands {

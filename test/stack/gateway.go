@@ -149,7 +149,7 @@ func environ() []string {
 // panic that only the gateway's own log tells of.
 func (g *GatewayServer) over(t T) {
 	g.proc.end(syscall.SIGTERM, 5*time.Second)
-	for _, bad := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {
+	for _, bad := range []string{"WARNING: DATA RACE", "panic: ", "survived a panic", "fatal error: "} {
 		if strings.Contains(g.out.String(), bad) {
 			t.Errorf("wsfpm wrote %q", bad)
 		}

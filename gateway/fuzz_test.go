@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+// FuzzForwardedFor checks that no X-Forwarded-For makes a client of an untrusted
+// peer, or an invalid address.
+func FuzzForwardedFor(f *testing.F) {
+	for _, seed := range []string{"198.51.100.1", "a, 198.51.100.1", "[2001:db8::1]:80, 127.0.0.1", ",,,", "::ffff:1.2.3.4%eth0"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["X-Forwarded-For"] = []string{line}
+		r.RemoteAddr = "203.0.113.9:1"
+		if c, err := clientOf(r, trust("127.0.0.1/32")); err != nil || c.addr.String() != "203.0.113.9" {
+			t.Fatalf("an untrusted peer became %v, %v", c.addr, err)
+		}
+		r.RemoteAddr = "127.0.0.1:1"
+		if c, err := clientOf(r, trust("127.0.0.1/32")); err == nil && (!c.addr.IsValid() || !c.limitKey().IsValid()) {
+			t.Fatalf("the address is invalid: %v", c.addr)
+		}
+	})
+}
+
+// FuzzOrigin checks that an origin of the same host names that host and no other.
+func FuzzOrigin(f *testing.F) {
+	for _, seed := range []string{"https://example.com", "http://example.com:80", "https://example.com@evil.test", "null", "https://example.com.evil.test", "//example.com"} {
+		f.Add(seed, "example.com", true)
+	}
+	f.Fuzz(func(t *testing.T, origin, host string, secure bool) {
+		if !sameHost(origin, host, secure) {
+			return
+		}
+		_, rest, found := strings.Cut(strings.ToLower(origin), "://")
+		name := strings.ToLower(hostName(host))
+		if !found || name != "" && !strings.HasPrefix(strings.TrimLeft(rest, "["), name) {
+			t.Fatalf("origin %q passes for host %q", origin, host)
+		}
+	})
+}
+
+// FuzzCookies checks that no Set-Cookie breaks the Cookie header or its bound.
+func FuzzCookies(f *testing.F) {
+	f.Add("a=1; b=2", "a=2; Max-Age=0")
+	f.Add("", "PHPSESSID=x; expires=Thu, 01-Jan-1970 00:00:01 GMT; path=/")
+	f.Add("a", "=; ;=")
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, header, line string) {
+		after, _ := setCookies(header, []string{line}, now)
+		if len(after) > maxJar && len(after) > len(header)+2 {
+			t.Fatalf("the jar grew to %d bytes", len(after))
+		}
+		if !strings.ContainsFunc(header, isControl) && strings.ContainsFunc(after, isControl) {
+			t.Fatalf("a control character came into the Cookie header: %q", after)
+		}
+	})
+}
+
+// FuzzHandshake checks that no header of a handshake gets past passedHeaders
+// into a parameter that clients may not set.
+func FuzzHandshake(f *testing.F) {
+	f.Add("X-Real-IP", "1.2.3.4", "v1, v2")
+	f.Add("Proxy", "http://evil", "")
+	f.Add("X_Forwarded_For", "a\x00b", ",,")
+	f.Fuzz(func(t *testing.T, name, value, protocols string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = http.Header{http.CanonicalHeaderKey(name): {value}}
+		offeredProtocols([]string{protocols})
+		passed, refused := passedHeaders(r, &route{Route: &config.Route{}}, &client{})
+		if refused != nil {
+			return
+		}
+		for name, values := range passed {
+			param := "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if param == "HTTP_PROXY" || !isHeaderName(name) || strings.ContainsAny(values[0], "\x00\r\n") {
+				t.Fatalf("%s: %q reaches PHP as %s", name, values[0], param)
+			}
+		}
+	})
+}
