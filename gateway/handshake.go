@@ -45,7 +45,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, c.refusal(err))
 		return
 	}
-	go c.serve(a)
+	go c.serve(&a)
 }
 
 // receive checks a handshake as far as that is possible without PHP, and

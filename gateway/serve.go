@@ -16,16 +16,28 @@ import (
 )
 
 // serve is a connection's life after the upgrade: what follows the connect
-// answer, then messages as long as they come, then the end. It reads ahead of
+// answer a, then messages as long as they come, then the end. It reads ahead of
 // the handlers, so that a client's pings are answered and its leaving is
 // noticed while PHP is busy.
-func (c *connection) serve(a reply) {
-	defer c.g.leave(c)
+//
+// A client that falls silent needs no goroutine: serve returns, and the socket
+// calls Wake when there is more.
+func (c *connection) serve(a *reply) {
+	parked := false
+	defer func() {
+		if !parked {
+			c.g.leave(c)
+		}
+	}()
 	defer c.crashed("connection")
-	c.g.stats.opened.Add(1)
-	c.started(a)
+	if a != nil {
+		c.started(a)
+	}
 	for {
-		m, err := c.socket.Read()
+		m, err := c.socket.Next(c)
+		if parked = errors.Is(err, ws.ErrIdle); parked {
+			return
+		}
 		if err != nil {
 			break
 		}
@@ -35,12 +47,17 @@ func (c *connection) serve(a reply) {
 	c.farewell(end)
 }
 
-// started does what the connect answer asks for beyond the connection itself.
-func (c *connection) started(a reply) {
+// Wake goes on with serve, see [ws.Waker].
+func (c *connection) Wake() { c.serve(nil) }
+
+// started counts the connection and does what the connect answer asks for
+// beyond it.
+func (c *connection) started(a *reply) {
+	c.g.stats.opened.Add(1)
 	if len(a.others) == 0 && a.closing() == nil && a.oddity == "" {
 		return
 	}
-	c.effects(context.Background(), a)
+	c.effects(context.Background(), *a)
 }
 
 // received hands a message to the handler, starting one if none runs. It

@@ -7,11 +7,11 @@
 // connection's outbox, which one writer at a time empties: so a frame that
 // has begun is finished before another begins, and a Close frame is the last.
 //
-// A connection at rest costs no goroutine of its own but the one that its
-// owner lets wait in [Conn.Read], no timer (all connections have a [Shared] one)
-// and no read buffer.
+// A connection at rest that is read by [Conn.Next] has no goroutine, no timer
+// (all connections have a [Shared] one) and no read buffer: it is parked, and
+// one goroutine waits for all that are.
 //
 // Reading order: options.go, handshake.go; input.go, frame.go, read.go for
 // what comes in; outbox.go, writer.go for what goes out; end.go, owe.go, ping.go,
-// wheel.go, budget.go, stats.go.
+// wheel.go, park.go, watch_linux.go, budget.go, stats.go.
 package ws

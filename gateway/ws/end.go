@@ -217,6 +217,9 @@ func (c *Conn) shut() {
 		if orderly {
 			c.discard()
 		}
+		if c.raw != nil {
+			c.shared.Wheel.watch.forget(c)
+		}
 		conn.Close()
 		c.shared.Stats.closed(code)
 		if !active {
@@ -228,6 +231,9 @@ func (c *Conn) shut() {
 	c.gone = true
 	if c.ended != nil {
 		close(c.ended)
+	}
+	if c.waker != nil {
+		go c.wake()
 	}
 }
 

@@ -38,6 +38,9 @@ type input struct {
 	size      int64 // payload bytes of the message that were announced so far
 	peer      *CloseError
 
+	yields  bool // see Next
+	resting bool // no data frame came since the last control frame
+
 	held  claim // what the message holds of Shared.Memory
 	timed bool  // the read deadline is that of a message or frame begun
 
@@ -74,8 +77,8 @@ func (c *Conn) fill() error {
 	} else if err = c.raw.Read(in.ready); err == nil {
 		err = in.err
 	}
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrIdle) {
+		return err
 	}
 	if in.timed && errors.Is(err, os.ErrDeadlineExceeded) {
 		return &violation{1008, "message takes too long"}
@@ -120,7 +123,8 @@ func (c *Conn) readReady(fd uintptr) bool {
 	}
 	if err == unix.EAGAIN {
 		c.dropInput()
-		return false
+		in.err = ErrIdle
+		return in.yields && in.resting && in.idle()
 	}
 	in.err = nil
 	switch {
@@ -203,6 +207,7 @@ func (c *Conn) nextFrame() (bool, error) {
 		if err := c.acceptControl(h, held[:whole]); err != nil {
 			return false, err
 		}
+		in.resting = true
 		if h.opcode == opPong {
 			in.lo += whole
 			continue
@@ -237,6 +242,7 @@ func (c *Conn) acceptData(h header) error {
 		return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
 	}
 	in.size += h.length
+	in.resting = false
 	in.final = h.fin
 	in.open = !h.fin
 	return nil

@@ -73,11 +73,11 @@ func NewShared(memory int64) *Shared {
 }
 
 // Conn is one WebSocket connection on the server's side. All methods may be
-// called at the same time, but for Read, which belongs to one goroutine, and
-// Upgrade, which comes once and before Read. Of its methods only Read,
-// Drained and Upgrade wait for anything.
+// called at the same time, but for Read and Next, which belong to one goroutine
+// at a time, and Upgrade, which comes once and before them. Of its methods only
+// Read, Next, Drained and Upgrade wait for anything.
 //
-// The owner calls Read until it returns an error; a connection that nobody
+// The owner calls Read or Next until it returns an error; a connection that nobody
 // reads is kept until Close, CloseNow, the outbox or a failed write ends it.
 type Conn struct {
 	shared *Shared
@@ -94,9 +94,12 @@ type Conn struct {
 	heard atomic.Bool  // bytes came in since the last ping
 	moved atomic.Int64 // when the last message came or went, by the wheel; 0: not open
 
+	watched bool // the watcher's epoll has the socket; owned by who parks
+
 	mu     sync.Mutex // guards what follows
 	outbox outbox
-	reads  uint32 // odd while a Read waits for the client, see pause
+	waker  Waker  // who is woken when the client sends something; nil: not parked
+	reads  uint32 // odd while the client is waited for, see pause
 	active bool   // a Read is in progress
 	fault  error  // why reading is over; nil while it is not
 
@@ -124,6 +127,7 @@ func New(l *Limits, s *Shared) *Conn {
 	c := &Conn{shared: s}
 	c.limits.Store(l)
 	c.input.held.budget = s.Memory
+	c.input.resting = true
 	c.outbox.corked = true
 	return c
 }

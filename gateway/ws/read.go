@@ -46,6 +46,10 @@ func (c *Conn) Read() (Message, error) {
 	}
 	c.back()
 	m, err := c.read()
+	if errors.Is(err, ErrIdle) {
+		c.pauseRead()
+		return m, err
+	}
 	c.away()
 	return m, c.endRead(err)
 }
@@ -210,6 +214,19 @@ func (c *Conn) countRead() {
 	c.mu.Lock()
 	c.reads++
 	c.mu.Unlock()
+}
+
+// pauseRead notes that Read gives up waiting and will be called again.
+func (c *Conn) pauseRead() {
+	c.dropInput()
+	c.mu.Lock()
+	c.active = false
+	c.reads++
+	dead := c.dead
+	c.mu.Unlock()
+	if dead {
+		c.lib.CloseNow()
+	}
 }
 
 // endRead notes that Read is over, and for a final error begins the end that

@@ -9,12 +9,13 @@ import (
 const tickLength = 10 * time.Millisecond
 
 // Wheel is what the connections of a process share: one timer for the pings
-// and time limits of all of them, and spare read buffers. It has no goroutine
-// of its own: its timer starts one when turns are due, which writes without
-// waiting and ends.
+// and time limits of all of them, spare read buffers, and the watch over those
+// that are parked. Its timer starts a goroutine when turns are due, which
+// writes without waiting and ends; the watch has one.
 type Wheel struct {
 	start   time.Time
 	buffers sync.Pool // of *[inputBuffer]byte
+	watch   watcher
 
 	turning sync.Mutex // held while turns are taken; locked before mu
 
@@ -45,7 +46,8 @@ func (w *Wheel) Stop() {
 	}
 	w.mu.Unlock()
 	w.turning.Lock()
-	defer w.turning.Unlock()
+	w.turning.Unlock()
+	w.watch.stop()
 }
 
 // now is the time since the wheel was made, never zero.
