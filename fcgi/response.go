@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -204,7 +205,8 @@ func (r *Response) grow(n int) error {
 
 // SetStream makes the answer a stream, for [Response.Next]: from now on silence is
 // the longest wait for the next piece (0: as total) and total the longest for all
-// of it, in place of the request's timeout. A stream that is closed or canceled has its
+// of it, in place of the request's timeout; its body may be of any size. A stream
+// that is closed or canceled has its
 // connection closed, so that PHP stops at its next flush, where another answer's
 // script would be left to run to its end.
 func (r *Response) SetStream(silence, total time.Duration) {
@@ -214,17 +216,19 @@ func (r *Response) SetStream(silence, total time.Duration) {
 		return
 	}
 	r.silence = silence
+	r.limit = math.MaxInt64
 	r.deadline = time.Now().Add(total)
 	r.slot.stream = true
 	r.extend()
 	r.pool.startedStream()
 }
 
-// Stderr returns what PHP wrote to its error stream, and how many bytes more did
-// not fit into Config.MaxStderr. It is complete after the end of the body.
+// Stderr returns the end of what PHP wrote to its error stream, and how many bytes
+// before it did not fit into Config.MaxStderr. It is complete after the end of the body.
 func (r *Response) Stderr() (text []byte, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stderr.cut()
 	return r.stderr.text, r.stderr.dropped
 }
 
@@ -329,7 +333,8 @@ func (r *Response) cause(err error) error {
 	return fmt.Errorf("%w after %v", ErrTimeout, time.Since(r.slot.since).Round(time.Millisecond))
 }
 
-// boundedText keeps the first limit bytes of a text and counts the rest.
+// boundedText keeps the last limit bytes of a text, where PHP says what ended the
+// script, and counts the rest.
 type boundedText struct {
 	text    []byte
 	limit   int
@@ -337,7 +342,16 @@ type boundedText struct {
 }
 
 func (t *boundedText) add(b []byte) {
-	n := min(len(b), t.limit-len(t.text))
-	t.text = append(t.text, b[:n]...)
-	t.dropped += len(b) - n
+	t.text = append(t.text, b...)
+	if len(t.text) > 2*t.limit { // seldom, so that little is moved
+		t.cut()
+	}
+}
+
+// cut drops what is beyond the limit.
+func (t *boundedText) cut() {
+	if extra := len(t.text) - t.limit; extra > 0 {
+		t.text = append(t.text[:0], t.text[extra:]...)
+		t.dropped += extra
+	}
 }

@@ -74,6 +74,7 @@ func (p *Pool) countFailure(phase Phase, err error) {
 }
 
 func (s *Stats) countStderr(t *boundedText) {
+	t.cut()
 	s.StderrBytes += uint64(len(t.text) + t.dropped)
 	s.StderrDropped += uint64(t.dropped)
 }

@@ -11,7 +11,7 @@ import (
 const MaxCommands = 1000
 
 // MaxAddresses is the largest number of addresses that one command may name,
-// To and Except together.
+// To and Except together, and of channels, Join and Leave together.
 const MaxAddresses = 1000
 
 // MaxState is the longest state of a connection, in bytes.

@@ -208,6 +208,9 @@ func (w *wireCommand) message() (*Message, error) {
 
 // channels checks the names to join and leave.
 func (w *wireCommand) channels() (join, leave []string, err error) {
+	if n := len(w.Join) + len(w.Leave); n > MaxAddresses {
+		return nil, nil, fmt.Errorf("%d channels, at most %d are allowed", n, MaxAddresses)
+	}
 	for _, name := range w.Join {
 		if err := CheckName(name); err != nil {
 			return nil, nil, fmt.Errorf("join: %w", err)

@@ -29,9 +29,6 @@ func (h *Hub) Len() int {
 func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return ErrEnded
-	}
 	s.standing, s.present = first, true
 	h.mu.Lock()
 	h.all.add(s)
@@ -49,24 +46,47 @@ func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
 // kept, for the session's last events, and [ErrEnded] is returned.
 func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
 	s.mu.Lock()
-	joined, left := s.standing.Diff(next)
-	s.standing = next
 	if !s.present {
+		s.standing = next
 		s.mu.Unlock()
 		return ErrEnded
 	}
+	h.standLocked(s, next)
+	err := s.queueLocked(messages)
+	s.mu.Unlock()
+	s.out.Flush()
+	return err
+}
+
+// Move does to s what a command of others says that changes its standing, in
+// one step: the change, then the message, which is a push like any other, then
+// the close. It reports false, and changes nothing, when the command does not
+// mean the client any more. The caller holds [Session.LockChanges].
+func (h *Hub) Move(s *Session, c *Command, next Standing) (meant bool, err error) {
+	s.mu.Lock()
+	if !s.meantLocked(c) {
+		s.mu.Unlock()
+		return false, nil
+	}
+	h.standLocked(s, next)
+	err = s.takeLocked(c)
+	s.mu.Unlock()
+	s.follow(c)
+	return true, err
+}
+
+// standLocked gives a present session another standing.
+func (h *Hub) standLocked(s *Session, next Standing) {
+	joined, left := s.standing.Diff(next)
+	s.standing = next
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, a := range joined {
 		h.addLocked(a, s)
 	}
 	for _, a := range left {
 		h.removeLocked(a, s)
 	}
-	h.mu.Unlock()
-	err := s.queueLocked(messages)
-	s.mu.Unlock()
-	s.out.Flush()
-	return err
 }
 
 // Remove makes s unfindable for ever and returns the addresses that it gave
@@ -74,7 +94,6 @@ func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
 func (h *Hub) Remove(s *Session) (left []Address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = true
 	if !s.present {
 		return nil
 	}

@@ -56,12 +56,12 @@ func (st Standing) With(c Command, maxChannels int) (Standing, error) {
 		channels = slices.DeleteFunc(channels, func(s string) bool { return s == name })
 	}
 	for _, name := range c.Join {
-		if !slices.Contains(channels, name) {
-			channels = append(channels, name)
+		if slices.Contains(channels, name) {
+			continue
 		}
-	}
-	if maxChannels > 0 && len(channels) > maxChannels {
-		return st, fmt.Errorf("%d channels joined, at most %d are allowed", len(channels), maxChannels)
+		if channels = append(channels, name); maxChannels > 0 && len(channels) > maxChannels {
+			return st, fmt.Errorf("more than %d channels would be joined", maxChannels)
+		}
 	}
 	st.Channels = channels
 	return st, nil
@@ -118,7 +118,6 @@ type Session struct {
 	standing Standing
 	present  bool // in the hub
 	closing  bool // a close is queued: nothing can follow it
-	ended    bool
 }
 
 // New makes the session of a client that out leads to. Nobody finds it before
@@ -176,22 +175,33 @@ func (s *Session) Close(c Close) {
 // whether the client was meant.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	s.mu.Lock()
-	meant = s.meantLocked(c)
-	if meant && c.Message != nil {
+	if meant = s.meantLocked(c); meant {
+		err = s.takeLocked(c)
+	}
+	s.mu.Unlock()
+	if meant {
+		s.follow(c)
+	}
+	return meant, err
+}
+
+// takeLocked queues a command's message and notes its close.
+func (s *Session) takeLocked(c *Command) (err error) {
+	if c.Message != nil {
 		err = s.out.Queue(c.Message)
 	}
-	s.closing = s.closing || meant && c.Close != nil
-	s.mu.Unlock()
-	if !meant {
-		return false, nil
-	}
+	s.closing = s.closing || c.Close != nil
+	return err
+}
+
+// follow does the rest of takeLocked, without the lock.
+func (s *Session) follow(c *Command) {
 	if c.Message != nil {
 		s.out.Flush()
 	}
 	if c.Close != nil {
 		s.out.Close(c.Close.Code, c.Close.Reason)
 	}
-	return true, err
 }
 
 // Matches reports whether the client is meant by the command.

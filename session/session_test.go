@@ -188,9 +188,6 @@ func TestRemoveGivesUpEverythingOnce(t *testing.T) {
 	if len(h.index) != 0 || h.Len() != 0 {
 		t.Errorf("the hub keeps %d names and %d sessions", len(h.index), h.Len())
 	}
-	if err := h.Add(s, Standing{}); !errors.Is(err, ErrEnded) {
-		t.Errorf("add after the end: got %v, want ErrEnded", err)
-	}
 }
 
 func TestMembersKeepAListThatIsBeingRead(t *testing.T) {
@@ -248,6 +245,25 @@ func TestStandingMovesBetweenChannels(t *testing.T) {
 	}
 	if _, err := (Standing{Channels: []string{"a", "b", "c"}}).With(Command{Leave: []string{"a"}, Join: []string{"d"}}, 3); err != nil {
 		t.Errorf("a move within the limit: %v", err)
+	}
+}
+
+func TestAMoveIsAPushToWhoIsStillMeant(t *testing.T) {
+	h := NewHub()
+	var out outlet
+	s := New("1", &out)
+	if err := h.Add(s, Standing{Channels: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	c := &Command{To: []Address{Channel("a")}, Leave: []string{"a"}, Message: text("out")}
+	if meant, err := h.Move(s, c, Standing{}); !meant || err != nil {
+		t.Fatalf("got %v, %v", meant, err)
+	}
+	if meant, _ := h.Move(s, c, Standing{Channels: []string{"x"}}); meant || len(s.Standing().Channels) != 0 {
+		t.Errorf("a client that has left was moved to %v", s.Standing().Channels)
+	}
+	if got := out.messages(); !slices.Equal(got, []string{"out"}) || len(h.index) != 1 {
+		t.Errorf("got %q, %d names", got, len(h.index))
 	}
 }
 
