@@ -196,8 +196,8 @@ func (c *Conn) closeWithinLocked(d time.Duration) {
 	}
 }
 
-// shut closes the socket. The library's connection must be closed too, or its
-// finalizer would keep the memory; but not under a Read, whose end does it.
+// shut closes the socket, and the library's connection; that not under a Read,
+// whose end does it.
 func (c *Conn) shut() {
 	c.mu.Lock()
 	if c.dead {
@@ -210,20 +210,20 @@ func (c *Conn) shut() {
 	c.outbox.fail()
 	c.wakeLocked()
 	c.shared.Wheel.remove(c)
-	conn, lib, code, active := c.conn, c.lib, c.cause.code, c.active
+	lib, code, open, active := c.lib, c.cause.code, !c.outbox.corked, c.active
 	c.mu.Unlock()
 
-	if lib != nil {
+	if open {
 		if orderly {
 			c.discard()
 		}
 		if c.raw != nil {
 			c.shared.Wheel.watch.forget(c)
 		}
-		conn.Close()
+		c.conn.Close()
 		c.shared.Stats.closed(code)
 		if !active {
-			lib.CloseNow()
+			lib.end()
 		}
 	}
 	c.mu.Lock()

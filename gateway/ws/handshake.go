@@ -1,21 +1,9 @@
 package ws
 
 import (
-	"bufio"
-	"fmt"
 	"net"
 	"net/http"
 	"syscall"
-
-	"github.com/coder/websocket"
-)
-
-// Sizes of the buffers that the library keeps for as long as the connection
-// lives. The reader only passes bytes on from the input; the writer must hold
-// a whole control frame, 127 bytes (RFC 6455, 5.5).
-const (
-	libraryReader = 16
-	libraryWriter = 128
 )
 
 // Upgrade answers the handshake (RFC 6455, 4.2) with 101 and the headers that
@@ -27,22 +15,19 @@ const (
 func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) error {
 	w.Header().Del("Sec-WebSocket-Protocol")
 	w.Header().Del("Sec-WebSocket-Extensions")
-	options := websocket.AcceptOptions{InsecureSkipVerify: true}
-	if subprotocol != "" {
-		options.Subprotocols = []string{subprotocol}
-	}
-	lib, err := websocket.Accept(&takeover{ResponseWriter: w, c: c}, r, &options)
+	lib, err := accept(w, r, subprotocol, func(l *library) error {
+		l.c = c
+		return c.takeOver(w)
+	})
 	if err != nil {
 		c.CloseNow()
-		return fmt.Errorf("upgrade: %w", err)
+		return err
 	}
-	c.br.Reset((*wire)(c)) // past the reader that Accept put between
-	lib.SetReadLimit(-1)   // the input knows sizes before their bytes come
 	return c.uncork(lib)
 }
 
 // uncork lets the outbox be written and the wheel begin to count.
-func (c *Conn) uncork(lib *websocket.Conn) error {
+func (c *Conn) uncork(lib *library) error {
 	c.mu.Lock()
 	c.lib = lib
 	c.outbox.corked = false
@@ -57,42 +42,30 @@ func (c *Conn) uncork(lib *websocket.Conn) error {
 	c.mu.Unlock()
 	if dead {
 		c.conn.Close()
-		lib.CloseNow()
+		lib.end()
 		return ErrClosed
 	}
 	c.Flush()
 	return nil
 }
 
-// takeover is the ResponseWriter that the library sees. Its Hijack hands over
-// the wire instead of the socket, and small buffers instead of the server's
-// of 4 KiB each.
-type takeover struct {
-	http.ResponseWriter
-	c *Conn
-}
-
-// Hijack implements http.Hijacker. Bytes that the client sent behind its
-// handshake move into the input.
-func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(t.ResponseWriter).Hijack()
+// takeOver takes the socket from the server. Bytes that the client sent behind
+// its handshake move into the input.
+func (c *Conn) takeOver(w http.ResponseWriter) error {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
+	if err == nil {
+		err = c.attach(conn)
+	}
 	if err != nil {
 		conn.Close()
-		return nil, nil, err
-	}
-	c := t.c
-	if err := c.attach(conn); err != nil {
-		conn.Close()
-		return nil, nil, err
+		return err
 	}
 	c.input.preload(early, c.shared.Wheel)
-	w := (*wire)(c)
-	c.br = bufio.NewReaderSize(w, libraryReader)
-	return w, bufio.NewReadWriter(c.br, bufio.NewWriterSize(w, libraryWriter)), nil
+	return nil
 }
 
 // attach gives the connection its socket. Only the two kinds whose file

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"time"
@@ -307,60 +306,3 @@ func (c *Conn) back() {
 		in.unread = time.Time{}
 	}
 }
-
-// wire is the connection as the library sees it: it reads whole frames that
-// keep the rules, and what it writes goes into the outbox.
-type wire Conn
-
-// Read hands out bytes of the current frame. Between messages it does not
-// wait: errIdle then ends the library's call.
-func (w *wire) Read(p []byte) (int, error) {
-	c := (*Conn)(w)
-	in := &c.input
-	for in.left == 0 {
-		found, err := c.nextFrame()
-		if err != nil {
-			return 0, err
-		}
-		if found {
-			break
-		}
-		if !in.open {
-			return 0, errIdle
-		}
-		if err := c.fill(); err != nil {
-			return 0, err
-		}
-	}
-	for in.lo == in.hi {
-		if err := c.fill(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, in.buf[in.lo:in.lo+int(min(int64(in.hi-in.lo), in.left))])
-	in.lo += n
-	in.left -= int64(n)
-	return n, nil
-}
-
-// Write takes a pong or Close frame, which the library writes in one call.
-func (w *wire) Write(p []byte) (int, error) {
-	c := (*Conn)(w)
-	c.queueControl(slices.Clone(p))
-	c.Flush()
-	return len(p), nil
-}
-
-// Close says that the library is done with the socket. It wakes a Read; the
-// socket is closed when the outbox is written, see end.go.
-func (w *wire) Close() error {
-	return w.conn.SetReadDeadline(time.Unix(1, 0))
-}
-
-// The rest of net.Conn, which http.Hijacker wants and the library never uses.
-
-func (w *wire) LocalAddr() net.Addr                { return w.conn.LocalAddr() }
-func (w *wire) RemoteAddr() net.Addr               { return w.conn.RemoteAddr() }
-func (w *wire) SetDeadline(t time.Time) error      { return w.conn.SetDeadline(t) }
-func (w *wire) SetReadDeadline(t time.Time) error  { return w.conn.SetReadDeadline(t) }
-func (w *wire) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }

@@ -1,15 +1,12 @@
 package ws
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // Errors of [Conn.Queue] and [Conn.QueueReply].
@@ -85,8 +82,7 @@ type Conn struct {
 
 	conn net.Conn
 	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
-	lib  *websocket.Conn
-	br   *bufio.Reader // the library's; never holds bytes of a second frame
+	lib  *library        // nil while the connection is parked
 
 	input  input  // what came in; owned by the goroutine in Read
 	writer writer // what the one who writes needs; owned by it

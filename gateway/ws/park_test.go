@@ -155,6 +155,9 @@ func TestParkedConnectionsNeedNoGoroutines(t *testing.T) {
 		peers, readers = append(peers, p), append(readers, r)
 	}
 	waitFor(t, "rest", func() bool { return runtime.NumGoroutine() <= before+1 })
+	if spares := len(shared.Wheel.spares); spares != n {
+		t.Errorf("%d libraries are spare, want that of each connection, %d", spares, n)
+	}
 	long := strings.Repeat("x", 100_000)
 	for i, p := range peers {
 		p.say(t, masked(0x81, long))

@@ -60,7 +60,10 @@ func (c *Conn) read() (Message, error) {
 		if err := c.awaitFrame(); err != nil {
 			return Message{}, err
 		}
-		kind, payload, err := c.lib.Reader(context.Background())
+		if err := c.borrow(); err != nil {
+			return Message{}, err
+		}
+		kind, payload, err := c.lib.conn.Reader(context.Background())
 		if errors.Is(err, errIdle) {
 			continue
 		}
@@ -99,8 +102,8 @@ func (c *Conn) assemble(payload io.Reader, text bool) ([]byte, error) {
 	var data []byte
 	checked := 0 // bytes of data that are known to be whole characters
 	for {
-		frame := in.left + int64(c.br.Buffered())
-		here := c.br.Buffered() + int(min(int64(in.hi-in.lo), in.left))
+		frame := in.left + int64(c.lib.br.Buffered())
+		here := c.lib.br.Buffered() + int(min(int64(in.hi-in.lo), in.left))
 		switch {
 		case frame > 0 && here == 0:
 			if err := c.fill(); err != nil {
@@ -197,7 +200,7 @@ func (c *Conn) beginRead() error {
 	switch {
 	case c.fault != nil:
 		return c.fault
-	case c.dead, c.lib == nil:
+	case c.dead, c.outbox.corked:
 		return ErrClosed
 	}
 	c.active = true
@@ -223,9 +226,12 @@ func (c *Conn) pauseRead() {
 	c.active = false
 	c.reads++
 	dead := c.dead
+	if !dead {
+		c.giveBackLocked()
+	}
 	c.mu.Unlock()
 	if dead {
-		c.lib.CloseNow()
+		c.lib.end()
 	}
 }
 
@@ -242,7 +248,7 @@ func (c *Conn) endRead(err error) error {
 	}
 	c.unlock()
 	if dead {
-		c.lib.CloseNow()
+		c.lib.end()
 	}
 	if err != nil {
 		c.Flush() // a Close frame may have been queued

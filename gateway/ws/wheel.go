@@ -9,12 +9,13 @@ import (
 const tickLength = 10 * time.Millisecond
 
 // Wheel is what the connections of a process share: one timer for the pings
-// and time limits of all of them, spare read buffers, and the watch over those
+// and time limits of all of them, spare read buffers and libraries, and the watch over those
 // that are parked. Its timer starts a goroutine when turns are due, which
 // writes without waiting and ends; the watch has one.
 type Wheel struct {
 	start   time.Time
 	buffers sync.Pool // of *[inputBuffer]byte
+	spares  chan *library
 	watch   watcher
 
 	turning sync.Mutex // held while turns are taken; locked before mu
@@ -33,7 +34,9 @@ type turn struct {
 }
 
 // NewWheel makes a wheel without connections. Stop ends it.
-func NewWheel() *Wheel { return &Wheel{start: time.Now()} }
+func NewWheel() *Wheel {
+	return &Wheel{start: time.Now(), spares: make(chan *library, mostSpares)}
+}
 
 // Stop ends the wheel and waits for the turns that are being taken. Close
 // codes still go out, but nothing times out any more.
@@ -45,9 +48,9 @@ func (w *Wheel) Stop() {
 		w.timer.Stop()
 	}
 	w.mu.Unlock()
-	w.turning.Lock()
-	w.turning.Unlock()
 	w.watch.stop()
+	w.turning.Lock()
+	defer w.turning.Unlock()
 }
 
 // now is the time since the wheel was made, never zero.

@@ -1,0 +1,189 @@
+package ws
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Sizes of the buffers that the library keeps. The reader only passes bytes on
+// from the input; the writer must hold a whole control frame, 127 bytes (RFC
+// 6455, 5.5).
+const (
+	libraryReader = 16
+	libraryWriter = 128
+	mostSpares    = 256 // that wait to be borrowed
+)
+
+// library reads frames, and answers control frames, for one connection at a
+// time by a connection of coder/websocket's. Between two messages that has
+// nothing of its client's, so that a parked connection gives its library back
+// and takes any other one later: 1.6 KB less for each that rests.
+//
+// It is the socket as coder/websocket sees it: what it reads are whole frames
+// that keep the rules, and what it writes goes into the outbox.
+type library struct {
+	conn *websocket.Conn
+	br   *bufio.Reader // never holds bytes of a second frame
+	c    *Conn         // the one it works for; nil: a spare
+}
+
+// accept lets coder/websocket answer a handshake, on a socket that hijack takes
+// over.
+func accept(w http.ResponseWriter, r *http.Request, subprotocol string, hijack func(*library) error) (*library, error) {
+	l := &library{}
+	l.br = bufio.NewReaderSize(l, libraryReader)
+	options := websocket.AcceptOptions{InsecureSkipVerify: true}
+	if subprotocol != "" {
+		options.Subprotocols = []string{subprotocol}
+	}
+	var err error
+	if l.conn, err = websocket.Accept(&takeover{w, l, hijack}, r, &options); err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	l.br.Reset(l)           // past the reader that Accept put between
+	l.conn.SetReadLimit(-1) // the input knows sizes before their bytes come
+	return l, nil
+}
+
+// takeover is the ResponseWriter that coder/websocket sees. Its Hijack hands
+// over the library instead of the socket, and small buffers instead of the
+// server's of 4 KiB each.
+type takeover struct {
+	http.ResponseWriter
+	l      *library
+	hijack func(*library) error
+}
+
+// Hijack implements http.Hijacker.
+func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if err := t.hijack(t.l); err != nil {
+		return nil, nil, err
+	}
+	return t.l, bufio.NewReadWriter(t.l.br, bufio.NewWriterSize(t.l, libraryWriter)), nil
+}
+
+// spare is a library that works for nobody yet. There is no way to make a
+// server's connection of coder/websocket's but by a handshake, whose answer
+// nobody reads here.
+func spare() (*library, error) {
+	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{
+		"Connection":            {"Upgrade"},
+		"Upgrade":               {"websocket"},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {"AAAAAAAAAAAAAAAAAAAAAA=="},
+	}}
+	return accept(nowhere{}, r, "", func(*library) error { return nil })
+}
+
+// nowhere is a ResponseWriter without a client.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) WriteHeader(int)             {}
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// borrow gives the connection a library, if it has none.
+func (c *Conn) borrow() error {
+	if c.lib != nil {
+		return nil
+	}
+	var l *library
+	select {
+	case l = <-c.shared.Wheel.spares:
+	default:
+		var err error
+		if l, err = spare(); err != nil {
+			return err
+		}
+	}
+	l.c = c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lib = l
+	return nil
+}
+
+// giveBackLocked gives the connection's library away for others to borrow. One
+// too many is ended.
+func (c *Conn) giveBackLocked() {
+	l := c.lib
+	if l == nil {
+		return
+	}
+	c.lib, l.c = nil, nil
+	select {
+	case c.shared.Wheel.spares <- l:
+	default:
+		l.end()
+	}
+}
+
+// end ends a library that is not needed any more, or its finalizer would keep
+// the memory for a while.
+func (l *library) end() {
+	if l != nil {
+		l.conn.CloseNow()
+	}
+}
+
+// Read hands out bytes of the current frame. Between messages it does not
+// wait: errIdle then ends the library's call.
+func (l *library) Read(p []byte) (int, error) {
+	c := l.c
+	in := &c.input
+	for in.left == 0 {
+		found, err := c.nextFrame()
+		if err != nil {
+			return 0, err
+		}
+		if found {
+			break
+		}
+		if !in.open {
+			return 0, errIdle
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	for in.lo == in.hi {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, in.buf[in.lo:in.lo+int(min(int64(in.hi-in.lo), in.left))])
+	in.lo += n
+	in.left -= int64(n)
+	return n, nil
+}
+
+// Write takes a pong or Close frame, which the library writes in one call.
+func (l *library) Write(p []byte) (int, error) {
+	c := l.c
+	c.queueControl(slices.Clone(p))
+	c.Flush()
+	return len(p), nil
+}
+
+// Close says that the library is done with the socket. It wakes a Read; the
+// socket is closed when the outbox is written, see end.go. A spare has none.
+func (l *library) Close() error {
+	if l.c == nil {
+		return nil
+	}
+	return l.c.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// The rest of net.Conn, which http.Hijacker wants and the library never uses.
+
+func (l *library) LocalAddr() net.Addr                { return l.c.conn.LocalAddr() }
+func (l *library) RemoteAddr() net.Addr               { return l.c.conn.RemoteAddr() }
+func (l *library) SetDeadline(t time.Time) error      { return l.c.conn.SetDeadline(t) }
+func (l *library) SetReadDeadline(t time.Time) error  { return l.c.conn.SetReadDeadline(t) }
+func (l *library) SetWriteDeadline(t time.Time) error { return l.c.conn.SetWriteDeadline(t) }
