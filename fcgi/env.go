@@ -35,7 +35,12 @@ func NewEnv(params map[string]string) (*Env, error) {
 	if e.script == "" {
 		return nil, errors.New("fcgi: no SCRIPT_FILENAME among the parameters")
 	}
-	begin := 0 // of the current record
+	size := 0
+	for name, value := range params {
+		size += Var{name, value}.size()
+	}
+	e.pairs = make([]byte, 0, size) // kept for as long as a client is there: no slack
+	begin := 0                      // of the current record
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		v := Var{name, params[name]}
 		if name == contentLength {
