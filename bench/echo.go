@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -248,9 +249,6 @@ func (l *lab) profile(gateway *server) error {
 	if l.o.profile == "" {
 		return nil
 	}
-	if err := os.MkdirAll(l.o.profile, 0o755); err != nil {
-		return err
-	}
 	if err := l.rest(); err != nil {
 		return err
 	}
@@ -270,13 +268,24 @@ func (l *lab) profile(gateway *server) error {
 		{"cpu", fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds)},
 		{"allocs-after", "/debug/pprof/allocs"},
 	} {
-		text, err := gateway.ask(each.path)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(l.o.profile+"/"+each.file+".pprof", text, 0o644); err != nil {
+		if err := l.saveProfile(gateway, each.file, each.path); err != nil {
 			return err
 		}
 	}
 	return <-loaded
+}
+
+// saveProfile keeps one profile of wsfpm, if profiles were asked for.
+func (l *lab) saveProfile(s *server, name, path string) error {
+	if l.o.profile == "" {
+		return nil
+	}
+	if err := os.MkdirAll(l.o.profile, 0o755); err != nil {
+		return err
+	}
+	text, err := s.ask(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.o.profile, name+".pprof"), text, 0o644)
 }

@@ -117,7 +117,7 @@ func parseOptions(args []string) (*options, error) {
 	f.IntVar(&o.rounds, "rounds", 7, "how often every peer has its turn, at least 5 for a figure to be believed")
 	f.BoolVar(&o.quick, "quick", false, "try everything, small, with one round: the figures mean nothing")
 	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, scale")
-	f.StringVar(&o.profile, "profile", "", "folder for CPU and heap profiles of wsfpm, taken at 16 clients")
+	f.StringVar(&o.profile, "profile", "", "folder for profiles of wsfpm: CPU and allocations at 16 clients, the heap with idle connections")
 	f.StringVar(&o.results, "results", "bench/results", "folder for the raw data")
 	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")
 	f.BoolVar(&o.update, "update", false, "rewrite the section of README.md between the bench markers")

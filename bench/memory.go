@@ -73,6 +73,9 @@ func (l *lab) hold(r *recorder, s *server, idle *crowd, before int64) error {
 	if err != nil {
 		return err
 	}
+	if err := l.saveProfile(s, "idle-heap", "/debug/pprof/heap"); err != nil {
+		return err
+	}
 	n := float64(l.o.idle)
 	r.add("idle connections", "wsfpm", 0, values{
 		"connections":         n,
