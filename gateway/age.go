@@ -27,7 +27,7 @@ func (g *Gateway) sweep() {
 			continue
 		}
 		now := time.Now()
-		for _, c := range g.connections() {
+		for _, c := range g.clients() {
 			if with := c.overdue(l, now); with != nil && c.expire() {
 				g.loops.Go(func() { c.sendOff(*with) })
 			}

@@ -66,6 +66,9 @@ func parseHead(status int, fields fcgi.Header) (head, error) {
 			return h, &failure{reason: err.Error()}
 		}
 	}
+	if n := len(h.own.Join) + len(h.own.Leave); n > session.MaxAddresses {
+		return h, failed("WS-Join and WS-Leave name %d channels, at most %d are allowed", n, session.MaxAddresses)
+	}
 	if len(h.publish.to) > 0 && (h.mediaType == typeCommands || h.mediaType == typeStream) {
 		return h, failed("WS-Publish beside %s: put the addresses into the commands", h.mediaType)
 	}

@@ -16,13 +16,13 @@ import (
 // close. It returns when a slow client's queue is back within its bound, so
 // that the next event of this connection waits, but nobody else.
 func (c *connection) apply(ctx context.Context, a reply) error {
+	if err := c.applyOwn(ctx, &a); err != nil {
+		return err
+	}
 	c.keepCookies(a.head.cookies)
 	if len(a.head.cookies) > 0 && !c.told {
 		c.told = true
 		c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
-	}
-	if err := c.applyOwn(ctx, &a); err != nil {
-		return err
 	}
 	c.effects(ctx, a)
 	return c.drained(ctx)
@@ -44,7 +44,7 @@ func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 	}
 	if !c.g.admission.moveUser(c.user, standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		c.close(closeTooMany)
-		return nil
+		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
 	c.user = standing.User
 	return notEnded(c.g.change(ctx, c.session, standing, joined, left, messages))

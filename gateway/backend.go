@@ -71,8 +71,11 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 
 // judge decides whether a complete answer counts, and puts it into commands.
 func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.Response) (reply, error) {
-	stderr, _ := answer.Stderr()
+	stderr, unseen := answer.Stderr()
 	if rt.DetectPHPErrors {
+		if k == kindConnect && unseen > 0 {
+			return reply{}, withDetail(failed("the connect script wrote %d bytes to stderr, too many to look for errors in", len(stderr)+unseen), stderr, body)
+		}
 		if sign := phpError(k == kindConnect, stderr, body); sign != "" {
 			return reply{}, withDetail(failed("PHP reported %q", clip(sign)), stderr, body)
 		}

@@ -31,6 +31,7 @@ type connection struct {
 	// Owned by whoever runs the connection's events, one at a time.
 	env     *fcgi.Env
 	user    string // as admission counts it
+	first   *reply // the answer to connect, until its effects are done
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …
 	seq     uint64 // number of the last message
 	limiter *rate.Limiter
@@ -75,6 +76,13 @@ func (c *connection) log() *zap.Logger {
 func (c *connection) lost() {
 	c.mu.Lock()
 	c.ended = true
+	c.mu.Unlock()
+	c.endStream()
+}
+
+// endStream stops the stream that runs for the client, if there is one.
+func (c *connection) endStream() {
+	c.mu.Lock()
 	stop := c.stopped
 	c.mu.Unlock()
 	if stop != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,15 +21,17 @@ const farewellTime = 10 * time.Second
 // clients with 1012 spread over the configured time, each behind its running
 // handler and the messages it sent before, and waits for their disconnect
 // events. It returns the number of connections that it had to give up, or
-// whose disconnect event PHP did not get. When ctx ends, everything is cut
-// short. It is called once.
+// whose disconnect event PHP did not get. Ten seconds after the configured time,
+// or when ctx ends, everything is cut short. It is called once.
 func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
+	ctx, cancel := context.WithTimeout(ctx, over+farewellTime)
+	defer cancel()
 	lost := g.stats.farewellsLost.Load()
 	g.mu.Lock()
 	g.draining = true
 	g.mu.Unlock()
-	leaving := g.connections()
+	leaving := g.clients()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
 	go func() { // ends with the last connection, which abandon sees to
@@ -42,7 +43,6 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	case <-done:
 		return int(g.stats.farewellsLost.Load() - lost)
 	case <-ctx.Done():
-	case <-time.After(farewellTime):
 	}
 	givenUp = g.abandon()
 	<-done
@@ -74,8 +74,6 @@ func (g *Gateway) abandon() (connections int) {
 func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*connection, over time.Duration) {
 	rand.Shuffle(len(leaving), func(i, j int) { leaving[i], leaving[j] = leaving[j], leaving[i] })
 	begin := time.Now()
-	var closing sync.WaitGroup
-	defer closing.Wait()
 	for i, c := range leaving {
 		at := begin.Add(over / time.Duration(len(leaving)+1) * time.Duration(i))
 		timer := time.NewTimer(time.Until(at))
@@ -88,14 +86,15 @@ func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*
 			timer.Stop()
 			return
 		}
-		closing.Go(func() { c.sendOff(closeDraining) })
+		g.loops.Go(func() { c.sendOff(closeDraining) })
 	}
 }
 
-// sendOff closes one client when what it sent before is handled. A handshake
-// that is still going on ends by itself.
+// sendOff closes one client when what it sent before is handled. A stream that
+// runs for it is cut short: it could go on for minutes.
 func (c *connection) sendOff(with session.Close) {
 	c.inbox.close(false)
+	c.endStream()
 	c.inbox.wait()
 	c.session.Close(with)
 }

@@ -50,6 +50,12 @@ func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
 }
 
+func refuseDraining() *refusal {
+	r := refuse(http.StatusServiceUnavailable, "draining")
+	r.header = retryAfter(1)
+	return r
+}
+
 // refusalFor is the only place where an error becomes the status of a refused
 // handshake.
 func refusalFor(err error) *refusal {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -89,9 +90,12 @@ func (f *fanout) each(i uint32, d delivery) {
 			f.g.survived("delivery", v)
 		}
 	}()
+	// One wait for Redis serves all clients that a command lets join.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(f.g.settings.Load().Redis.Confirm))
+	defer cancel()
 	var delivered int64
 	for _, s := range d.to {
-		if s.Pin()%uint32(len(f.workers)) == i && f.g.carryOut(d.command, s) {
+		if s.Pin()%uint32(len(f.workers)) == i && f.g.carryOut(ctx, d.command, s) {
 			delivered++
 		}
 	}
@@ -105,47 +109,44 @@ func (f *fanout) close() {
 }
 
 // carryOut does to one client what a command says, and reports whether the
-// client was meant. A change of its channels waits for Redis, for
-// redis.confirm at most: so what follows in the worker's queue stays behind it.
-func (g *Gateway) carryOut(c *session.Command, s *session.Session) bool {
+// client was meant. A change of its channels waits for Redis as long as ctx
+// allows: so what follows in the worker's queue stays behind it.
+func (g *Gateway) carryOut(ctx context.Context, c *session.Command, s *session.Session) bool {
 	if len(c.Join) == 0 && len(c.Leave) == 0 {
 		meant, _ := s.Deliver(c) // a client that cannot take it is being closed by its outbox
 		return meant
 	}
-	if !s.Matches(c) {
-		return false
-	}
-	if err := g.move(c, s); err != nil {
+	meant, err := g.move(ctx, c, s)
+	if err != nil {
 		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
-		return false
 	}
-	return true
+	return meant && err == nil
 }
 
 // move changes one client's channels, then sends the message, then closes.
-func (g *Gateway) move(c *session.Command, s *session.Session) error {
+func (g *Gateway) move(ctx context.Context, c *session.Command, s *session.Session) (meant bool, err error) {
 	s.LockChanges()
 	defer s.UnlockChanges()
+	if !s.Matches(c) {
+		return false, nil
+	}
 	old := s.Standing()
 	next, err := old.With(session.Command{Join: c.Join, Leave: c.Leave}, g.settings.Load().Limits.Channels)
 	if err != nil {
-		return err
-	}
-	var messages []*session.Message
-	if c.Message != nil {
-		messages = append(messages, c.Message)
+		return true, err
 	}
 	joined, left := old.Diff(next)
-	if err := g.change(context.Background(), s, next, joined, left, messages); err != nil {
-		return notEnded(err)
+	g.join(ctx, joined)
+	meant, err = g.hub.Move(s, c, next)
+	if !meant {
+		left = joined
 	}
-	if c.Close != nil {
-		s.Close(*c.Close)
-	}
-	return nil
+	g.bus.Leave(left)
+	return meant, notEnded(err)
 }
 
-// deliveries is a worker's queue, bounded in bytes; one delivery always fits.
+// deliveries is a worker's queue, bounded in bytes of memory; one delivery
+// always fits.
 type deliveries struct {
 	mu      sync.Mutex
 	changed sync.Cond
@@ -154,11 +155,14 @@ type deliveries struct {
 	closed  bool
 }
 
+// size is about the memory that a delivery holds.
 func (d *delivery) size() int {
-	if d.command.Message == nil {
-		return 0
+	const command, address = 256, 40
+	size := command + 8*len(d.to) + address*(len(d.command.To)+len(d.command.Except)+len(d.command.Join)+len(d.command.Leave))
+	if d.command.Message != nil {
+		size += len(d.command.Message.Frame())
 	}
-	return len(d.command.Message.Frame())
+	return size
 }
 
 // push adds d, waiting for room.

@@ -67,8 +67,8 @@ type Gateway struct {
 	resettled chan struct{}    // room for one: settings were replaced
 	pools     map[string]*pool // guarded by reload
 
-	mu       sync.Mutex // guards what follows
-	live     map[*connection]struct{}
+	mu       sync.Mutex           // guards what follows
+	live     map[*connection]bool // true: upgraded
 	draining bool
 
 	running sync.WaitGroup // connections, until their disconnect event is over
@@ -91,7 +91,7 @@ func New(o Options) (*Gateway, error) {
 		middleware: o.Middleware,
 		name:       cfg.Node,
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
-		live:       make(map[*connection]struct{}),
+		live:       make(map[*connection]bool),
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		cut:        make(chan struct{}),
@@ -194,16 +194,10 @@ func needRestart(old, next *config.Config) (keys []string) {
 
 // Ready says what keeps this process from doing all of its work, or nil.
 func (g *Gateway) Ready() error {
-	g.mu.Lock()
-	draining := g.draining
-	g.mu.Unlock()
-	if draining {
+	if g.isDraining() {
 		return errDraining
 	}
-	if err := g.bus.Ready(); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return nil
+	return g.bus.Ready()
 }
 
 // watch logs the rare facts that a pool tells about itself.
@@ -228,10 +222,40 @@ func (g *Gateway) enter(c *connection) bool {
 	if g.draining {
 		return false
 	}
-	g.live[c] = struct{}{}
+	g.live[c] = false
 	g.running.Add(1)
 	c.socket.SetLimits(g.settings.Load().limitsOf(c.rt)) // see spreadLimits
 	return true
+}
+
+// upgraded makes a connection one that [Gateway.clients] lists, and reports
+// whether the gateway began to drain meanwhile.
+func (g *Gateway) upgraded(c *connection) (draining bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.live[c] = true
+	return g.draining
+}
+
+// isDraining reports whether nobody is let in any more.
+func (g *Gateway) isDraining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.draining
+}
+
+// clients lists the connections that were upgraded and have not left, in no
+// order.
+func (g *Gateway) clients() []*connection {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*connection, 0, len(g.live))
+	for c, open := range g.live {
+		if open {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // connections lists those that have entered and not left, in no order.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -22,30 +21,39 @@ import (
 // its own, so that the server's memory for the handshake is freed.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, passed, err := g.receive(r)
-	if err != nil {
-		if g.web != nil && !wantsUpgrade(r) {
-			g.web.ServeHTTP(w, r)
-			return
-		}
-		g.refuse(w, r, err)
+	if err != nil && g.web != nil && !wantsUpgrade(r) {
+		g.web.ServeHTTP(w, r)
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			g.survived("handshake", v)
-			c.release()
-		}
-	}()
-	a, err := c.ask(r, passed)
+	var a reply
 	if err == nil {
-		err = c.open(w, r, a)
+		a, err = c.enter(w, r, passed)
 	}
 	if err != nil {
-		c.release()
-		g.refuse(w, r, c.refusal(err))
+		g.refuse(w, r, err)
+		if c != nil {
+			c.release() // counted until its answer is out
+		}
 		return
 	}
 	go c.serve(&a)
+}
+
+// enter asks PHP and upgrades.
+func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.Header) (a reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("handshake", v)
+			err = refuse(http.StatusInternalServerError, "a bug")
+		}
+	}()
+	if a, err = c.ask(r, passed); err == nil {
+		err = c.open(w, r, a)
+	}
+	if err != nil {
+		return a, c.refusal(err)
+	}
+	return a, nil
 }
 
 // receive checks a handshake as far as that is possible without PHP, and
@@ -77,9 +85,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	}
 	c := g.newConnection(r, rt, script, who)
 	if !g.enter(c) {
-		refused := refuse(http.StatusServiceUnavailable, "draining")
-		refused.header = retryAfter(1)
-		return nil, nil, refused
+		return nil, nil, refuseDraining()
 	}
 	if err := g.admission.admit(&who, &s.Limits); err != nil {
 		g.leave(c)
@@ -143,7 +149,11 @@ func (c *connection) ask(r *http.Request, passed http.Header) (reply, error) {
 		return reply{}, err
 	}
 	if c.env, err = fcgi.NewEnv(params); err != nil {
-		return reply{}, &refusal{status: http.StatusRequestHeaderFieldsTooLarge, reason: err.Error(), cause: err}
+		status := http.StatusBadRequest
+		if errors.Is(err, fcgi.ErrTooLarge) {
+			status = http.StatusRequestHeaderFieldsTooLarge
+		}
+		return reply{}, &refusal{status: status, reason: err.Error(), cause: err}
 	}
 	var a reply
 	if c.rt.asks(kindConnect) {
@@ -189,15 +199,20 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) error
 	if err := r.Context().Err(); err != nil {
 		return &refusal{status: http.StatusBadRequest, reason: "the client left", cause: err}
 	}
+	if c.g.isDraining() {
+		return refuseDraining()
+	}
 	joined := append(standing.Addresses(), session.Conn(c.id()))
 	c.g.join(r.Context(), joined)
 	if err := c.g.hub.Add(c.session, standing, messages...); err != nil {
-		c.g.bus.Leave(joined)
 		return err
 	}
 	passOn(w.Header(), a.head.fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}
+	}
+	if c.g.upgraded(c) {
+		c.g.loops.Go(func() { c.sendOff(closeDraining) })
 	}
 	return nil
 }
@@ -226,6 +241,9 @@ func (c *connection) refusal(err error) *refusal {
 	return refused
 }
 
+// refusalTime is how long a client may take to read why it was refused.
+const refusalTime = 10 * time.Second
+
 // refuse answers a handshake with the status that err asks for.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refused := refusalFor(err)
@@ -238,9 +256,11 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		zap.String("remote", r.RemoteAddr),
 		zap.String("reason", refused.reason),
 		zap.NamedError("error", refused.cause))
-	if refused.status == 0 || errors.Is(r.Context().Err(), context.Canceled) {
-		return // nobody is there any more, or the socket is taken over
+	if refused.status == 0 {
+		return // the upgrade has answered, or the socket is taken over
 	}
+	// A client that does not read its refusal is not waited for.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(refusalTime))
 	for name, values := range refused.header {
 		w.Header()[name] = values
 	}

@@ -173,3 +173,11 @@ func startServer(t *testing.T, handler fcgitest.Handler) *house {
 	})
 	return h
 }
+
+// within is a context for something that must not last longer.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -37,6 +37,13 @@ func (b *inbox) put(m ws.Message, most, bytes int) (start, taken bool) {
 	return start, true
 }
 
+// hold makes somebody the taker before anything was put.
+func (b *inbox) hold() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.busy = true
+}
+
 // take removes the oldest message. When there is none the taker's part is
 // over, and it must not take again.
 func (b *inbox) take() (ws.Message, bool) {

@@ -43,7 +43,7 @@ type Connection struct {
 // comes, in no order.
 func (g *Gateway) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
-		for _, c := range g.connections() {
+		for _, c := range g.clients() {
 			standing := c.session.Standing()
 			seen := Connection{
 				ID: c.id(), User: standing.User, Channels: standing.Channels,

@@ -57,7 +57,9 @@ func (c *connection) started(a *reply) {
 	if len(a.others) == 0 && a.closing() == nil && a.oddity == "" {
 		return
 	}
-	c.effects(context.Background(), *a)
+	c.first = a
+	c.inbox.hold() // messages wait until that is done
+	c.g.run(c)
 }
 
 // received hands a message to the handler, starting one if none runs. It
@@ -79,15 +81,24 @@ func (c *connection) received(m ws.Message) {
 // call would grow for as long as the connection lives.
 func (c *connection) handle() {
 	defer c.crashed("handler")
+	if a := c.first; a != nil {
+		c.first = nil
+		c.effects(context.Background(), *a)
+	}
 	for {
 		m, found := c.inbox.take()
 		if !found {
 			return
 		}
-		c.awaitTurn()
-		c.message(m)
-		c.discard(m)
+		c.one(m)
 	}
+}
+
+// one handles one message in its turn.
+func (c *connection) one(m ws.Message) {
+	defer c.discard(m)
+	c.awaitTurn()
+	c.message(m)
 }
 
 // crashed ends a connection that met a bug of ours. It is deferred.
@@ -97,8 +108,10 @@ func (c *connection) crashed(where string) {
 		return
 	}
 	c.g.survived(where, v)
-	c.discard(c.inbox.abandon()...)
-	c.session.Close(closeFailed)
+	if where == "handler" {
+		c.discard(c.inbox.abandon()...)
+	}
+	c.close(closeFailed)
 	if where == "connection" && !c.over {
 		c.socket.CloseNow()
 		c.end()

@@ -202,6 +202,10 @@ func (r *route) documentRoot(script string) string {
 	return path.Dir(script)
 }
 
+// maxStderr is how much of what a script writes to stderr is looked at for
+// PHP's errors, in bytes. A fatal error stands at the end, which is kept.
+const maxStderr = 256 << 10
+
 // poolConfig is the transport's view of a configured pool.
 func poolConfig(f *config.FPM) fcgi.Config {
 	c := fcgi.Config{
@@ -213,6 +217,7 @@ func poolConfig(f *config.FPM) fcgi.Config {
 		QueueWait:      time.Duration(f.QueueWait),
 		DialTimeout:    time.Duration(f.DialTimeout),
 		Share:          float64(f.PoolShare),
+		MaxStderr:      maxStderr,
 	}
 	// fcgi takes its defaults for zero; here zero is a value.
 	if c.IdleTimeout == 0 {
