@@ -16,6 +16,7 @@
 //	apply.go      what the answer does
 //	fanout.go     what others' commands do to this process's clients
 //	age.go        connections that last or rest too long
+//	tidy.go       memory that handshakes leave behind
 //	drain.go      the end of the process
 //
 // Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds

@@ -114,6 +114,7 @@ func New(o Options) (*Gateway, error) {
 	g.fanout = newFanout(g)
 	g.loops.Go(g.listen)
 	g.loops.Go(g.sweep)
+	g.loops.Go(g.tidy)
 	for name, p := range pools {
 		g.watch(name, p)
 	}
