@@ -177,6 +177,7 @@ func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 		AssemblyTimeout: time.Duration(l.AssemblyTimeout),
 		ControlRate:     l.ControlRate,
 		ControlBurst:    l.ControlBurst,
+		Compression:     r.Compression,
 	}
 }
 

@@ -108,6 +108,13 @@ type Route struct {
 	// first. Default: none.
 	Protocols []string `toml:"protocols"`
 
+	// Compression lets clients agree on permessage-deflate (RFC 7692), without
+	// context takeover. Messages of 512 bytes and more are then sent
+	// compressed, a push once for all who take it so. It costs CPU, and where
+	// a message holds a secret beside text of an attacker's, its length may
+	// betray the secret. Default: false.
+	Compression bool `toml:"compression"`
+
 	// Params are further FastCGI parameters; they are set last and win. WS_*,
 	// PHP_VALUE, PHP_ADMIN_VALUE and CONTENT_LENGTH are errors.
 	Params map[string]string `toml:"params"`

@@ -32,6 +32,7 @@ func (v *violation) Error() string { return fmt.Sprintf("close %d: %s", v.code, 
 // header is the header of a client's frame (RFC 6455, 5.2).
 type header struct {
 	fin    bool
+	packed bool // RSV1: the message is compressed (RFC 7692, 6)
 	opcode byte
 	size   int   // bytes of the header itself
 	length int64 // bytes of the payload
@@ -41,13 +42,19 @@ type header struct {
 func (h header) control() bool { return h.opcode >= opClose }
 
 // parseHeader reads the header at the beginning of b. It reports false while
-// b is too short. A rule that the first two bytes break is told at once.
-func parseHeader(b []byte) (header, bool, error) {
+// b is too short. A rule that the first two bytes break is told at once; that
+// RSV1 is set breaks none where permessage-deflate was agreed on.
+func parseHeader(b []byte, deflate bool) (header, bool, error) {
 	if len(b) < 2 {
 		return header{}, false, nil
 	}
 	h := header{fin: b[0]&0x80 != 0, opcode: b[0] & 0x0f, size: 6, length: int64(b[1] & 0x7f)}
-	if err := h.check(b[0], b[1]); err != nil {
+	first := b[0]
+	if deflate && first&rsv1 != 0 && h.opcode != opContinuation && !h.control() {
+		h.packed = true
+		first &^= rsv1
+	}
+	if err := h.check(first, b[1]); err != nil {
 		return header{}, false, err
 	}
 	switch h.length {

@@ -3,6 +3,8 @@ package ws
 import (
 	"bytes"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -59,7 +61,7 @@ func FuzzHeader(f *testing.F) {
 	f.Add([]byte{0x82, 0xfe, 1, 0, 1, 2, 3, 4})
 	f.Add([]byte{0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h, complete, err := parseHeader(b)
+		h, complete, err := parseHeader(b, false)
 		if !complete {
 			return
 		}
@@ -72,6 +74,37 @@ func FuzzHeader(f *testing.F) {
 		again := masked(b[0], string(make([]byte, h.length)))
 		if !bytes.Equal(again[:h.size-4], b[:h.size-4]) {
 			t.Fatalf("got %+v from % x, which is written % x", h, b[:h.size], again[:h.size])
+		}
+	})
+}
+
+// FuzzOffer answers any offers, by rules that the answer itself keeps.
+func FuzzOffer(f *testing.F) {
+	f.Add("permessage-deflate; client_max_window_bits, x-other; a=\"1\"")
+	f.Add("permessage-deflate; server_max_window_bits=9,permessage-deflate;server_max_window_bits=\"15\"")
+	f.Fuzz(func(t *testing.T, offers string) {
+		answer := agreeDeflate([]string{offers})
+		if answer != "" && acceptOffer(answer) != answer {
+			t.Errorf("%q: the answer %q would not be accepted as an offer", offers, answer)
+		}
+	})
+}
+
+// FuzzInflate inflates any bytes within the limit.
+func FuzzInflate(f *testing.F) {
+	const limit = 10_000
+	f.Add([]byte(packed("hello")), true)
+	f.Add([]byte(packed(strings.Repeat("x", limit+1))), false)
+	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), true)
+	c := New(&Limits{MessageLimit: limit}, NewShared(0))
+	f.Fuzz(func(t *testing.T, payload []byte, text bool) {
+		data, err := c.inflate(slices.Clone(payload), text)
+		c.input.held.keep(0)
+		if len(data) > limit || text && !utf8.Valid(data) {
+			t.Errorf("got %d bytes, %v", len(data), err)
+		}
+		if used := c.shared.Memory.Used(); used != 0 {
+			t.Errorf("%d bytes are still held", used)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // be done with the connection.
 func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) error {
 	w.Header().Del("Sec-WebSocket-Protocol")
-	w.Header().Del("Sec-WebSocket-Extensions")
+	c.extend(w, r)
 	lib, err := accept(w, r, subprotocol, func(l *library) error {
 		l.c = c
 		return c.takeOver(w)

@@ -2,7 +2,6 @@ package ws
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -33,6 +32,7 @@ type input struct {
 	left      int64 // bytes of the current frame that the library has not taken
 	final     bool  // the current frame ends its message
 	open      bool  // a message has begun whose last frame has not
+	packed    bool  // the message is compressed
 	fragments int   // frames of the message so far
 	size      int64 // payload bytes of the message that were announced so far
 	peer      *CloseError
@@ -191,12 +191,13 @@ func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
 	for in.lo < in.hi {
 		held := in.buf[in.lo:in.hi]
-		h, complete, err := parseHeader(held)
+		h, complete, err := parseHeader(held, c.compressed)
 		if err != nil || !complete {
 			return false, err
 		}
 		if !h.control() {
 			in.left = int64(h.size) + h.length
+			in.buf[in.lo] &^= rsv1 // the library knows nothing of it
 			return true, c.acceptData(h)
 		}
 		whole := h.size + int(h.length)
@@ -226,19 +227,20 @@ func (c *Conn) acceptData(h header) error {
 	case h.opcode != opContinuation && in.open:
 		return &violation{1002, "message within a message"}
 	case h.opcode != opContinuation:
-		in.fragments, in.size = 0, 0
+		in.fragments, in.size, in.packed = 0, 0, h.packed
 	}
 	in.fragments++
 	l := c.limits.Load()
 	if l.MaxFragments > 0 && in.fragments > l.MaxFragments {
 		return &violation{1008, "too many fragments"}
 	}
-	limit := l.MessageLimit
-	if limit <= 0 {
-		limit = largestMessage
+	limit := c.messageLimit()
+	most := limit
+	if in.packed {
+		most += limit/256 + 64 // what cannot be compressed becomes longer
 	}
-	if h.length > limit-in.size {
-		return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
+	if h.length > most-in.size {
+		return tooLarge(limit)
 	}
 	in.size += h.length
 	in.resting = false

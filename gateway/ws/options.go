@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"wsfpm/session"
 )
 
 // Errors of [Conn.Queue] and [Conn.QueueReply].
@@ -48,6 +50,9 @@ type Limits struct {
 	// takes any number.
 	ControlRate  float64
 	ControlBurst int
+	// Compression lets Upgrade agree on permessage-deflate (RFC 7692). Changing
+	// it later has no effect.
+	Compression bool
 }
 
 // Shared is what the connections of a process have in common. Make it with
@@ -60,13 +65,16 @@ type Shared struct {
 	Wheel *Wheel
 	// Stats counts for all of them.
 	Stats *Stats
+
+	deflate   func(*session.Message) []byte // for session.Message.Deflated
+	inflaters inflaters
 }
 
 // NewShared makes what connections share, with a budget of so many bytes for
 // messages; 0 is no bound. Its wheel is to be stopped when the last connection
 // has ended.
 func NewShared(memory int64) *Shared {
-	return &Shared{Memory: NewBudget(memory), Wheel: NewWheel(), Stats: new(Stats)}
+	return &Shared{Memory: NewBudget(memory), Wheel: NewWheel(), Stats: new(Stats), deflate: newDeflate()}
 }
 
 // Conn is one WebSocket connection on the server's side. All methods may be
@@ -83,6 +91,8 @@ type Conn struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
 	lib  *library        // nil while the connection is parked
+
+	compressed bool // permessage-deflate was agreed on
 
 	input  input  // what came in; owned by the goroutine in Read
 	writer writer // what the one who writes needs; owned by it

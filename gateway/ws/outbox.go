@@ -51,7 +51,7 @@ type outbox struct {
 // connection: what has not begun to be written is dropped, and ErrSlow
 // returned. It returns ErrClosed when nothing more is accepted.
 func (c *Conn) Queue(m *session.Message) error {
-	frame := m.Frame()
+	frame := c.frameOf(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := &c.outbox
@@ -70,12 +70,13 @@ func (c *Conn) Queue(m *session.Message) error {
 // QueueReply adds a reply behind what waits already. The bound is not its
 // matter: see [Conn.Drained]. Otherwise it is like [Conn.Queue].
 func (c *Conn) QueueReply(m *session.Message) error {
+	frame := c.frameOf(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.outbox.accepts() || c.dead {
 		return ErrClosed
 	}
-	c.outbox.add(m.Frame(), reply)
+	c.outbox.add(frame, reply)
 	return nil
 }
 

@@ -88,7 +88,11 @@ func (c *Conn) read() (Message, error) {
 // than has come in, so that bad text is found with its first wrong byte and
 // the wait for the rest is on a short stack.
 func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
-	data, err := c.assemble(payload, text)
+	packed := c.input.packed
+	data, err := c.assemble(payload, text && !packed)
+	if err == nil && packed {
+		data, err = c.inflate(data, text)
+	}
 	if err != nil {
 		data = nil
 	}
@@ -151,19 +155,29 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	if rest := int64(len(data)) + frame; c.input.final && (rest <= int64(size) || rest <= atOnce) {
 		size = int(rest)
 	}
-	if held := &c.input.held; !held.tryGrow(int64(size - cap(data))) {
-		c.pause()
-		c.away()
-		ok := held.waitGrow(int64(size-cap(data)), c.Ended())
-		c.back()
-		c.resume()
-		if !ok {
-			return nil, ErrClosed
-		}
+	if err := c.hold(int64(size - cap(data))); err != nil {
+		return nil, err
 	}
 	grown := make([]byte, len(data), size)
 	copy(grown, data)
 	return grown, nil
+}
+
+// hold takes n more bytes of the budget for the message, waiting for them.
+func (c *Conn) hold(n int64) error {
+	held := &c.input.held
+	if held.tryGrow(n) {
+		return nil
+	}
+	c.pause()
+	c.away()
+	granted := held.waitGrow(n, c.Ended())
+	c.back()
+	c.resume()
+	if !granted {
+		return ErrClosed
+	}
+	return nil
 }
 
 // exact copies data when its memory is larger than it.

@@ -148,3 +148,19 @@ func TestConnectionsEndByTheirAge(t *testing.T) {
 		})
 	}
 }
+
+func TestARouteCompresses(t *testing.T) {
+	w := start(t, setup{script: "echo.php", route: "compression = true"}, "5.compression")
+	c := w.dial("", stack.DialOptions{Compress: true})
+	want := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	equal(t, "the extension", c.Response.Header.Get("Sec-WebSocket-Extensions"), want)
+	long := strings.Repeat("again and again ", 2000)
+	before := w.Metric(t, "wsfpm_message_bytes_total", `direction="out"`)
+	c.Send(long)
+	c.Expect(long)
+	if sent := w.Metric(t, "wsfpm_message_bytes_total", `direction="out"`) - before; sent > 1000 {
+		t.Errorf("%v bytes went out for a message that shrinks to a few", sent)
+	}
+	plain := w.open()
+	equal(t, "the extension for who offers none", plain.Response.Header.Get("Sec-WebSocket-Extensions"), "")
+}

@@ -23,6 +23,7 @@ type DialOptions struct {
 	Protocols []string
 	Unix      string // dial this socket instead of the URL's host
 	Deaf      bool   // never read: a client that hangs
+	Compress  bool   // offer permessage-deflate
 }
 
 // Frame is one message that a client got.
@@ -109,6 +110,10 @@ func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 	if opt.Origin != "" {
 		header.Set("Origin", opt.Origin)
 	}
+	compression := websocket.CompressionDisabled
+	if opt.Compress {
+		compression = websocket.CompressionContextTakeover
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
 	defer cancel()
 	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
@@ -116,6 +121,8 @@ func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 		HTTPHeader:   header,
 		Host:         opt.Host,
 		Subprotocols: opt.Protocols,
+
+		CompressionMode: compression,
 	})
 	if err != nil {
 		return nil, resp, err

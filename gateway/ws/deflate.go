@@ -1,0 +1,163 @@
+package ws
+
+import (
+	"bytes"
+	"compress/flate"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+
+	"wsfpm/session"
+)
+
+// deflateFrom is the size of the smallest message that is sent compressed, in
+// bytes: below it there is little to gain.
+const deflateFrom = 512
+
+// rsv1 marks the first frame of a compressed message (RFC 7692, 6).
+const rsv1 = 0x40
+
+// flushed ends every compressed message and is not sent (RFC 7692, 7.2.1).
+const flushed = "\x00\x00\xff\xff"
+
+// agreeDeflate is the answer to the first of the client's offers of
+// permessage-deflate that can be accepted, or "" (RFC 7692, 5 and 7.1). Neither
+// side keeps its window from one message to the next: so a push is compressed
+// once for all, and a connection at rest holds none.
+func agreeDeflate(offers []string) string {
+	for _, line := range offers {
+		for offer := range strings.SplitSeq(line, ",") {
+			if answer := acceptOffer(offer); answer != "" {
+				return answer
+			}
+		}
+	}
+	return ""
+}
+
+// acceptOffer answers one offer, or declines it with "". An offer with a
+// parameter that is unknown, doubled or has a bad value must be declined.
+func acceptOffer(offer string) string {
+	name, rest, more := strings.Cut(offer, ";")
+	if !strings.EqualFold(strings.TrimSpace(name), "permessage-deflate") {
+		return ""
+	}
+	answer := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	seen := make(map[string]bool)
+	for more {
+		var param string
+		param, rest, more = strings.Cut(rest, ";")
+		key, value, valued := strings.Cut(param, "=")
+		key = strings.ToLower(strings.TrimSpace(key))
+		if seen[key] {
+			return ""
+		}
+		seen[key] = true
+		bits := windowBits(value)
+		switch {
+		case (key == "server_no_context_takeover" || key == "client_no_context_takeover") && !valued:
+		case key == "client_max_window_bits" && (!valued || bits > 0):
+			// A hint: we take any window.
+		case key == "server_max_window_bits" && bits == 15:
+			answer += "; server_max_window_bits=15"
+		default: // compress/flate has but one window, of 15 bits
+			return ""
+		}
+	}
+	return answer
+}
+
+// windowBits reads a window size, 8 to 15, bare or in quotes; else it is 0.
+func windowBits(value string) int {
+	value = strings.TrimSpace(value)
+	if len(value) > 2 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = value[1 : len(value)-1]
+	}
+	for bits, text := range [...]string{8: "8", 9: "9", 10: "10", 11: "11", 12: "12", 13: "13", 14: "14", 15: "15"} {
+		if value == text && text != "" {
+			return bits
+		}
+	}
+	return 0
+}
+
+// extend agrees on permessage-deflate where the limits say so.
+func (c *Conn) extend(w http.ResponseWriter, r *http.Request) {
+	w.Header().Del("Sec-WebSocket-Extensions")
+	if !c.limits.Load().Compression {
+		return
+	}
+	if answer := agreeDeflate(r.Header.Values("Sec-WebSocket-Extensions")); answer != "" {
+		c.compressed = true
+		w.Header().Set("Sec-WebSocket-Extensions", answer)
+	}
+}
+
+// frameOf is the message as this client takes it. Compressing takes a while
+// for the first that does, and no time for others.
+func (c *Conn) frameOf(m *session.Message) []byte {
+	if !c.compressed || len(m.Data()) < deflateFrom {
+		return m.Frame()
+	}
+	return m.Deflated(c.shared.deflate)
+}
+
+// deflater compresses messages, one at a time.
+type deflater struct {
+	w   *flate.Writer // 0.6 MB
+	out bytes.Buffer
+}
+
+// newDeflate makes a function that compresses messages, as many at once as
+// there are processors, for session.Message.Deflated.
+func newDeflate() func(*session.Message) []byte {
+	n := runtime.GOMAXPROCS(0)
+	places := make(chan *deflater, n)
+	for range n {
+		places <- nil // made when needed
+	}
+	return func(m *session.Message) []byte {
+		d := <-places
+		if d == nil {
+			d = &deflater{}
+			d.w, _ = flate.NewWriter(&d.out, flate.BestSpeed) // a known level: no error
+		}
+		defer func() { places <- d }()
+		return d.deflate(m)
+	}
+}
+
+// deflate is the message's frame compressed, or the plain one when that is
+// not longer.
+func (d *deflater) deflate(m *session.Message) []byte {
+	const keep = 1 << 20
+	d.out.Reset()
+	d.w.Reset(&d.out)
+	_, _ = d.w.Write(m.Data()) // into memory
+	_ = d.w.Flush()
+	payload := bytes.TrimSuffix(d.out.Bytes(), []byte(flushed))
+	plain := m.Frame()
+	if len(payload) >= len(m.Data()) {
+		return plain
+	}
+	frame := session.AppendFrameHeader(make([]byte, 0, len(payload)+10), plain[0]|rsv1, len(payload))
+	frame = append(frame, payload...)
+	if d.out.Cap() > keep {
+		d.out = bytes.Buffer{}
+	}
+	return frame
+}
+
+// inflaters are spare decompressors of 40 KB.
+type inflaters struct{ pool sync.Pool }
+
+// get is a decompressor that reads from r.
+func (i *inflaters) get(r *bytes.Reader) flateReader {
+	f, ok := i.pool.Get().(flateReader)
+	if !ok {
+		return flate.NewReader(r).(flateReader)
+	}
+	_ = f.Reset(r, nil) // never fails
+	return f
+}
