@@ -41,7 +41,7 @@ func TestSlotGrantedTooLateIsGivenBack(t *testing.T) {
 		p.mu.Lock()
 		w := p.waiterLocked()
 		w.lane, w.owner, w.since = LaneHigh, p.queue.owner("a"), time.Now()
-		p.queue.push(w)
+		p.queue.push(w, p.shareLocked())
 		p.settleIdleLocked(nil)
 		p.mu.Unlock()
 		s, err := p.wait(ctx, w, time.Hour) // both are ready

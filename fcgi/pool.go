@@ -93,14 +93,14 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 		p.mu.Unlock()
 		return s, until, nil
 	}
-	if err := p.refuseLocked(r.Lane); err != nil {
+	if err := p.refuseLocked(r.Lane, o); err != nil {
 		p.queue.forget(o)
 		p.mu.Unlock()
 		return slot{}, until, err
 	}
 	w := p.waiterLocked()
 	w.lane, w.owner, w.since = r.Lane, o, now
-	p.queue.push(w)
+	p.queue.push(w, p.shareLocked())
 	p.sweepLocked()
 	wait := p.cfg.QueueWait
 	p.mu.Unlock()
@@ -134,15 +134,12 @@ func (p *Pool) popIdleLocked() *conn {
 // would take longer than QueueWait. The first in the queue has nobody ahead and is
 // never refused by the second rule, so there is always somebody whose turn brings
 // the average back. Streams, which may take minutes, count neither as service nor as slots.
-func (p *Pool) refuseLocked(lane Lane) error {
+func (p *Pool) refuseLocked(lane Lane, o *owner) error {
 	if p.queue.waiting[lane] >= p.cfg.QueueLen {
 		p.stats.Overloads++
 		return fmt.Errorf("%w: %d requests are waiting", ErrOverloaded, p.queue.waiting[lane])
 	}
-	ahead := p.queue.total
-	if lane != LaneLow {
-		ahead -= p.queue.waiting[LaneLow]
-	}
+	ahead := p.queue.ahead(lane, o)
 	slots := max(1, p.limit.now-p.streams)
 	expected := p.service * time.Duration(ahead) / time.Duration(slots)
 	if expected > p.cfg.QueueWait {

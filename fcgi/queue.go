@@ -10,6 +10,7 @@ type waiter struct {
 	number  uint64 // arrival
 	granted chan grant
 	timer   *time.Timer
+	excess  bool // its owner had more than a share waiting when it came
 
 	list       *fifo // where it waits; nil once it has been granted something
 	prev, next *waiter
@@ -26,6 +27,7 @@ type owner struct {
 	name    string
 	running int // slots held
 	waiting int // requests in the queue
+	excess  int // of these, those marked so
 	// parked are the requests passed over because the owner had its share.
 	parked [lanes]fifo
 }
@@ -39,6 +41,7 @@ type queue struct {
 	lanes   [lanes]fifo
 	waiting [lanes]int // parked ones too
 	total   int
+	excess  int // requests that others need not wait for
 	owners  map[string]*owner
 	spare   []*owner // for the next owners to come
 	last    uint64   // the latest arrival's number
@@ -65,15 +68,35 @@ func (q *queue) owner(name string) *owner {
 }
 
 // push adds w behind all others of its lane.
-func (q *queue) push(w *waiter) {
+func (q *queue) push(w *waiter, share int) {
 	q.last++
 	w.number = q.last
 	q.lanes[w.lane].pushBack(w)
 	q.waiting[w.lane]++
 	q.total++
-	if w.owner != nil {
-		w.owner.waiting++
+	w.excess = false
+	if w.owner == nil {
+		return
 	}
+	w.owner.waiting++
+	if w.excess = w.lane != LaneLow && w.owner.waiting > share; w.excess {
+		w.owner.excess++
+		q.excess++
+	}
+}
+
+// ahead is about how many requests will be served before one of owner o that
+// comes now: of every other owner no more than a share counts, for the rest is
+// passed over.
+func (q *queue) ahead(lane Lane, o *owner) int {
+	n := q.total - q.excess
+	if o != nil {
+		n += o.excess
+	}
+	if lane != LaneLow {
+		n -= q.waiting[LaneLow]
+	}
+	return n
 }
 
 // next takes the waiter to be served now out of the queue; its owner has one slot
@@ -145,6 +168,10 @@ func (q *queue) remove(w *waiter, share int) {
 	q.total--
 	if w.owner != nil {
 		w.owner.waiting--
+		if w.excess {
+			w.owner.excess--
+			q.excess--
+		}
 		q.unpark(w.owner, share)
 		q.forget(w.owner)
 	}

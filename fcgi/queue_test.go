@@ -19,7 +19,7 @@ func newQueue() *queue { return &queue{owners: make(map[string]*owner)} }
 
 func (q *queue) add(lane Lane, name string) *waiter {
 	w := &waiter{lane: lane, owner: q.owner(name)}
-	q.push(w)
+	q.push(w, 1)
 	return w
 }
 
@@ -36,6 +36,31 @@ func TestLanesAreServedThreeToOneAndLowLast(t *testing.T) {
 	}
 	if got, want := order.String(), "HHHNHHHNNNNNLLLLLL"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// The queue of one owner is not what others have to wait for.
+func TestOneOwnersQueueTurnsNobodyElseAway(t *testing.T) {
+	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 4, QueueWait: 10 * time.Second})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.service = 3 * time.Second
+	for range 100 {
+		p.queue.push(&waiter{lane: LaneHigh, owner: p.queue.owner("greedy")}, p.shareLocked())
+	}
+	if err := p.refuseLocked(LaneHigh, p.queue.owner("greedy")); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("the greedy one: got %v, want ErrOverloaded", err)
+	}
+	for _, lane := range []Lane{LaneHigh, LaneNormal, LaneLow} {
+		if err := p.refuseLocked(lane, p.queue.owner("modest")); err != nil {
+			t.Errorf("another, lane %d: %v", lane, err)
+		}
+	}
+	for w := p.queue.next(2); w != nil; w = p.queue.next(2) {
+		_ = w
+	}
+	if p.queue.excess != 0 || p.queue.owners["greedy"].excess != 0 {
+		t.Errorf("%d requests are still beyond a share", p.queue.excess)
 	}
 }
 
@@ -78,7 +103,7 @@ func TestQueueAgainstItsDefinition(t *testing.T) {
 			case 0, 1:
 				name := string("abc-"[rnd.IntN(4)])
 				w := &waiter{lane: Lane(rnd.IntN(lanes)), owner: q.owner(strings.Trim(name, "-"))}
-				q.push(w)
+				q.push(w, share)
 				waiting = append(waiting, w)
 			case 2:
 				want := definedNext(waiting, share, &streak)
