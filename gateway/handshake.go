@@ -253,7 +253,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.log.Info("handshake refused",
 		zap.Int("status", refused.status),
 		zap.String("path", clip(r.URL.Path)),
-		zap.String("remote", r.RemoteAddr),
+		zap.String("remote", g.remote(r)),
 		zap.String("reason", refused.reason),
 		zap.NamedError("error", refused.cause))
 	if refused.status == 0 {
@@ -273,6 +273,15 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(refused.status)
 	_, _ = w.Write(body) // a client that left needs no answer
+}
+
+// remote is the client's address for the log, as REMOTE_ADDR has it.
+func (g *Gateway) remote(r *http.Request) string {
+	who, err := clientOf(r, g.settings.Load().Trusted())
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return who.addr.String()
 }
 
 // notOn101 are the answer's headers that do not go onto the 101; hop-by-hop

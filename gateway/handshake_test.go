@@ -174,6 +174,17 @@ func TestPHPErrorsBehindA200(t *testing.T) {
 	}
 }
 
+func TestOutputBeforeARefusal(t *testing.T) {
+	for body, want := range map[string]bool{
+		"\ufeff": true, "\nlog in first": true, " secret": true, "<br />\n<b>Warning</b>:  x": true, "Notice: x in /a.php on line 3": true,
+		"": false, "hello": false, "\n\n": false, "hello\n": false,
+	} {
+		if got := bodyEarly.MatchString(body); got != want {
+			t.Errorf("%q: early output %v, want %v", body, got, want)
+		}
+	}
+}
+
 func TestHeadersForPHP(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header = http.Header{

@@ -92,16 +92,16 @@ func New(o Options) http.Handler {
 func (o Options) guarded(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(o.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		got := sha256.Sum256([]byte(token))
 		switch {
 		case o.Private:
 		case o.Token == "":
 			problem(w, http.StatusForbidden, "this path is shut on a TCP listener without admin_token")
 			return
-		case !found || subtle.ConstantTimeCompare(got[:], want[:]) != 1:
+		case !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, "want Authorization: Bearer <admin_token>")
+			problem(w, http.StatusUnauthorized, "want Authorization: Bearer, and the admin_token")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -126,7 +126,7 @@ func (r *comparison) ini(pool *FPM, file *PoolFile) {
 	post, known := iniSize(file.INI["post_max_size"])
 	for i, route := range r.c.Routes {
 		if known && post > 0 && route.FPM == pool.Name && int64(route.MessageLimit) > post {
-			r.bad("%s.message_limit is %v, and post_max_size of [%s] is %s: php://input is empty for longer messages; raise it to %d",
+			r.bad("%s.message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
 				indexed("route", i+1), route.MessageLimit, file.Name, file.INI["post_max_size"], int64(route.MessageLimit))
 		}
 	}

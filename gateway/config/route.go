@@ -132,8 +132,8 @@ type Route struct {
 	ServerPort int `toml:"server_port"`
 
 	// MessageLimit is the longest message of a client; a longer one is closed
-	// with 1009. Default: 64KiB. Above PHP's post_max_size (8M) php://input is
-	// empty.
+	// with 1009. Default: 64KiB. Above PHP's post_max_size (8M) PHP leaves
+	// $_POST empty and logs a warning for each such message.
 	MessageLimit Size `toml:"message_limit"`
 
 	// AnswerLimit is the longest answer of a script, streams aside; a longer

@@ -114,7 +114,7 @@ func (route *Route) warnings(key string) []string {
 			w = append(w, fmt.Sprintf(format, args...))
 		}
 	}
-	add(route.MessageLimit > phpPostMaxSize, "%s.message_limit: %v is above PHP's post_max_size as shipped (8M): php://input is empty beyond it, so raise post_max_size in the pool", key, route.MessageLimit)
+	add(route.MessageLimit > phpPostMaxSize, "%s.message_limit: %v is above PHP's post_max_size as shipped (8M): PHP leaves $_POST empty and logs a warning beyond it, so raise post_max_size in the pool", key, route.MessageLimit)
 	add(route.Script != "" && !strings.HasSuffix(route.Script, ".php"), "%s.script: PHP-FPM refuses files that do not end in .php, unless security.limit_extensions of its pool allows them", key)
 	add(route.StreamTimeout < route.Timeout, "%s.stream_timeout: %v is less than timeout (%v), the longest silence of a stream", key, route.StreamTimeout, route.Timeout)
 	add(route.Dev, "%s.dev: clients are sent PHP's error texts: never in production", key)

@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"wsfpm/gateway"
+	"wsfpm/session"
+)
+
+// fake is a gateway with two connections.
+type fake struct {
+	notReady error
+	pushed   []session.Command
+}
+
+func (f *fake) Ready() error         { return f.notReady }
+func (f *fake) Stats() gateway.Stats { return gateway.Stats{Node: "n", Connections: 2} }
+
+func (f *fake) Push(_ context.Context, commands []session.Command) (int, error) {
+	f.pushed = append(f.pushed, commands...)
+	return 2, f.notReady
+}
+
+func (f *fake) Connections() iter.Seq[gateway.Connection] {
+	return func(yield func(gateway.Connection) bool) {
+		_ = yield(gateway.Connection{ID: "a"}) && yield(gateway.Connection{ID: "b", User: "42"})
+	}
+}
+
+func ask(h http.Handler, method, path, body string, header http.Header) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestOnlyTheTokenOpensWhatIsPrivate(t *testing.T) {
+	const token = "0123456789abcdef"
+	for _, test := range []struct {
+		name    string
+		options Options
+		header  string
+		status  int
+	}{
+		{"no token configured", Options{}, "Bearer ", 403},
+		{"none given", Options{Token: token}, "", 401},
+		{"a wrong one", Options{Token: token}, "Bearer 0123456789abcdeF", 401},
+		{"another scheme", Options{Token: token}, "Basic " + token, 401},
+		{"the right one", Options{Token: token}, "Bearer " + token, 200},
+		{"the scheme in any case", Options{Token: token}, "bearer " + token, 200},
+		{"a unix socket", Options{Private: true}, "", 200},
+	} {
+		test.options.Gateway = &fake{}
+		h := New(test.options)
+		header := http.Header{"Content-Type": {"application/json"}}
+		if test.header != "" {
+			header.Set("Authorization", test.header)
+		}
+		for _, path := range []string{"/connections", "/debug/pprof/cmdline"} {
+			if got := ask(h, "GET", path, "", header).Code; got != test.status {
+				t.Errorf("%s: %s: status %d, want %d", test.name, path, got, test.status)
+			}
+		}
+		if got := ask(h, "POST", "/push", `{"to":"all","data":1}`, header).Code; got != test.status {
+			t.Errorf("%s: /push: status %d, want %d", test.name, got, test.status)
+		}
+		for _, path := range []string{"/live", "/ready", "/metrics"} {
+			if got := ask(h, "GET", path, "", nil).Code; got != 200 {
+				t.Errorf("%s: %s: status %d, want 200", test.name, path, got)
+			}
+		}
+	}
+}
+
+func TestPushSaysWhatIsWrong(t *testing.T) {
+	f := &fake{}
+	h := New(Options{Gateway: f, Private: true})
+	json := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	for _, test := range []struct {
+		body   string
+		header http.Header
+		status int
+		want   string
+	}{
+		{`[{"to":"user:1","data":"x"},{"to":"all","close":{"code":4000}}]`, json, 200, `{"delivered":2}`},
+		{`{"data":"x"}`, json, 400, "to"},
+		{`{"to":"all","dat":1}`, json, 400, "dat"},
+		{``, json, 400, "empty"},
+		{`{"to":"all","data":"` + strings.Repeat("x", maxPush) + `"}`, json, 413, "16777216"},
+		{`{"to":"all","data":1}`, http.Header{"Content-Type": {"text/plain"}}, 415, "application/json"},
+		{`{"to":"all","data":1}`, http.Header{"Content-Type": {"application/json"}, "Origin": {"http://a"}}, 403, "Origin"},
+	} {
+		got := ask(h, "POST", "/push", test.body, test.header)
+		if got.Code != test.status || !strings.Contains(got.Body.String(), test.want) {
+			t.Errorf("%.60s: got %d %s, want %d and %q", test.body, got.Code, got.Body, test.status, test.want)
+		}
+	}
+	if len(f.pushed) != 2 {
+		t.Errorf("%d commands were pushed, want 2", len(f.pushed))
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	f := &fake{notReady: errors.New("redis: down")}
+	h := New(Options{Gateway: f, Private: true})
+	if got := ask(h, "GET", "/ready", "", nil); got.Code != 503 || !strings.Contains(got.Body.String(), "redis: down") {
+		t.Errorf("/ready: got %d %s", got.Code, got.Body)
+	}
+	if got := ask(h, "POST", "/push", `{"to":"all"}`, http.Header{"Content-Type": {"application/json"}}); got.Code != 503 {
+		t.Errorf("/push: got %d %s", got.Code, got.Body)
+	}
+	if got := ask(h, "GET", "/metrics", "", nil).Body.String(); !strings.Contains(got, "wsfpm_ready 0") || !strings.Contains(got, "wsfpm_connections 2") {
+		t.Errorf("/metrics: got %.500s", got)
+	}
+}
+
+func TestConnectionsAreLines(t *testing.T) {
+	got := ask(New(Options{Gateway: &fake{}, Private: true}), "GET", "/connections", "", nil).Body.String()
+	if lines := strings.Split(strings.TrimSpace(got), "\n"); len(lines) != 2 || !strings.Contains(lines[1], `"user":"42"`) {
+		t.Errorf("got %s", got)
+	}
+}
