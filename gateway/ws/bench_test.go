@@ -63,3 +63,24 @@ func BenchmarkReadLarge(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReadParked is BenchmarkRead for a client that has been silent: its
+// message wakes the owner, and a pong lets the connection rest again.
+func BenchmarkReadParked(b *testing.B) {
+	for _, network := range []string{"unix", "tcp"} {
+		b.Run(network, func(b *testing.B) {
+			c, p := pair(b, network, Limits{MessageLimit: 1 << 20})
+			r := newReader(c)
+			<-r.parked
+			both := append(masked(0x81, strings.Repeat("x", 64)), masked(0x8a, "")...)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Write(both); err != nil {
+					b.Fatal(err)
+				}
+				<-r.messages
+				<-r.parked
+			}
+		})
+	}
+}
