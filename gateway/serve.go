@@ -66,6 +66,7 @@ func (c *connection) started(a *reply) {
 // waits while the backlog is full. What comes after our own close is not
 // handled.
 func (c *connection) received(m ws.Message) {
+	c.socket.Owe() // until discard
 	l := &c.g.settings.Load().Limits
 	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
 	if !taken {
@@ -259,10 +260,12 @@ func unsent(err error) bool {
 	return errors.As(err, &e) && e.Sent == fcgi.SentNo
 }
 
-// discard gives back the memory that waiting messages held.
+// discard is the end of messages, handled or not: the memory that they held is
+// given back, and a Close frame need not wait for their answers.
 func (c *connection) discard(messages ...ws.Message) {
 	for _, m := range messages {
 		c.g.sockets.Memory.Release(int64(len(m.Data)))
+		c.socket.Settle()
 	}
 }
 

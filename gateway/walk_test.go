@@ -3,11 +3,14 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -346,5 +349,22 @@ func TestABugEndsOneConnectionOnly(t *testing.T) {
 	eventually(t, "the unlucky one has left", func() bool { return len(h.seen("disconnect")) == 1 })
 	if got := h.Stats(); got.Panics != 1 || got.Connections != 1 || got.Closes[1011] != 1 {
 		t.Errorf("got %d panics, %d connections, closes %v", got.Panics, got.Connections, got.Closes)
+	}
+}
+
+// A client that sends and closes at once has its answer before the Close frame.
+func TestAnAnswerGoesOutBeforeTheCloseOfAClientThatWaits(t *testing.T) {
+	h := start(t, echo, nil)
+	c, err := net.Dial("tcp", h.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+
+		"\x81\x82\x00\x00\x00\x00hi\x88\x82\x00\x00\x00\x00\x03\xe8")
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got, _ := io.ReadAll(c)
+	if _, frames, _ := strings.Cut(string(got), "\r\n\r\n"); frames != "\x81\x02hi\x88\x02\x03\xe8" {
+		t.Errorf("got %q, want the echo, then the Close frame", frames)
 	}
 }

@@ -282,6 +282,9 @@ func (c *Conn) overLocked(err error) error {
 		c.fault = *in.peer
 		c.peerClosed = true
 		c.cause.set(in.peer.Code, in.peer.Reason)
+		// The owner is done with a client that has closed: however slowly it takes
+		// what still waits, it does not keep the socket for long.
+		c.closeWithinLocked(max(closeWait, c.limits.Load().WriteTimeout))
 		c.endLocked()
 	case errors.As(err, &broken):
 		c.fault = fmt.Errorf("read: %w", broken)
