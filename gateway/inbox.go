@@ -12,6 +12,7 @@ import (
 type inbox struct {
 	mu      sync.Mutex // guards what follows
 	waiting []ws.Message
+	room    [1]ws.Message // for waiting, which seldom needs more
 	bytes   int
 	busy    bool          // somebody takes
 	shut    bool          // no more may be put
@@ -29,6 +30,9 @@ func (b *inbox) put(m ws.Message, most, bytes int) (start, taken bool) {
 	defer b.mu.Unlock()
 	if b.shut {
 		return false, false
+	}
+	if len(b.waiting) == 0 {
+		b.waiting = b.room[:0]
 	}
 	b.waiting = append(b.waiting, m)
 	b.bytes += len(m.Data)

@@ -151,10 +151,10 @@ func (c *connection) awaitTurn() {
 		c.limiter.SetLimit(limit)
 		c.limiter.SetBurst(l.Burst)
 	}
-	wait := c.limiter.Reserve().Delay()
-	if wait <= 0 {
+	if c.limiter.Allow() {
 		return
 	}
+	wait := c.limiter.Reserve().Delay()
 	c.g.stats.throttled.Add(1)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
