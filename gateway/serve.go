@@ -198,13 +198,16 @@ func (c *connection) close(with session.Close) {
 	c.session.Close(with)
 }
 
-// end waits until the running handler and, after an orderly close, those of
-// the messages before it are done. Nothing can reach the client from here on.
+// lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).
+const lostCode = 1006
+
+// end waits until the running handler is done and, unless the connection broke,
+// those of the messages that came whole before. Nothing can reach the client from here on.
 func (c *connection) end() cause {
 	c.over = true
-	code, reason, clean := c.socket.Cause()
+	code, reason, _ := c.socket.Cause()
 	c.g.bus.Leave(c.g.hub.Remove(c.session))
-	dropped := c.inbox.close(!clean)
+	dropped := c.inbox.close(code == lostCode)
 	c.g.stats.dropped.Add(int64(len(dropped)))
 	c.discard(dropped...)
 	c.lost()
