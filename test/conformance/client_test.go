@@ -11,9 +11,13 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen. It is long for the
-// sake of 16 MiB under the race detector on a busy machine.
-const patience = time.Minute
+const (
+	// patience is how long a test waits for what must happen.
+	patience = 8 * time.Second
+	// patienceForMuch is the same for megabytes, under the race detector on a
+	// busy machine.
+	patienceForMuch = 2 * time.Minute
+)
 
 // The first byte of a frame: FIN, three reserved bits, opcode (RFC 6455, 5.2).
 const (

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 const (
@@ -15,7 +16,14 @@ const (
 // would take half a gigabyte.
 func sizeCases() (cases []testCase) {
 	add := func(g, i int, about string, s func() script) {
-		cases = append(cases, testCase{fmt.Sprintf("9.%d.%d", g, i+1), about, func(c *client) result { return s().run(c) }})
+		run := func(c *client) result {
+			play := s()
+			if err := c.SetDeadline(time.Now().Add(patienceForMuch)); err != nil {
+				return failure("%v", err)
+			}
+			return play.run(c)
+		}
+		cases = append(cases, testCase{fmt.Sprintf("9.%d.%d", g, i+1), about, run})
 	}
 	for k, kind := range []byte{text, binaryData} {
 		for i, n := range []int{64 * kib, 256 * kib, mib, 4 * mib, 8 * mib, 16 * mib} {

@@ -100,7 +100,7 @@ func inProcess(t *testing.T, limits string) *target {
 	}
 	at.address = serve(t, g, cfg)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 		defer cancel()
 		if n := g.Drain(ctx); n > 0 {
 			t.Errorf("gave up %d connections", n)
