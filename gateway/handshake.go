@@ -124,6 +124,10 @@ func checkHandshake(r *http.Request) error {
 		refused := refuse(http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13")
 		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
 		return refused
+	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
+		return refuse(http.StatusBadRequest, "Sec-WebSocket-Version stands twice")
+	case r.ContentLength != 0:
+		return refuse(http.StatusBadRequest, "the handshake has a body, whose bytes would be taken for frames")
 	case len(key) != 1 || !isHandshakeKey(key[0]):
 		return refuse(http.StatusBadRequest, "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
 	}
