@@ -85,7 +85,9 @@ func (i item) code() int {
 // client is a TCP connection to a server, read and written byte by byte.
 type client struct {
 	net.Conn
-	in *bufio.Reader
+	in       *bufio.Reader
+	deflate  bool // compression was agreed on
+	unpacked int  // messages that came compressed
 }
 
 // connect opens a TCP connection without a handshake.
@@ -94,7 +96,7 @@ func connect(address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn, bufio.NewReaderSize(conn, 64<<10)}, conn.SetDeadline(time.Now().Add(patience))
+	return &client{Conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}, conn.SetDeadline(time.Now().Add(patience))
 }
 
 // good is a handshake without fault, up to the empty line, with more lines.
@@ -152,7 +154,7 @@ func (c *client) send(b []byte) error {
 // rules that it has for its frames.
 func (c *client) next() (item, error) {
 	var message item
-	open := false
+	open, packed := false, false
 	for {
 		first, payload, err := c.frame()
 		if err != nil {
@@ -168,12 +170,17 @@ func (c *client) next() (item, error) {
 		case open != (opcode == continuation):
 			return item{}, fmt.Errorf("opcode %d with a message open: %v", opcode, open)
 		case !open:
-			message.kind, open = opcode, true
+			message.kind, open, packed = opcode, true, first&rsv1 != 0
 		}
 		message.payload += payload
-		if first&fin != 0 {
-			return message, nil
+		if first&fin == 0 {
+			continue
 		}
+		if packed {
+			c.unpacked++
+			message.payload, err = unpack(message.payload)
+		}
+		return message, err
 	}
 }
 
@@ -184,8 +191,12 @@ func (c *client) frame() (first byte, payload string, err error) {
 		return 0, "", err
 	}
 	opcode, n := head[0]&0x0f, uint64(head[1])
+	reserved := head[0] & 0x70
+	if c.deflate && (opcode == text || opcode == binaryData) {
+		reserved &^= rsv1
+	}
 	switch {
-	case head[0]&0x70 != 0:
+	case reserved != 0:
 		return 0, "", fmt.Errorf("reserved bits in %#x", head[0])
 	case opcode > pong, opcode > binaryData && opcode < closing:
 		return 0, "", fmt.Errorf("reserved opcode %d", opcode)

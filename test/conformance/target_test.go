@@ -32,7 +32,8 @@ const (
 	brisk = "ping_interval = \"200ms\"\npong_timeout = \"1s\"\nassembly_timeout = \"500ms\"\nhandshake_timeout = \"500ms\"\n"
 )
 
-// messageLimit is the message_limit of /echo; /small has a smaller one.
+// messageLimit is the message_limit of /echo; /small has a smaller one. Both
+// have a twin that compresses, /packed and /packed-small.
 const (
 	messageLimit = 16 * mib
 	smallLimit   = 64 * kib
@@ -58,8 +59,9 @@ func forEachTarget(t *testing.T, limits string, test func(*testing.T, *target)) 
 // routes are the tables for a script.
 func routes(script, state string) string {
 	var b strings.Builder
-	for path, limit := range map[string]int{"/echo": messageLimit, "/small": smallLimit} {
-		fmt.Fprintf(&b, "[[route]]\npath = %q\nscript = %q\nmessage_limit = %d\nanswer_limit = \"64MiB\"\nparams = { STATE = %q }\n", path, script, limit, state)
+	for path, limit := range map[string]int{"/echo": messageLimit, "/small": smallLimit, "/packed": messageLimit, "/packed-small": smallLimit} {
+		fmt.Fprintf(&b, "[[route]]\npath = %q\nscript = %q\nmessage_limit = %d\ncompression = %t\nanswer_limit = \"64MiB\"\nparams = { STATE = %q }\n",
+			path, script, limit, strings.HasPrefix(path, "/packed"), state)
 	}
 	return b.String()
 }

@@ -7,7 +7,7 @@ const (
 	ok            verdict = iota // what RFC 6455 asks for, in its best form
 	informational                // the RFC leaves the choice
 	nonStrict                    // allowed, but later or less clear than it could be
-	unimplemented                // the case is about an extension that wsfpm does not offer
+	unimplemented                // the case is about a form of an extension that wsfpm does not have
 	failed                       // against the RFC
 	verdicts      = iota
 )
