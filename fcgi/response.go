@@ -206,9 +206,8 @@ func (r *Response) grow(n int) error {
 // SetStream makes the answer a stream, for [Response.Next]: from now on silence is
 // the longest wait for the next piece (0: as total) and total the longest for all
 // of it, in place of the request's timeout; its body may be of any size. A stream
-// that is closed or canceled has its
-// connection closed, so that PHP stops at its next flush, where another answer's
-// script would be left to run to its end.
+// that is closed or canceled has its connection closed, so that PHP stops at its
+// next flush, where another answer's script would be left to run to its end.
 func (r *Response) SetStream(silence, total time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

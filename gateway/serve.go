@@ -202,7 +202,8 @@ func (c *connection) close(with session.Close) {
 const lostCode = 1006
 
 // end waits until the running handler is done and, unless the connection broke,
-// those of the messages that came whole before. Nothing can reach the client from here on.
+// those of the messages that came whole before. Nothing can reach the client
+// from here on.
 func (c *connection) end() cause {
 	c.over = true
 	code, reason, _ := c.socket.Cause()
