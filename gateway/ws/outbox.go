@@ -41,6 +41,7 @@ type outbox struct {
 	closing bool // a Close frame is accepted: nothing may follow
 	closed  bool // the Close frame is written
 	failed  bool // writing is over for good
+	slow    bool // cut: what the writer holds and does not get written is dropped too
 
 	drained chan struct{} // closed when bytes are within the bound; nil: nobody waits
 }
@@ -251,25 +252,32 @@ func (o *outbox) wrote(n int) (messages int64) {
 		o.frames = nil
 		o.one[0] = queued{} // a copy stays when frames outgrow it
 	}
+	if o.slow {
+		o.cut()
+	}
 	return messages
 }
 
-// cut drops every frame that has not begun to be written.
+// cut drops every frame that has not begun to be written, but for a Close
+// frame. Those that the writer is writing at this moment are judged again when
+// it is back, see wrote: it may have taken many and written none.
 func (o *outbox) cut() {
+	o.slow = true
 	keep := o.inFlight
 	if o.offset > 0 {
 		keep = max(keep, 1)
 	}
-	for i := keep; i < len(o.frames); i++ {
-		o.bytes -= int64(len(o.frames[i].frame))
-		if o.frames[i].kind == push {
-			o.pushed -= int64(len(o.frames[i].frame))
+	o.frames = slices.DeleteFunc(o.frames, func(q queued) bool {
+		keep--
+		drop := keep < 0 && q.kind != closing
+		if drop {
+			o.bytes -= int64(len(q.frame))
+			if q.kind == push {
+				o.pushed -= int64(len(q.frame))
+			}
 		}
-		o.frames[i] = queued{}
-	}
-	if keep < len(o.frames) {
-		o.frames = o.frames[:keep]
-	}
+		return drop
+	})
 	if o.pong != nil {
 		o.bytes -= int64(len(o.pong))
 		o.pong = nil

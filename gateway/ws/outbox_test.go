@@ -145,8 +145,11 @@ func TestStalledReaderIsClosed(t *testing.T) {
 			if !errors.Is(err, ErrSlow) {
 				t.Fatalf("got %v, want ErrSlow", err)
 			}
-			if left := c.Buffered(); left > int64(len(m.Frame())+100) {
-				t.Errorf("%d bytes still wait, want one frame that has begun and the Close frame at most", left)
+			waitFor(t, "no more than one frame that has begun and the Close frame", func() bool {
+				return c.Buffered() <= int64(len(m.Frame())+100)
+			})
+			if !c.isClosing() {
+				t.Error("no Close frame waits behind the cut")
 			}
 			if err := c.Queue(m); !errors.Is(err, ErrClosed) {
 				t.Errorf("got %v, want ErrClosed", err)
@@ -364,10 +367,33 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 		t.Fatalf("gathered %d frames of %d bytes, want the pong and the first", n, size)
 	}
 	o.cut()
+	o.close([]byte("bye"))
+	if len(o.frames) != 3 || o.bytes != 10 {
+		t.Fatalf("got %d frames of %d bytes, want what the writer holds and the Close frame", len(o.frames), o.bytes)
+	}
 	o.wrote(5) // all of the pong, one byte of the first
+	if len(o.frames) != 2 || o.offset != 1 || o.bytes != 5 {
+		t.Fatalf("got %d frames, offset %d, %d bytes; want the rest of the first and the Close frame", len(o.frames), o.offset, o.bytes)
+	}
+	o.wrote(2)
+	if len(o.frames) != 1 || o.frames[0].kind != closing || o.bytes != 3 {
+		t.Fatalf("got %d frames, %d bytes; want the Close frame alone", len(o.frames), o.bytes)
+	}
+}
+
+func TestCutDropsWhatTheWriterCouldNotWrite(t *testing.T) {
+	var o outbox
+	for _, s := range []string{"one", "two", "three", "four"} {
+		o.add([]byte(s), push)
+		o.pushed += int64(len(s))
+	}
+	var bufs [4][]byte
+	o.gather(bufs[:])
 	o.cut()
-	if len(o.frames) != 1 || o.offset != 1 || o.bytes != 2 {
-		t.Fatalf("got %d frames, offset %d, %d bytes; want what is left of the first", len(o.frames), o.offset, o.bytes)
+	o.close([]byte("bye"))
+	o.wrote(0) // the socket took nothing
+	if len(o.frames) != 1 || o.frames[0].kind != closing || o.bytes != 3 || o.pushed != 0 {
+		t.Fatalf("got %d frames, %d bytes, %d of pushes; want the Close frame alone", len(o.frames), o.bytes, o.pushed)
 	}
 }
 
