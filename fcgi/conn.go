@@ -52,10 +52,11 @@ type conn struct {
 }
 
 func newConn(nc net.Conn) *conn {
+	sock := newSocket(nc)
 	return &conn{
 		nc:   nc,
-		sock: newSocket(nc),
-		dec:  decoder{r: bufio.NewReaderSize(nc, readBuffer)},
+		sock: sock,
+		dec:  decoder{r: bufio.NewReaderSize(sock, readBuffer)},
 	}
 }
 
@@ -87,36 +88,40 @@ func (c *conn) interruptOn(ctx context.Context, use uint64) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.interrupt(use) })
 }
 
-// setDeadline bounds reading and writing, unless this use was interrupted.
-func (c *conn) setDeadline(read, write time.Time) {
+// readBy bounds reading, unless this use was interrupted.
+func (c *conn) readBy(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.interrupted {
-		return
+	if !c.interrupted {
+		c.nc.SetReadDeadline(t)
 	}
-	c.nc.SetReadDeadline(read)
-	if !write.IsZero() {
-		c.nc.SetWriteDeadline(write)
+}
+
+// writeBy bounds writing, unless this use was interrupted.
+func (c *conn) writeBy(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.interrupted {
+		c.nc.SetWriteDeadline(t)
 	}
 }
 
 // send writes r, or, when r is large, begins to write it in a goroutine of its
 // own. An error is final only when sent is 0: a server that stops reading may
-// still answer what it has read.
-func (c *conn) send(r *Request) error {
+// still answer what it has read. A small request's answer has begun to come when
+// send returns, or the wait for it has failed, as the next read will tell.
+func (c *conn) send(r *Request, until time.Time) error {
 	c.answered, c.ready, c.dec.ended = false, false, false
 	c.head = c.head[:0]
 	c.sent, c.sendErr, c.writing = 0, nil, nil
 	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted)
 	if c.out == nil {
-		n, err := c.nc.Write(c.buf)
-		c.sent = int64(n)
-		if n < len(c.buf) {
-			c.out = net.Buffers{c.buf[n:]}
+		c.out = c.sendSmall()
+		if c.out == nil || c.sendErr != nil {
+			return c.sendErr
 		}
-		c.sendErr = err
-		return err
 	}
+	c.writeBy(until)
 	if len(c.buf)+len(r.Body) <= inlineWrite {
 		c.write()
 		return c.sendErr
@@ -126,6 +131,21 @@ func (c *conn) send(r *Request) error {
 		defer close(c.writing)
 		c.write()
 	}()
+	return nil
+}
+
+// sendSmall writes a request that one write takes, and waits for its answer. It
+// returns what the kernel did not take, nil for nothing.
+func (c *conn) sendSmall() (rest net.Buffers) {
+	if c.dec.r.Buffered() > 0 || !c.sock.writeFirst(c.buf) {
+		return net.Buffers{c.buf}
+	}
+	c.dec.r.Peek(1) // its error is the next read's too
+	n, err := c.sock.written()
+	c.sent, c.sendErr = int64(n), err
+	if n < len(c.buf) {
+		return net.Buffers{c.buf[n:]}
+	}
 	return nil
 }
 
@@ -223,7 +243,7 @@ func (c *conn) readStderr(stderr *boundedText) error {
 // error that the connection is of no more use.
 func (c *conn) awaitReady() error {
 	if !c.ready && !c.dec.buffered() {
-		c.setDeadline(time.Now().Add(readyGrace), time.Time{})
+		c.readBy(time.Now().Add(readyGrace))
 	}
 	for !c.ready {
 		k, err := c.dec.next()

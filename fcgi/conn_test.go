@@ -25,7 +25,7 @@ func TestInterruptEndsItsOwnUseOnly(t *testing.T) {
 		t.Errorf("interrupted by an earlier use: %v", err)
 	}
 	c.interrupt(c.use)
-	c.setDeadline(time.Now().Add(time.Hour), time.Time{}) // must not undo it
+	c.readBy(time.Now().Add(time.Hour)) // must not undo it
 	if _, err := client.Read(make([]byte, 1)); !isTimeout(err) {
 		t.Errorf("got %v, want a deadline", err)
 	}
@@ -117,7 +117,7 @@ func TestSettlingGoesOnWhereSendingStopped(t *testing.T) {
 	c := newConn(client)
 	c.probe, c.accepted = true, true
 	use := c.begin()
-	c.send(&Request{Env: testEnv(t), Body: body})
+	c.send(&Request{Env: testEnv(t), Body: body}, time.Now().Add(10*time.Second))
 	head := make([]byte, 100_000)
 	if _, err := io.ReadFull(server, head); err != nil { // some of it leaves
 		t.Fatal(err)

@@ -17,6 +17,9 @@ const (
 	// probeAnswer is how long the answer to the first probe may take; a pool whose
 	// workers are all busy does not answer sooner than they are free.
 	probeAnswer = time.Second
+	// provenFor is how long an idle connection counts as good without a look.
+	provenFor = time.Millisecond
+
 	// probeClose is how long a server that will close the connection behind that
 	// answer has to do so. PHP before 8.2 does (php-src bug 76922).
 	probeClose = 20 * time.Millisecond
@@ -36,7 +39,7 @@ const (
 // came with, another idle one, or a new one.
 func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool) error {
 	for !fresh && s.conn != nil {
-		if !s.conn.sock.closed() {
+		if s.justProven() || !s.conn.sock.closed() {
 			p.count(func(s *Stats) { s.Reuses++ })
 			return nil
 		}
@@ -49,6 +52,14 @@ func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool
 	c, err := p.dial(ctx, s.cfg, until)
 	s.conn = c
 	return err
+}
+
+// justProven tells whether the worker has given its sign of life so lately that
+// the connection need not be looked at. Should it have been closed since, a unix
+// socket refuses the write, and the request is sent again; a network would take
+// it, and leave open whether the script ran.
+func (s *slot) justProven() bool {
+	return s.cfg.Network == "unix" && s.since.Sub(s.conn.idleSince) < provenFor
 }
 
 // dial opens a connection. While the server refuses, it tries again until the time
@@ -191,7 +202,8 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 // tryProbe asks and waits: for the answer, then for the connection to be closed.
 func (c *conn) tryProbe() (survived bool, err error) {
 	limit := time.Now().Add(probeAnswer)
-	c.setDeadline(limit, limit)
+	c.readBy(limit)
+	c.writeBy(limit)
 	if _, err := io.WriteString(c.nc, probe); err != nil {
 		return false, err
 	}
@@ -199,7 +211,7 @@ func (c *conn) tryProbe() (survived bool, err error) {
 		return false, err
 	}
 	c.accepted = true
-	c.setDeadline(time.Now().Add(probeClose), time.Time{})
+	c.readBy(time.Now().Add(probeClose))
 	_, err = c.dec.r.Peek(1)
 	return isTimeout(err), nil
 }

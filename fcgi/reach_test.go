@@ -264,15 +264,29 @@ func TestConnectionOfAnEarlierServerIsNotKept(t *testing.T) {
 }
 
 func TestConnectionThatTheServerClosedIsNotUsed(t *testing.T) {
-	s := serve(t, fcgitest.Echo, fcgitest.Options{})
-	p := poolFor(t, s, Config{IdleTimeout: time.Hour})
-	call(p, &Request{Env: testEnv(t)})
-	s.CloseConnections()
-	if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
-		t.Errorf("got %q, %v", body, err)
-	}
-	if st := p.Stats(); st.Recycles != 1 || st.Retries != 0 {
-		t.Errorf("%d recycles, %d retries; want 1 and 0", st.Recycles, st.Retries)
+	for _, c := range []struct {
+		name     string
+		since    time.Duration // from now, when the worker was proven free
+		recycled uint64
+	}{
+		{"looked at", -30 * time.Minute, 1},
+		{"just proven", time.Minute, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := serve(t, fcgitest.Echo, fcgitest.Options{})
+			p := poolFor(t, s, Config{IdleTimeout: time.Hour})
+			call(p, &Request{Env: testEnv(t)})
+			s.CloseConnections()
+			p.mu.Lock()
+			p.idle[0].idleSince = time.Now().Add(c.since)
+			p.mu.Unlock()
+			if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
+				t.Errorf("got %q, %v", body, err)
+			}
+			if st := p.Stats(); st.Recycles != c.recycled || st.Retries != 1-c.recycled {
+				t.Errorf("%d recycles, %d retries; want %d and %d", st.Recycles, st.Retries, c.recycled, 1-c.recycled)
+			}
+		})
 	}
 }
 

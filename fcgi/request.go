@@ -116,8 +116,8 @@ func (r *Response) send(req *Request, until time.Time) error {
 		if r.short = c.probe && !c.accepted; r.short {
 			read = earlier(read, time.Now().Add(stallAfter))
 		}
-		c.setDeadline(read, r.deadline)
-		err := c.send(req)
+		c.readBy(read)
+		err := c.send(req, r.deadline)
 		if err == nil || c.sent > 0 {
 			return nil // sent in part: the answer, or its lack, decides
 		}

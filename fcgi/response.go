@@ -174,7 +174,7 @@ func (r *Response) advance() error {
 	c.dec.skip(r.pending)
 	r.pending = 0
 	if r.silence > 0 {
-		c.setDeadline(earlier(r.deadline, time.Now().Add(r.silence)), time.Time{})
+		c.readBy(earlier(r.deadline, time.Now().Add(r.silence)))
 	} else if r.short && !c.dec.buffered() { // most answers are here by now
 		r.extend()
 	}
@@ -190,7 +190,7 @@ func (r *Response) advance() error {
 
 // extend lets the connection wait as long as the response may.
 func (r *Response) extend() {
-	r.slot.conn.setDeadline(r.deadline, time.Time{})
+	r.slot.conn.readBy(r.deadline)
 	r.short = false
 }
 

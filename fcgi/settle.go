@@ -70,10 +70,11 @@ func (c *conn) settle(limit time.Duration) error {
 	if c.dec.ended {
 		write = time.Now().Add(writeGrace) // the server has done with this request
 	}
-	c.setDeadline(deadline, write)
+	c.readBy(deadline)
+	c.writeBy(write)
 	c.written()
 	if isTimeout(c.sendErr) { // interrupted: go on where it stopped
-		c.setDeadline(deadline, write)
+		c.writeBy(write)
 		c.write()
 	}
 	if c.sendErr != nil && c.dec.ended {

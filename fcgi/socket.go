@@ -2,29 +2,118 @@ package fcgi
 
 import (
 	"errors"
+	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// socket looks at a connection's file descriptor without blocking and without
-// Go's deadlines. It is not safe for concurrent use. Over something that is no
-// socket (net.Pipe in tests) it sees nothing and says that all is well.
+// socket is a connection's file descriptor. It is not safe for concurrent use.
+// Over something that is no socket (net.Pipe in tests) it sees nothing and says
+// that all is well.
 type socket struct {
-	raw    syscall.RawConn
-	poll   func(fd uintptr) // bound once, or every call would allocate
+	nc  net.Conn
+	raw syscall.RawConn // nil: no socket
+
+	poll   func(fd uintptr) // readPoll and exchange, bound once,
+	step   func(fd uintptr) bool
 	polled [1]unix.PollFd
 	silent bool
+
+	out    []byte // what the next Read writes before it reads; nil: nothing
+	sent   int    // bytes of out that the kernel took
+	outErr error  // why it took no more
+	in     []byte
+	n      int
+	inErr  error
 }
 
 func newSocket(nc net.Conn) *socket {
-	s := &socket{}
+	s := &socket{nc: nc}
 	if sc, ok := nc.(syscall.Conn); ok {
 		s.raw, _ = sc.SyscallConn()
 	}
-	s.poll = s.readPoll
+	s.poll, s.step = s.readPoll, s.exchange
 	return s
+}
+
+// writeFirst has the next Read write b before it reads. It reports false where
+// that cannot be.
+func (s *socket) writeFirst(b []byte) bool {
+	if s.raw == nil {
+		return false
+	}
+	s.out, s.sent, s.outErr = b, 0, nil
+	return true
+}
+
+// written is what has become of writeFirst's bytes.
+func (s *socket) written() (n int, err error) {
+	s.out = nil
+	return s.sent, s.outErr
+}
+
+// Read reads from the connection. With bytes to write first it does that and
+// waits for what comes then: a read before the wait, which would find nothing,
+// is spared.
+func (s *socket) Read(b []byte) (int, error) {
+	if s.out == nil {
+		return s.nc.Read(b)
+	}
+	s.in, s.n, s.inErr = b, 0, nil
+	err := s.raw.Read(s.step)
+	s.in, s.out = nil, nil
+	if err != nil && s.sent == 0 && s.outErr == nil {
+		s.outErr = err // a deadline has passed, or the connection is closed
+	}
+	if err == nil {
+		err = s.inErr
+	}
+	return s.n, err
+}
+
+// exchange is what RawConn.Read calls: at first, and whenever the socket has
+// become readable since. Readiness is told once per change, and forgotten
+// before the first call; what answers the write comes later and is not missed.
+func (s *socket) exchange(fd uintptr) bool {
+	if s.sent == 0 && s.outErr == nil {
+		s.sent, s.outErr = ignoringEINTR(unix.Write, int(fd), s.out)
+		switch {
+		case s.outErr == unix.EAGAIN:
+			s.sent, s.outErr = 0, nil
+		case s.outErr != nil:
+			s.sent, s.outErr = 0, os.NewSyscallError("write", s.outErr)
+		}
+		if s.outErr != nil || s.sent < len(s.out) {
+			s.inErr = errUnwritten
+			return true
+		}
+		return false
+	}
+	s.n, s.inErr = ignoringEINTR(unix.Read, int(fd), s.in)
+	switch {
+	case s.inErr == unix.EAGAIN:
+		return false
+	case s.inErr != nil:
+		s.n, s.inErr = 0, os.NewSyscallError("read", s.inErr)
+	case s.n == 0:
+		s.inErr = io.EOF
+	}
+	return true
+}
+
+// errUnwritten ends a Read whose bytes to write first were not all taken.
+var errUnwritten = errors.New("not all was written")
+
+func ignoringEINTR(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
+	for {
+		n, err := call(fd, b)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
 }
 
 // closed tells whether an idle connection is of no more use: the server closed it,
