@@ -237,17 +237,3 @@ func netDial(ctx context.Context, cfg *Config) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}
 	return dialer.DialContext(ctx, cfg.Network, cfg.Address)
 }
-
-// Ping tells whether the server can be reached now. It connects and closes again,
-// which costs a worker next to nothing; it runs no script, takes no slot and does
-// not wait.
-func (p *Pool) Ping(ctx context.Context) error {
-	p.mu.Lock()
-	cfg := p.cfg
-	p.mu.Unlock()
-	nc, err := p.netDial(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("fcgi: ping: %w: %w", ErrUnavailable, err)
-	}
-	return nc.Close()
-}

@@ -391,18 +391,3 @@ func TestResponseClosedAfterItsPool(t *testing.T) {
 	}
 	close(release)
 }
-
-func TestPingPinsNoWorker(t *testing.T) {
-	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 1})
-	p := poolFor(t, s, Config{})
-	for range 20 {
-		if err := p.Ping(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "worker free", func() bool { return s.Open() == 0 })
-	s.Close()
-	if err := p.Ping(context.Background()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("got %v, want ErrUnavailable", err)
-	}
-}
