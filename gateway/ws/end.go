@@ -210,7 +210,7 @@ func (c *Conn) shut() {
 	c.outbox.fail()
 	c.wakeLocked()
 	c.shared.Wheel.remove(c)
-	lib, code, open, active := c.lib, c.cause.code, !c.outbox.corked, c.active
+	lib, open, active := c.lib, !c.outbox.corked, c.active
 	c.mu.Unlock()
 
 	if open {
@@ -221,7 +221,6 @@ func (c *Conn) shut() {
 			c.shared.Wheel.watch.forget(c)
 		}
 		c.conn.Close()
-		c.shared.Stats.closed(code)
 		if !active {
 			lib.end()
 		}

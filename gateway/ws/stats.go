@@ -1,10 +1,6 @@
 package ws
 
-import (
-	"maps"
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats counts for all connections that share it. Its zero value is ready; it
 // must not be copied.
@@ -13,9 +9,6 @@ type Stats struct {
 	MessagesIn, MessagesOut atomic.Int64
 	SlowReaders             atomic.Int64 // closed with 4408
 	PingsSent, PongsMissed  atomic.Int64
-
-	mu     sync.Mutex
-	closes map[int]int64
 }
 
 // Snapshot is the state of Stats at a time.
@@ -24,29 +17,14 @@ type Snapshot struct {
 	MessagesIn, MessagesOut int64
 	SlowReaders             int64 // closed with 4408
 	PingsSent, PongsMissed  int64
-	Closes                  map[int]int64 // ended connections, by the code of Conn.Cause
 }
 
 // Snapshot reads the counters.
 func (s *Stats) Snapshot() Snapshot {
-	s.mu.Lock()
-	closes := maps.Clone(s.closes)
-	s.mu.Unlock()
 	return Snapshot{
 		BytesIn: s.BytesIn.Load(), BytesOut: s.BytesOut.Load(),
 		MessagesIn: s.MessagesIn.Load(), MessagesOut: s.MessagesOut.Load(),
 		SlowReaders: s.SlowReaders.Load(),
 		PingsSent:   s.PingsSent.Load(), PongsMissed: s.PongsMissed.Load(),
-		Closes: closes,
 	}
-}
-
-// closed counts an end.
-func (s *Stats) closed(code int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closes == nil {
-		s.closes = make(map[int]int64)
-	}
-	s.closes[code]++
 }
