@@ -54,6 +54,13 @@ const (
 	stallAfter = 50 * time.Millisecond
 )
 
+// Check says what is wrong with c, or nil. [NewPool] and [Pool.Configure] refuse
+// the same.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults returns c with every zero field replaced, or what is wrong with it.
 func (c Config) withDefaults() (*Config, error) {
 	setDefault(&c.Network, "unix")

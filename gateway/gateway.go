@@ -97,15 +97,14 @@ func New(o Options) (*Gateway, error) {
 		cut:        make(chan struct{}),
 		handlers:   handlers{ready: make(chan *connection)},
 	}
-	pools, err := configurePools(nil, cfg)
+	pools, next, err := prepare(nil, cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := configurePools(pools, cfg); err != nil {
 		return nil, err
 	}
 	g.pools = pools
-	next, err := newSettings(cfg, pools)
-	if err != nil {
-		return nil, err
-	}
 	g.settings.Store(next)
 	if cfg.Web != "" {
 		f := cfg.FPM[next.routes[0].FPM]
@@ -131,12 +130,11 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	old := g.settings.Load()
-	pools, err := configurePools(g.pools, cfg)
+	pools, next, err := prepare(g.pools, cfg)
 	if err != nil {
 		return nil, err
 	}
-	next, err := newSettings(cfg, pools)
-	if err != nil {
+	if err := configurePools(pools, cfg); err != nil {
 		return nil, err
 	}
 	for name, p := range pools {

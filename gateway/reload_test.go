@@ -59,3 +59,26 @@ func TestPingsFollowAReload(t *testing.T) {
 	h.reloaded(func(c *config.Config) { c.Limits.PingInterval = config.Duration(time.Millisecond) })
 	eventually(t, "a ping", func() bool { return h.Stats().Socket.PingsSent > 0 })
 }
+
+func TestARefusedReloadChangesNothing(t *testing.T) {
+	h := start(t, echo, nil)
+	for name, spoil := range map[string]func(*config.Config){
+		"a pool": func(c *config.Config) {
+			c.FPM["worse"] = &config.FPM{Name: "worse", Network: "carrier pigeon", Addr: "coop"}
+		},
+		"a running pool": func(c *config.Config) { c.FPM["default"].PoolShare = 2 },
+		"a route":        func(c *config.Config) { c.Routes[0].FPM = "nowhere" },
+	} {
+		cfg := *h.settings.Load().Config
+		pool, rt := *cfg.FPM["default"], *cfg.Routes[0]
+		cfg.FPM, cfg.Routes = map[string]*config.FPM{"default": &pool}, []*config.Route{&rt}
+		pool.MaxConnections = 2
+		spoil(&cfg)
+		if _, err := h.Reload(&cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if got := h.Stats().Pools; len(got) != 1 || got["default"].Config != 8 {
+			t.Errorf("%s: got %d pools, max_connections %d, want 1 and 8", name, len(got), got["default"].Config)
+		}
+	}
+}

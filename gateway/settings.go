@@ -231,31 +231,50 @@ func poolConfig(f *config.FPM) fcgi.Config {
 	return c
 }
 
-// configurePools starts the pools that are new in cfg and changes those that
-// are running. The ones that cfg no longer has go on: connections of old
-// routes use them.
-func configurePools(running map[string]*pool, cfg *config.Config) (map[string]*pool, error) {
+// prepare works cfg out without putting anything of it into force.
+func prepare(running map[string]*pool, cfg *config.Config) (map[string]*pool, *settings, error) {
+	pools, err := preparePools(running, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := newSettings(cfg, pools)
+	return pools, next, err
+}
+
+// preparePools makes the pools that are new in cfg, and checks what it says of
+// those that are running, of which none is changed: see configurePools. The
+// ones that cfg no longer has go on: connections of old routes use them.
+func preparePools(running map[string]*pool, cfg *config.Config) (map[string]*pool, error) {
 	next := maps.Clone(running)
 	if next == nil {
 		next = make(map[string]*pool)
 	}
 	for name, f := range cfg.FPM {
-		if p := next[name]; p != nil {
-			if err := p.Configure(poolConfig(f)); err != nil {
+		if next[name] != nil {
+			if err := poolConfig(f).Check(); err != nil {
 				return nil, fmt.Errorf("fpm.%s: %w", name, err)
 			}
-			p.streams.resize(f.MaxStreams)
 			continue
 		}
 		started, err := fcgi.NewPool(poolConfig(f))
 		if err != nil {
 			return nil, fmt.Errorf("fpm.%s: %w", name, err)
 		}
-		p := &pool{Pool: started}
-		p.streams.resize(f.MaxStreams)
-		next[name] = p
+		next[name] = &pool{Pool: started}
 	}
 	return next, nil
+}
+
+// configurePools puts into force what preparePools has checked. It fails only
+// when the gateway is ending.
+func configurePools(pools map[string]*pool, cfg *config.Config) error {
+	for name, f := range cfg.FPM {
+		if err := pools[name].Configure(poolConfig(f)); err != nil {
+			return fmt.Errorf("fpm.%s: %w", name, err)
+		}
+		pools[name].streams.resize(f.MaxStreams)
+	}
+	return nil
 }
 
 // hostName is a Host header without its port.
