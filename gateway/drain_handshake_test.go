@@ -38,13 +38,13 @@ func TestHandshakeDuringDrainLeavesOnce(t *testing.T) {
 	}()
 	<-inside
 	var late *connection
-	h.mu.Lock()
+	h.Gateway.mu.Lock()
 	for c := range h.live {
 		if h.hub.Find([]session.Address{session.Conn(c.id())}) == nil {
 			late = c
 		}
 	}
-	h.mu.Unlock()
+	h.Gateway.mu.Unlock()
 	late.sendOff(closeDraining) // what Drain does to it
 	close(gate)
 	t.Logf("late handshake: %s", <-result)
