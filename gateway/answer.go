@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"wsfpm/fcgi"
@@ -25,7 +26,8 @@ type reply struct {
 	more   []session.Command // for the connection itself, behind own
 	others []session.Command // for everybody's ears, in order
 	head   head
-	oddity string // what was odd but harmless: a leading BOM, blank output
+	oddity string        // what was odd but harmless: a leading BOM, blank output
+	took   time.Duration // of the event, until the end of the answer
 }
 
 // head is what an answer's header block says.

@@ -25,10 +25,16 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // call runs the script for one event and returns its answer, complete and
 // valid, or the reason why there is none. A streamed answer has been sent on
-// by then.
+// by then. An event without an answer is counted here, any other by whoever
+// applies the answer, which may fail too.
 func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	began := time.Now()
-	defer func() { c.g.stats.event(e.kind, outcome(err), time.Since(began)) }()
+	defer func() {
+		a.took = time.Since(began)
+		if err != nil {
+			c.g.stats.event(e.kind, err, a.took)
+		}
+	}()
 	rt := c.route()
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{

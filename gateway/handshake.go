@@ -47,8 +47,8 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 			err = refuse(http.StatusInternalServerError, "a bug")
 		}
 	}()
-	if a, err = c.ask(r, passed); err == nil {
-		err = c.open(w, r, a)
+	if err = c.prepare(r, passed); err == nil {
+		a, err = c.ask(w, r)
 	}
 	if err != nil {
 		return a, c.refusal(err)
@@ -145,28 +145,34 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// ask runs the connect event, before the upgrade is answered, and agrees on a
-// subprotocol.
-func (c *connection) ask(r *http.Request, passed http.Header) (reply, error) {
+// prepare makes what every event of the connection tells PHP.
+func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	params, err := c.g.handshakeEnv(c, r, passed)
 	if err != nil {
-		return reply{}, err
+		return err
 	}
 	if c.env, err = fcgi.NewEnv(params); err != nil {
 		status := http.StatusBadRequest
 		if errors.Is(err, fcgi.ErrTooLarge) {
 			status = http.StatusRequestHeaderFieldsTooLarge
 		}
-		return reply{}, &refusal{status: status, reason: err.Error(), cause: err}
+		return &refusal{status: status, reason: err.Error(), cause: err}
 	}
-	var a reply
-	if c.rt.asks(kindConnect) {
-		if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
-			return a, err
-		}
-		c.keepCookies(a.head.cookies)
+	return nil
+}
+
+// ask runs the connect event, before the upgrade is answered, and opens the
+// connection if its answer lets it.
+func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err error) {
+	if !c.rt.asks(kindConnect) {
+		return a, c.open(w, r, a)
 	}
-	c.protocol, err = c.agree(a.head.protocol)
+	if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
+		return a, err
+	}
+	c.keepCookies(a.head.cookies)
+	err = c.open(w, r, a)
+	c.g.stats.event(kindConnect, err, a.took)
 	return a, err
 }
 
@@ -187,9 +193,13 @@ func (c *connection) agree(named string) (string, error) {
 	return "", nil
 }
 
-// open applies the answer to connect and upgrades: when the client sees the
-// 101, or the first message behind it, pushes to it arrive.
-func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) error {
+// open agrees on a subprotocol, applies the answer to connect and upgrades:
+// when the client sees the 101, or the first message behind it, pushes to it
+// arrive.
+func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err error) {
+	if c.protocol, err = c.agree(a.head.protocol); err != nil {
+		return err
+	}
 	standing, messages, err := c.next(session.Standing{}, &a, nil)
 	if err != nil {
 		return err

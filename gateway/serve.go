@@ -130,6 +130,7 @@ func (c *connection) message(m ws.Message) {
 	a, err := c.call(ctx, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
 	if err == nil {
 		err = c.apply(ctx, a)
+		c.g.stats.event(kindMessage, err, a.took)
 	}
 	if err != nil {
 		c.failed(err)
@@ -232,6 +233,7 @@ func (c *connection) farewell(end cause) {
 		a, err := c.call(context.Background(), e)
 		if err == nil {
 			c.publish(context.Background(), a.others)
+			c.g.stats.event(kindDisconnect, nil, a.took)
 			return
 		}
 		if unsent(err) && time.Now().Before(giveUp) && c.pause(pause) {

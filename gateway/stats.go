@@ -49,10 +49,11 @@ func (h *histogram) observe(took time.Duration) {
 	h.sum.Add(int64(took))
 }
 
-// event counts one event by its kind and outcome.
-func (s *stats) event(k kind, outcome string, took time.Duration) {
+// event counts one event by its kind and how it ended.
+func (s *stats) event(k kind, err error, took time.Duration) {
+	ended := outcome(err)
 	for i, name := range outcomes {
-		if name == outcome {
+		if name == ended {
 			s.durations[k][i].observe(took)
 			return
 		}
