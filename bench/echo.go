@@ -145,6 +145,7 @@ func (l *lab) echoOnce(r *recorder, p peer, n, round int) error {
 		"max_us":     micros(o.latency.max, 1),
 		"cpu_us":     micros(front, o.done),
 		"php_cpu_us": micros(o.usage.php, o.done),
+		"own_cpu_us": micros(o.usage.own, o.done),
 		"starved":    float64(o.starved),
 	})
 	return nil

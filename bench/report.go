@@ -144,6 +144,8 @@ func columnTitle(metric string) string {
 		return "CPU each, µs"
 	case "php_cpu_us":
 		return "PHP's CPU each, µs"
+	case "own_cpu_us":
+		return "the load's CPU each, µs"
 	}
 	name, found := strings.CutSuffix(metric, "_us")
 	if found {
