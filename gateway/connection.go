@@ -37,8 +37,9 @@ type connection struct {
 	limiter *rate.Limiter
 	told    bool // a late Set-Cookie was logged
 
-	inbox inbox
-	over  bool // end was called; owned by serve
+	inbox   inbox
+	watched watched // by relief, while a handler runs
+	over    bool    // end was called; owned by who reads
 
 	mu      sync.Mutex
 	ended   bool   // nothing can reach the client any more

@@ -8,7 +8,7 @@
 //	settings.go   routes and pools      client.go, origin.go  the peer
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies
 //	serve.go      a connection's life: messages, then the end
-//	inbox.go      what waits behind a running handler   handlers.go  who runs it
+//	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
 //	event.go      one event's own parameters
 //	backend.go    the call of PHP, and whether its answer counts
 //	detect.go     PHP's errors behind a status of 200

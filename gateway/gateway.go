@@ -59,7 +59,7 @@ type Gateway struct {
 	admission  admission
 	stats      stats
 	fanout     *fanout
-	handlers   handlers
+	relief     relief
 	once       onceLog
 
 	reload    sync.Mutex // held while settings are replaced
@@ -95,7 +95,7 @@ func New(o Options) (*Gateway, error) {
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		cut:        make(chan struct{}),
-		handlers:   handlers{ready: make(chan *connection)},
+		relief:     relief{work: make(chan struct{}, 1)},
 	}
 	pools, next, err := prepare(nil, cfg)
 	if err != nil {
@@ -114,6 +114,7 @@ func New(o Options) (*Gateway, error) {
 	g.loops.Go(g.listen)
 	g.loops.Go(g.sweep)
 	g.loops.Go(g.tidy)
+	g.loops.Go(func() { g.relief.run(g.stop) })
 	for name, p := range pools {
 		g.watch(name, p)
 	}

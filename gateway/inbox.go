@@ -7,8 +7,8 @@ import (
 )
 
 // inbox holds the messages of one client that came while a handler runs. One
-// goroutine puts, one other takes; who takes is started when something is put
-// and ends when nothing is left.
+// goroutine puts; one, the same or another, takes. Who takes begins when
+// something is put and ends when nothing is left.
 type inbox struct {
 	mu      sync.Mutex // guards what follows
 	waiting []ws.Message
@@ -48,14 +48,13 @@ func (b *inbox) hold() {
 	b.busy = true
 }
 
-// take removes the oldest message. When there is none the taker's part is
-// over, and it must not take again.
+// take removes the oldest message. When there is none the taker rests.
 func (b *inbox) take() (ws.Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wakeLocked()
 	if len(b.waiting) == 0 {
-		b.waiting, b.busy = nil, false
+		b.waiting = nil
 		return ws.Message{}, false
 	}
 	m := b.waiting[0]
@@ -63,6 +62,19 @@ func (b *inbox) take() (ws.Message, bool) {
 	b.waiting = b.waiting[1:]
 	b.bytes -= len(m.Data)
 	return m, true
+}
+
+// rest ends the taker's part. It reports false when something has been put
+// meanwhile, which the taker must take first.
+func (b *inbox) rest() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 {
+		return false
+	}
+	b.busy = false
+	b.wakeLocked()
+	return true
 }
 
 // close lets nothing more in. With drop set what waits is thrown away and
@@ -78,14 +90,12 @@ func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	return dropped
 }
 
-// abandon is close for a taker that cannot go on: its part is over.
-func (b *inbox) abandon() (dropped []ws.Message) {
-	dropped = b.close(true)
+// abandon is the end of a taker that cannot go on, after close.
+func (b *inbox) abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy = false
 	b.wakeLocked()
-	return dropped
 }
 
 // isBusy reports whether somebody takes.

@@ -16,82 +16,92 @@ import (
 )
 
 // serve is a connection's life after the upgrade: what follows the connect
-// answer a, then messages as long as they come, then the end. It reads ahead of
-// the handlers, so that a client's pings are answered and its leaving is
-// noticed while PHP is busy.
+// answer a, then messages as long as they come, then the end. The goroutine
+// that reads a message handles it too; if that takes a while, another one
+// reads on meanwhile, see relief.
 //
 // A client that falls silent needs no goroutine: serve returns, and the socket
 // calls Wake when there is more.
 func (c *connection) serve(a *reply) {
-	parked := false
+	reads := true // and so sees the end
 	defer func() {
-		if !parked {
+		if reads {
 			c.g.leave(c)
 		}
 	}()
-	defer c.crashed("connection")
-	if a != nil {
-		c.started(a)
+	defer c.crashed()
+	if a != nil && c.started(a) {
+		reads = c.handle()
 	}
-	for {
+	for reads {
 		m, err := c.socket.Next(c)
-		if parked = errors.Is(err, ws.ErrIdle); parked {
+		if errors.Is(err, ws.ErrIdle) {
+			reads = false
 			return
 		}
 		if err != nil {
-			break
+			c.farewell(c.end())
+			return
 		}
-		c.received(m)
+		if c.received(m) {
+			reads = c.handle()
+		}
 	}
-	end := c.end()
-	c.farewell(end)
 }
 
 // Wake goes on with serve, see [ws.Waker].
 func (c *connection) Wake() { c.serve(nil) }
 
-// started counts the connection and does what the connect answer asks for
-// beyond it.
-func (c *connection) started(a *reply) {
+// started counts the connection. It reports whether the connect answer asks
+// for more, which [connection.handle] does before any message.
+func (c *connection) started(a *reply) bool {
 	c.g.stats.opened.Add(1)
 	if len(a.others) == 0 && a.closing() == nil && a.oddity == "" {
-		return
+		return false
 	}
 	c.first = a
-	c.inbox.hold() // messages wait until that is done
-	c.g.run(c)
+	c.inbox.hold()
+	return true
 }
 
-// received hands a message to the handler, starting one if none runs. It
-// waits while the backlog is full. What comes after our own close is not
-// handled.
-func (c *connection) received(m ws.Message) {
+// received puts a message where the handler finds it, and reports whether
+// there is none: then the caller is it. It waits while the backlog is full.
+// What comes after our own close is not handled.
+func (c *connection) received(m ws.Message) (start bool) {
 	c.socket.Owe() // until discard
 	l := &c.g.settings.Load().Limits
 	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
 	if !taken {
 		c.discard(m)
 	}
-	if start {
-		c.g.run(c)
-	}
+	return start
 }
 
-// handle runs the messages that wait, one after another, and ends when none is
-// left. It has a goroutine other than the one that reads, whose stack PHP's
-// call would grow for as long as the connection lives.
-func (c *connection) handle() {
-	defer c.crashed("handler")
+// handle runs the messages that wait, one after another, until none is left.
+// It reports whether the caller is still the one who reads the connection; if
+// not, nothing of the connection is touched any more.
+func (c *connection) handle() (reads bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("handler", v)
+			reads = c.g.relief.remove(c)
+			c.close(closeFailed)
+			c.inbox.abandon()
+		}
+	}()
+	c.g.relief.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
 		c.effects(context.Background(), *a)
 	}
 	for {
-		m, found := c.inbox.take()
-		if !found {
-			return
+		for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
+			c.one(m)
 		}
-		c.one(m)
+		reads = c.g.relief.remove(c)
+		if c.inbox.rest() {
+			return reads
+		}
 	}
 }
 
@@ -103,17 +113,14 @@ func (c *connection) one(m ws.Message) {
 }
 
 // crashed ends a connection that met a bug of ours. It is deferred.
-func (c *connection) crashed(where string) {
+func (c *connection) crashed() {
 	v := recover()
 	if v == nil {
 		return
 	}
-	c.g.survived(where, v)
-	if where == "handler" {
-		c.discard(c.inbox.abandon()...)
-	}
+	c.g.survived("connection", v)
 	c.close(closeFailed)
-	if where == "connection" && !c.over {
+	if !c.over {
 		c.socket.CloseNow()
 		c.end()
 	}
