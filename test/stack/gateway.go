@@ -31,6 +31,7 @@ type GatewayOptions struct {
 	RedisTOML string     // further lines of [redis]
 	Limits    string     // lines of [limits]
 	Routes    string     // whole [[route]] tables, and any other table
+	LogLevel  string     // default "debug"
 
 	File     string   // a complete configuration, instead of the above
 	Env      []string // further environment, KEY=value
@@ -89,7 +90,7 @@ func (g *GatewayServer) render(admin string) string {
 		fmt.Fprintf(&b, "\n[fpm.default]\naddress = %q\n%s\n", g.opt.FPM.Address, g.opt.FPMLines)
 	}
 	fmt.Fprintf(&b, "\n[redis]\nurl = %q\n%s\n", g.opt.Redis, g.opt.RedisTOML)
-	fmt.Fprintf(&b, "\n[limits]\n%s\n\n[log]\nlevel = \"debug\"\nformat = \"json\"\n\n%s\n", g.opt.Limits, g.opt.Routes)
+	fmt.Fprintf(&b, "\n[limits]\n%s\n\n[log]\nlevel = %q\nformat = \"json\"\n\n%s\n", g.opt.Limits, or(g.opt.LogLevel, "debug"), g.opt.Routes)
 	return b.String()
 }
 

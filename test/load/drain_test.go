@@ -1,0 +1,132 @@
+package load
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+const (
+	drainClients = 10_000
+	drainTime    = 30 * time.Second // the default
+	drainLimit   = drainTime + 5*time.Second
+	drainShare   = 0.06            // of the closes in any one second, where 1/30 is even
+	backLimit    = 5 * time.Second // for a client that lost its socket
+	drainWorkers = 64              // of PHP-FPM for each node: about sixty scripts run at any time
+)
+
+// workNode runs a gateway on the given pool with testdata/work.php.
+func workNode(t *testing.T, fpm *stack.FPMServer, dir, name, drain string) *stack.GatewayServer {
+	t.Helper()
+	return stack.Gateway(t, stack.GatewayOptions{Node: name, FPM: fpm, Drain: drain, LogLevel: "info",
+		FPMLines: fmt.Sprintf("max_connections = %d\nmax_idle = %d", drainWorkers, drainWorkers),
+		Limits:   "connections_per_address = 0",
+		Routes:   fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})
+}
+
+// Ten thousand clients, of which some hundred send something every second: the
+// first node ends, and the second takes all of them.
+func TestARestartWithTenThousandClients(t *testing.T) {
+	begin(t, 2*drainClients)
+	g := promise(t, "G7", "G7", "graceful restart: no handler is lost, every close is 1012, all are back at once")
+	dir := workScripts(t)
+	fpm := stack.FPM(t, stack.FPMOptions{Children: 2 * drainWorkers})
+	old := workNode(t, fpm, dir, "old", drainTime.String())
+	young := workNode(t, fpm, dir, "young", "1s")
+	h := &house{addresses: []string{old.Listen, young.Listen}, every: 30 * time.Second, most: 150}
+	guests := h.invite(t, drainClients)
+	stack.Wait(t, "the load", func() bool { return old.Metric(t, "wsfpm_fpm_in_use") >= drainWorkers/2 })
+
+	running := old.Metric(t, "wsfpm_fpm_in_use") + old.Metric(t, "wsfpm_fpm_waiting")
+	began := time.Now()
+	h.ending.Store(true)
+	old.Terminate()
+	stack.WaitWithin(t, 2*drainLimit, "the old node to end", func() bool { return !old.Running() })
+	took := time.Since(began)
+	equal(t, "exit code", old.Exit(t), 0)
+	if took > drainLimit {
+		t.Errorf("the old node ended after %v, want %v at most", took, drainLimit)
+	}
+	stack.WaitWithin(t, backLimit+stack.Patience, "everybody at the new node", func() bool {
+		return young.Metric(t, "wsfpm_connections") == drainClients
+	})
+	h.over.Store(true)
+	h.living.Wait()
+	empty(t, young)
+
+	runs := ledger(t, dir+"/ledger")
+	lost := unanswered(t, guests, runs)
+	equal(t, "messages that PHP ran and nobody got the answer to", lost, 0)
+	farewells(t, runs)
+	equal(t, "disconnects with 1012 at the old node", disconnects(runs, "old")["1012"], drainClients)
+	share, typical, slowest := partings(t, guests)
+	g.reached("%d sockets, %.0f events under way at SIGTERM, %d answers during the drain, %d handlers lost", drainClients, running, h.late.Load(), lost)
+	g.reached("all closes 1012, %.1f %% of them in the busiest second", 100*share)
+	g.reached("%d disconnect events, each once, exit 0 after %.1f s", drainClients, sec(took))
+	g.reached("clients back after %.1f s (median), %.1f s (the last)", sec(typical), sec(slowest))
+}
+
+// workScripts is a folder with testdata/work.php, which writes its ledger there.
+func workScripts(t *testing.T) string {
+	t.Helper()
+	source, err := os.ReadFile("testdata/work.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack.Scripts(t, map[string]string{"work.php": string(source)})
+}
+
+// unanswered counts the messages that PHP has run and whose answer has not come.
+// Nobody may have two answers, or one that PHP did not give.
+func unanswered(t *testing.T, guests []*guest, runs []run) (lost int) {
+	t.Helper()
+	answers := make(map[string]int)
+	for _, g := range guests {
+		if g.err != nil {
+			t.Error(g.err)
+		}
+		for _, tag := range g.answers {
+			answers[tag]++
+		}
+	}
+	for _, r := range runs {
+		if r.event != "message" {
+			continue
+		}
+		if answers[r.tag]--; answers[r.tag] < 0 {
+			lost++
+		}
+	}
+	for tag, n := range answers {
+		if n > 0 {
+			t.Errorf("the message %s was answered %d times more often than run", tag, n)
+		}
+	}
+	return lost
+}
+
+// partings checks how the guests were closed and came back. It returns the
+// share of the closes in the busiest second, and how long it took to be back.
+func partings(t *testing.T, guests []*guest) (share float64, typical, slowest time.Duration) {
+	t.Helper()
+	var closed []time.Time
+	var away []time.Duration
+	for _, g := range guests {
+		if len(g.ends) != 1 || g.ends[0].code != 1012 {
+			t.Errorf("client %d was closed so: %v, want once with 1012", g.number, g.ends)
+			continue
+		}
+		closed = append(closed, g.ends[0].at)
+		away = append(away, g.ends[0].back.Sub(g.ends[0].at))
+	}
+	if share = busiest(closed); share > drainShare {
+		t.Errorf("%.1f %% of the closes came in one second, want %.1f %% at most", 100*share, 100*drainShare)
+	}
+	if slowest = quantile(away, 1); slowest > backLimit {
+		t.Errorf("the last client was back after %v, want %v at most", slowest, backLimit)
+	}
+	return share, median(away), slowest
+}
