@@ -24,14 +24,14 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l.Connections > 0 && a.total >= l.Connections {
-		r := refuse(http.StatusServiceUnavailable, "limits.connections = %d is reached", l.Connections)
+		r := refuse(http.StatusServiceUnavailable, "connections", "limits.connections = %d is reached", l.Connections)
 		r.header = retryAfter(10)
 		return r
 	}
 	if c.known {
 		key := c.limitKey()
 		if l.ConnectionsPerAddress > 0 && a.addresses[key] >= l.ConnectionsPerAddress {
-			r := refuse(http.StatusTooManyRequests, "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key)
+			r := refuse(http.StatusTooManyRequests, "connections_per_address", "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key)
 			r.header = retryAfter(10)
 			return r
 		}

@@ -115,13 +115,13 @@ func (c *connection) checkConnect(rt *route, h head, body []byte) error {
 	case h.status < 200 || h.status > 599:
 		return failed("the connect script answered with status %d", h.status)
 	case h.status >= 500:
-		refused := refuse(h.status, "the connect script answered with status %d", h.status)
+		refused := refuse(h.status, "script", "the connect script answered with status %d", h.status)
 		for _, v := range h.fields.Values("Retry-After") {
 			refused.header = http.Header{"Retry-After": {v}}
 		}
 		return refused
 	case h.status >= 300:
-		refused := refuse(h.status, "the connect script refused the client")
+		refused := refuse(h.status, "script", "the connect script refused the client")
 		refused.header, refused.body = make(http.Header), append([]byte{}, body...) // not nil: an empty body stays empty
 		passOn(refused.header, h.fields, notOnRefusal)
 		return refused

@@ -74,7 +74,7 @@ func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal
 	for name, values := range r.Header {
 		for _, v := range values {
 			if strings.ContainsAny(v, "\x00\r\n") {
-				return nil, refuse(http.StatusBadRequest, "header %s has a control character", clip(name))
+				return nil, refuse(http.StatusBadRequest, "handshake", "header %s has a control character", clip(name))
 			}
 		}
 		if passes(name, rt, c, connection) {

@@ -36,6 +36,7 @@ func failed(format string, args ...any) error {
 // refusal is a handshake that is answered with a status rather than with 101.
 type refusal struct {
 	status int
+	why    string      // for metrics: one of a fixed set, see docs/metrics.md
 	header http.Header // may be nil
 	body   []byte      // the status text when nil
 	reason string      // for the log
@@ -46,12 +47,12 @@ func (r *refusal) Error() string { return r.reason }
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-func refuse(status int, format string, args ...any) *refusal {
-	return &refusal{status: status, reason: fmt.Sprintf(format, args...)}
+func refuse(status int, why, format string, args ...any) *refusal {
+	return &refusal{status: status, why: why, reason: fmt.Sprintf(format, args...)}
 }
 
 func refuseDraining() *refusal {
-	r := refuse(http.StatusServiceUnavailable, "draining")
+	r := refuse(http.StatusServiceUnavailable, "draining", "draining")
 	r.header = retryAfter(1)
 	return r
 }
@@ -70,7 +71,7 @@ func refusalFor(err error) *refusal {
 	case errors.Is(err, fcgi.ErrTimeout):
 		status = http.StatusGatewayTimeout
 	}
-	r = &refusal{status: status, reason: "the connect event failed", cause: err}
+	r = &refusal{status: status, why: outcome(err), reason: "the connect event failed", cause: err}
 	if status == http.StatusServiceUnavailable {
 		r.header = retryAfter(5)
 	}

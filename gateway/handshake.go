@@ -44,7 +44,7 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 	defer func() {
 		if v := recover(); v != nil {
 			c.g.survived("handshake", v)
-			err = refuse(http.StatusInternalServerError, "a bug")
+			err = refuse(http.StatusInternalServerError, "panic", "a bug")
 		}
 	}()
 	if err = c.prepare(r, passed); err == nil {
@@ -62,10 +62,10 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	s := g.settings.Load()
 	rt, script := s.find(r.Host, r.URL.Path)
 	if rt == nil {
-		return nil, nil, refuse(http.StatusNotFound, "no route")
+		return nil, nil, refuse(http.StatusNotFound, "route", "no route")
 	}
 	if !wantsUpgrade(r) {
-		refused := refuse(http.StatusUpgradeRequired, "not a WebSocket handshake")
+		refused := refuse(http.StatusUpgradeRequired, "no_upgrade", "not a WebSocket handshake")
 		refused.header = http.Header{"Upgrade": {"websocket"}}
 		return nil, nil, refused
 	}
@@ -74,7 +74,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	}
 	who, err := clientOf(r, s.Trusted())
 	if err != nil {
-		return nil, nil, refuse(http.StatusBadRequest, "%v", err)
+		return nil, nil, refuse(http.StatusBadRequest, "handshake", "%v", err)
 	}
 	if err := checkOrigin(r, rt, &who); err != nil {
 		return nil, nil, err
@@ -117,19 +117,19 @@ func checkHandshake(r *http.Request) error {
 	key := r.Header.Values("Sec-WebSocket-Key")
 	switch {
 	case r.Method != http.MethodGet:
-		return refuse(http.StatusMethodNotAllowed, "the handshake's method is %s, not GET", clip(r.Method))
+		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", clip(r.Method))
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
-		return refuse(http.StatusHTTPVersionNotSupported, "the handshake is not HTTP/1.1")
+		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		refused := refuse(http.StatusUpgradeRequired, "Sec-WebSocket-Version is not 13")
+		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
 		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
 		return refused
 	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
-		return refuse(http.StatusBadRequest, "Sec-WebSocket-Version stands twice")
+		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version stands twice")
 	case r.ContentLength != 0:
-		return refuse(http.StatusBadRequest, "the handshake has a body, whose bytes would be taken for frames")
+		return refuse(http.StatusBadRequest, "handshake", "the handshake has a body, whose bytes would be taken for frames")
 	case len(key) != 1 || !isHandshakeKey(key[0]):
-		return refuse(http.StatusBadRequest, "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
+		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (c *connection) prepare(r *http.Request, passed http.Header) error {
 		if errors.Is(err, fcgi.ErrTooLarge) {
 			status = http.StatusRequestHeaderFieldsTooLarge
 		}
-		return &refusal{status: status, reason: err.Error(), cause: err}
+		return &refusal{status: status, why: "handshake", reason: err.Error(), cause: err}
 	}
 	return nil
 }
@@ -205,13 +205,13 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 		return err
 	}
 	if !c.g.admission.moveUser("", standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
-		refused := refuse(http.StatusTooManyRequests, "limits.connections_per_user is reached for %q", clip(standing.User))
+		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", clip(standing.User))
 		refused.header = retryAfter(10)
 		return refused
 	}
 	c.user = standing.User
 	if err := r.Context().Err(); err != nil {
-		return &refusal{status: http.StatusBadRequest, reason: "the client left", cause: err}
+		return &refusal{status: http.StatusBadRequest, why: "canceled", reason: "the client left", cause: err}
 	}
 	if c.g.isDraining() {
 		return refuseDraining()
@@ -262,7 +262,7 @@ const refusalTime = 10 * time.Second
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refused := refusalFor(err)
 	if refused.status != 0 {
-		g.stats.refused(refused.status)
+		g.stats.refused(Refusal{refused.status, refused.why})
 	}
 	g.log.Info("handshake refused",
 		zap.Int("status", refused.status),

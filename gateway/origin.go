@@ -18,21 +18,21 @@ func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
 	case len(origins) == 0 && !rt.RequireOrigin:
 		return nil
 	case len(origins) == 0:
-		return refuse(http.StatusForbidden, "no Origin header, and the route has require_origin = true")
+		return refuse(http.StatusForbidden, "origin", "no Origin header, and the route has require_origin = true")
 	case len(origins) > 1:
-		return refuse(http.StatusForbidden, "several Origin headers")
+		return refuse(http.StatusForbidden, "origin", "several Origin headers")
 	}
 	origin := origins[0]
 	if len(rt.Origins) > 0 {
 		if slices.Contains(rt.Origins, "*") || slices.ContainsFunc(rt.Origins, func(s string) bool { return strings.EqualFold(s, origin) }) {
 			return nil
 		}
-		return refuse(http.StatusForbidden, "origin %q is not among the route's origins", clip(origin))
+		return refuse(http.StatusForbidden, "origin", "origin %q is not among the route's origins", clip(origin))
 	}
 	if sameHost(origin, r.Host, c.secure) {
 		return nil
 	}
-	return refuse(http.StatusForbidden,
+	return refuse(http.StatusForbidden, "origin",
 		"origin %q is not the host %q: name it in the route's origins, or, behind nginx, set: proxy_set_header Host $http_host;",
 		clip(origin), clip(r.Host))
 }

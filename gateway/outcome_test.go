@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -43,5 +44,31 @@ func TestAConnectAnswerThatCannotBeAppliedIsNoSuccess(t *testing.T) {
 	}
 	if ok, failed := h.counted("connect", "ok"), h.counted("connect", "answer"); ok != 0 || failed != 1 {
 		t.Errorf("got %d successes and %d failures, want 0 and 1", ok, failed)
+	}
+}
+
+func TestRefusedHandshakesAreCountedByReason(t *testing.T) {
+	h := start(t, func(params map[string]string, _ string) (string, string) {
+		if params["QUERY_STRING"] == "broken" {
+			return "WS-Unknown: x", ""
+		}
+		return "Status: 401", "log in first"
+	}, nil)
+	foreign := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.test"}}}
+	for _, test := range []struct {
+		path string
+		o    *websocket.DialOptions
+		want Refusal
+	}{
+		{"/", nil, Refusal{401, "script"}},
+		{"/?broken", nil, Refusal{502, "answer"}},
+		{"/", foreign, Refusal{403, "origin"}},
+	} {
+		if _, _, err := websocket.Dial(t.Context(), h.url+test.path, test.o); err == nil {
+			t.Errorf("%v: let in", test.want)
+		}
+		if got := h.Stats().Refusals; got[test.want] != 1 {
+			t.Errorf("got %v, want one %v", got, test.want)
+		}
 	}
 }

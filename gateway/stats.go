@@ -30,7 +30,7 @@ type stats struct {
 	durations        [kinds][len(outcomes)]histogram
 
 	mu       sync.Mutex
-	refusals map[int]int64 // by status
+	refusals map[Refusal]int64
 	closes   map[int]int64 // by code
 }
 
@@ -61,7 +61,7 @@ func (s *stats) event(k kind, err error, took time.Duration) {
 }
 
 // refused counts a refused handshake.
-func (s *stats) refused(status int) { s.count(&s.refusals, status) }
+func (s *stats) refused(r Refusal) { count(s, &s.refusals, r) }
 
 // closed counts an ended connection. Codes that only an application may choose
 // are counted together, so that clients cannot make up labels.
@@ -69,16 +69,22 @@ func (s *stats) closed(code int) {
 	if code >= 3000 && code != 4408 || code > 1015 && code < 3000 {
 		code = 3000
 	}
-	s.count(&s.closes, code)
+	count(s, &s.closes, code)
 }
 
-func (s *stats) count(counts *map[int]int64, key int) {
+func count[K comparable](s *stats, counts *map[K]int64, key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if *counts == nil {
-		*counts = make(map[int]int64)
+		*counts = make(map[K]int64)
 	}
 	(*counts)[key]++
+}
+
+// Refusal is how a handshake was refused.
+type Refusal struct {
+	Status int
+	Reason string // one of a fixed set, see docs/metrics.md
 }
 
 // Stats is a snapshot of the gateway's counters. Names end in what they count.
@@ -88,7 +94,7 @@ type Stats struct {
 	Opened      int64 // upgraded since the start
 	Draining    bool
 
-	Refusals map[int]int64 // handshakes by status
+	Refusals map[Refusal]int64
 	Closes   map[int]int64 // ended connections by code; 3000 is any of an application's own
 	Events   []EventStats
 

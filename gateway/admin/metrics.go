@@ -67,8 +67,8 @@ func (m metrics) clients(s gateway.Stats) {
 	m.gauge("wsfpm_connections", "Clients connected now.", float64(s.Connections))
 	m.gauge("wsfpm_draining", "1 while the process drains.", flag(s.Draining))
 	m.counter("wsfpm_connections_opened_total", "Upgraded handshakes.", float64(s.Opened))
-	for status, n := range s.Refusals {
-		m.counter("wsfpm_handshakes_refused_total", "Refused handshakes by status.", float64(n), "status", strconv.Itoa(status))
+	for r, n := range s.Refusals {
+		m.counter("wsfpm_handshakes_refused_total", "Refused handshakes by status and reason.", float64(n), "status", strconv.Itoa(r.Status), "reason", r.Reason)
 	}
 	for code, n := range s.Closes {
 		m.counter("wsfpm_connections_closed_total", "Ended connections by close code; 3000 stands for all of an application's own.", float64(n), "code", strconv.Itoa(code))
