@@ -132,6 +132,7 @@ pool_share = 1.0
 url = "{redis}"
 [limits]
 connections_per_address = 0
+accept_rate = 0
 messages_per_second = 1000000
 burst = 1000000
 {ping}

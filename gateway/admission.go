@@ -1,20 +1,30 @@
 package gateway
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"sync"
 
+	"golang.org/x/time/rate"
+
 	"wsfpm/gateway/config"
 )
 
-// admission counts the connections of the process, of addresses and of users.
-// The zero value is ready.
+// comeBack is within how many seconds a client may try again that came in a
+// storm: one of them, by chance, so that the storm does not come back as one.
+const comeBack = 10
+
+// admission counts the connections of the process, of addresses and of users,
+// and newcomers by the second. The zero value is ready.
 type admission struct {
+	unread unread
+
 	mu        sync.Mutex // guards what follows
 	total     int
 	addresses map[netip.Addr]int
 	users     map[string]int
+	newcomers *rate.Limiter // nil before the first
 }
 
 // admit counts a connection in, or says which limit keeps it out. One whose
@@ -28,13 +38,19 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 		r.header = retryAfter(10)
 		return r
 	}
+	key := c.limitKey()
+	if c.known && l.ConnectionsPerAddress > 0 && a.addresses[key] >= l.ConnectionsPerAddress {
+		r := refuse(http.StatusTooManyRequests, "connections_per_address", "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key)
+		r.header = retryAfter(10)
+		return r
+	}
+	// The last rule: whom another one keeps out takes no other's turn.
+	if a.tooFastLocked(l) {
+		r := refuse(http.StatusServiceUnavailable, "accept_rate", "limits.accept_rate = %v is reached", l.AcceptRate)
+		r.header = retryAfter(1 + rand.IntN(comeBack))
+		return r
+	}
 	if c.known {
-		key := c.limitKey()
-		if l.ConnectionsPerAddress > 0 && a.addresses[key] >= l.ConnectionsPerAddress {
-			r := refuse(http.StatusTooManyRequests, "connections_per_address", "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key)
-			r.header = retryAfter(10)
-			return r
-		}
 		if a.addresses == nil {
 			a.addresses = make(map[netip.Addr]int)
 		}
@@ -42,6 +58,23 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 	}
 	a.total++
 	return nil
+}
+
+// tooFastLocked reports whether more newcomers come than limits.accept_rate
+// lets on to PHP.
+func (a *admission) tooFastLocked(l *config.Limits) bool {
+	if l.AcceptRate <= 0 {
+		return false
+	}
+	limit := rate.Limit(l.AcceptRate)
+	switch {
+	case a.newcomers == nil:
+		a.newcomers = rate.NewLimiter(limit, l.AcceptBurst)
+	case a.newcomers.Limit() != limit || a.newcomers.Burst() != l.AcceptBurst:
+		a.newcomers.SetLimit(limit)
+		a.newcomers.SetBurst(l.AcceptBurst)
+	}
+	return !a.newcomers.Allow()
 }
 
 // release takes back what admit counted.

@@ -20,6 +20,7 @@ import (
 // does PHP say, then the upgrade. From there serve goes on, on a goroutine of
 // its own, so that the server's memory for the handshake is freed.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.admission.unread.came(r)
 	c, passed, err := g.receive(r)
 	if err != nil && g.web != nil && !wantsUpgrade(r) {
 		g.web.ServeHTTP(w, r)
@@ -60,6 +61,9 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 // counts the connection in.
 func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	s := g.settings.Load()
+	if refused := checkHeaders(r, &s.Limits); refused != nil {
+		return nil, nil, refused
+	}
 	rt, script := s.find(r.Host, r.URL.Path)
 	if rt == nil {
 		return nil, nil, refuse(http.StatusNotFound, "route", "no route")
@@ -83,13 +87,13 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if refused != nil {
 		return nil, nil, refused
 	}
+	if refused := g.admission.admit(&who, &s.Limits); refused != nil {
+		return nil, nil, refused
+	}
 	c := g.newConnection(r, rt, script, who)
 	if !g.enter(c) {
+		g.admission.release(&who)
 		return nil, nil, refuseDraining()
-	}
-	if err := g.admission.admit(&who, &s.Limits); err != nil {
-		g.leave(c)
-		return nil, nil, err
 	}
 	g.warnUnknown(&who)
 	return c, passed, nil

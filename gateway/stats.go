@@ -95,6 +95,8 @@ type Stats struct {
 	Draining    bool
 
 	Refusals map[Refusal]int64
+	Late     int64         // connections that sent no whole handshake in time
+	Broken   int64         // connections that ended in the middle of one, or sent none that can be read
 	Closes   map[int]int64 // ended connections by code; 3000 is any of an application's own
 	Events   []EventStats
 
@@ -134,6 +136,7 @@ func (g *Gateway) Stats() Stats {
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
 	s.mu.Unlock()
+	out.Late, out.Broken = g.admission.unread.counts()
 	g.mu.Lock()
 	out.Draining = g.draining
 	g.mu.Unlock()

@@ -150,21 +150,28 @@ func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
 // readSlop is what net/http reads beyond MaxHeaderBytes.
 const readSlop = 4 << 10
 
+// unreadFactor is how many times limits.handshake_headers net/http reads before
+// it refuses by itself. What is less is refused, logged and counted by the
+// gateway.
+const unreadFactor = 2
+
 // keepAlive is how long a connection that was answered without an upgrade may
 // wait for its next request.
 const keepAlive = 75 * time.Second
 
 // publicServer answers clients. It speaks HTTP/1 only: an upgrade to HTTP/2
 // would pass a proxy's checks unseen.
-func publicServer(cfg *config.Config, handler http.Handler, log *zap.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
+func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http.Server {
+	server := &http.Server{
+		Handler:           g,
 		Protocols:         http1(),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
-		MaxHeaderBytes:    int(cfg.Limits.HandshakeHeaders) - readSlop,
+		MaxHeaderBytes:    unreadFactor*int(cfg.Limits.HandshakeHeaders) - readSlop,
 		IdleTimeout:       keepAlive,
 		ErrorLog:          httpLog(log),
 	}
+	g.Attend(server)
+	return server
 }
 
 // adminServer answers operators.

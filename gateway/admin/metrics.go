@@ -70,6 +70,9 @@ func (m metrics) clients(s gateway.Stats) {
 	for r, n := range s.Refusals {
 		m.counter("wsfpm_handshakes_refused_total", "Refused handshakes by status and reason.", float64(n), "status", strconv.Itoa(r.Status), "reason", r.Reason)
 	}
+	for reason, n := range map[string]int64{"late": s.Late, "broken": s.Broken} {
+		m.counter("wsfpm_handshakes_unread_total", "Connections that ended before a whole handshake had come, by reason.", float64(n), "reason", reason)
+	}
 	for code, n := range s.Closes {
 		m.counter("wsfpm_connections_closed_total", "Ended connections by close code; 3000 stands for all of an application's own.", float64(n), "code", strconv.Itoa(code))
 	}

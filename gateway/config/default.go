@@ -30,6 +30,8 @@ func defaultLimits() Limits {
 	return Limits{
 		Connections:           100_000,
 		ConnectionsPerAddress: 100,
+		AcceptRate:            5000,
+		AcceptBurst:           10_000,
 		Channels:              64,
 		MessagesPerSecond:     10,
 		Burst:                 30,
@@ -42,6 +44,7 @@ func defaultLimits() Limits {
 		PongTimeout:           Duration(20 * time.Second),
 		HandshakeTimeout:      Duration(10 * time.Second),
 		HandshakeHeaders:      32 << 10,
+		HandshakeHeaderCount:  64,
 		MaxFragments:          1024,
 		AssemblyTimeout:       Duration(60 * time.Second),
 		ControlRate:           10,

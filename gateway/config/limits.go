@@ -15,6 +15,16 @@ type Limits struct {
 	// Default: 0.
 	ConnectionsPerUser int `toml:"connections_per_user"`
 
+	// AcceptRate is how many handshakes per second go on to PHP; beyond it the
+	// answer is 503 with Retry-After. Default: 5000. It is there for the storm in
+	// which all clients come back at once: each one costs a connect event. Lower
+	// it to what the connect script and its database can do.
+	AcceptRate float64 `toml:"accept_rate"`
+
+	// AcceptBurst is how many of them may come at once after a silence. Default:
+	// 10000. At least 1.
+	AcceptBurst int `toml:"accept_burst"`
+
 	// Channels is the number of channels that one client may be in. Default:
 	// 64.
 	Channels int `toml:"channels"`
@@ -63,6 +73,10 @@ type Limits struct {
 	// HandshakeHeaders is the size of the handshake's headers; beyond it the
 	// answer is 431. Default: 32KiB, at least 8KiB. A change needs a restart.
 	HandshakeHeaders Size `toml:"handshake_headers"`
+
+	// HandshakeHeaderCount is how many headers a handshake may have; beyond it
+	// the answer is 431. Default: 64. A browser behind a CDN sends about 30.
+	HandshakeHeaderCount int `toml:"handshake_header_count"`
 
 	// MaxFragments is the number of frames that one message may come in; beyond
 	// it the client is closed with 1008. Default: 1024.

@@ -131,6 +131,8 @@ stream_timeout = "10m"
 [limits]
 connections = 100000
 connections_per_address = 100
+accept_rate = 5000
+accept_burst = 10000
 channels = 64
 messages_per_second = 10
 burst = 30
@@ -142,6 +144,7 @@ backlog_bytes = "256KiB"
 ping_interval = "25s"
 pong_timeout = "20s"
 handshake_headers = "32KiB"
+handshake_header_count = 64
 [log]
 level = "info"
 format = "auto"
