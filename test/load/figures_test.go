@@ -17,7 +17,7 @@ func quantile[V cmp.Ordered](values []V, q float64) (v V) {
 		return v
 	}
 	slices.Sort(values)
-	return values[min(len(values)-1, int(math.Ceil(q*float64(len(values))))-1)]
+	return values[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
 // median is the middle value.

@@ -39,7 +39,7 @@ type wish struct {
 	address string // HOST:PORT
 	path    string // with the query
 	headers string // further lines, each with its CRLF
-	size    int    // of the longest frame that is read, default 2 KiB
+	size    int    // of the longest frame that is read, default 4 KiB
 	dialer  *net.Dialer
 }
 
@@ -57,7 +57,7 @@ func dial(w wish) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{conn, bufio.NewReaderSize(conn, max(w.size, 2<<10))}
+	s := &socket{conn, bufio.NewReaderSize(conn, max(w.size, 4<<10))}
 	if err := s.shakeHands(w); err != nil {
 		conn.Close()
 		return nil, err
@@ -107,6 +107,8 @@ func (s *socket) next(until time.Time) (text []byte, code int) {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, 0
+		case errors.Is(err, bufio.ErrBufferFull):
+			panic("a frame of the server is longer than the wish said")
 		case err != nil:
 			s.Conn.Close()
 			return nil, lostCode
