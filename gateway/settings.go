@@ -170,6 +170,7 @@ func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 	return &ws.Limits{
 		MessageLimit:    int64(r.MessageLimit),
 		QueueLimit:      int64(l.Queue),
+		QueueMessages:   l.QueueMessages,
 		WriteTimeout:    time.Duration(l.WriteTimeout),
 		PingInterval:    time.Duration(l.PingInterval),
 		PongTimeout:     time.Duration(l.PongTimeout),

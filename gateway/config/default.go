@@ -36,6 +36,7 @@ func defaultLimits() Limits {
 		MessagesPerSecond:     10,
 		Burst:                 30,
 		Queue:                 1 << 20,
+		QueueMessages:         10_000,
 		WriteTimeout:          Duration(10 * time.Second),
 		InboundMemory:         256 << 20,
 		Backlog:               32,

@@ -41,6 +41,11 @@ type Limits struct {
 	// the client is closed with 4408. Default: 1MiB.
 	Queue Size `toml:"queue"`
 
+	// QueueMessages is how many pushes may wait for one client; beyond it the
+	// client is closed with 4408. Default: 10000. Small pushes reach this before
+	// Queue: each one costs some 40 bytes of memory beside its own.
+	QueueMessages int `toml:"queue_messages"`
+
 	// WriteTimeout is how long a client may take nothing of what waits for it
 	// before it is closed with 4408. Default: 10s.
 	WriteTimeout Duration `toml:"write_timeout"`

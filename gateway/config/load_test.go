@@ -137,6 +137,7 @@ channels = 64
 messages_per_second = 10
 burst = 30
 queue = "1MiB"
+queue_messages = 10000
 write_timeout = "10s"
 inbound_memory = "256MiB"
 backlog = 32

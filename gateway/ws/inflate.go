@@ -56,7 +56,7 @@ func (c *Conn) inflateAll(f flateReader, in *bytes.Reader, hint int) ([]byte, er
 		data = data[:len(data)+n]
 		switch {
 		case int64(len(data)) > limit:
-			return nil, tooLarge(limit)
+			return nil, c.tooLarge(limit)
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			return nil, &violation{1007, "compressed data is broken"}
@@ -91,6 +91,7 @@ func (c *Conn) messageLimit() int64 {
 	return largestMessage
 }
 
-func tooLarge(limit int64) error {
+func (c *Conn) tooLarge(limit int64) error {
+	c.shared.Stats.MessagesTooLarge.Add(1)
 	return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
 }

@@ -80,6 +80,7 @@ func (c *Conn) fill() error {
 		return err
 	}
 	if in.timed && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.shared.Stats.MessagesTooSlow.Add(1)
 		return &violation{1008, "message takes too long"}
 	}
 	in.broken = err
@@ -232,6 +233,7 @@ func (c *Conn) acceptData(h header) error {
 	in.fragments++
 	l := c.limits.Load()
 	if l.MaxFragments > 0 && in.fragments > l.MaxFragments {
+		c.shared.Stats.TooManyFragments.Add(1)
 		return &violation{1008, "too many fragments"}
 	}
 	limit := c.messageLimit()
@@ -240,7 +242,7 @@ func (c *Conn) acceptData(h header) error {
 		most += limit/256 + 64 // what cannot be compressed becomes longer
 	}
 	if h.length > most-in.size {
-		return tooLarge(limit)
+		return c.tooLarge(limit)
 	}
 	in.size += h.length
 	in.resting = false
@@ -254,6 +256,7 @@ func (c *Conn) acceptData(h header) error {
 func (c *Conn) acceptControl(h header, frame []byte) error {
 	if h.opcode != opClose {
 		if !c.allowControl(time.Now()) {
+			c.shared.Stats.TooManyControls.Add(1)
 			return &violation{1008, "too many control frames"}
 		}
 		return nil

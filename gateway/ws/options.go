@@ -31,6 +31,9 @@ type Limits struct {
 	// QueueLimit is how many bytes of pushes may wait for the client. A push
 	// beyond it closes the connection with 4408.
 	QueueLimit int64
+	// QueueMessages is how many pushes may wait for the client. A push beyond it
+	// does the same: each of them costs memory beside its bytes.
+	QueueMessages int
 	// WriteTimeout is how long a waiting write may make no progress. Then the
 	// connection ends with 4408.
 	WriteTimeout time.Duration

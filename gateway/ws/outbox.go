@@ -3,6 +3,7 @@ package ws
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"wsfpm/session"
 )
@@ -35,6 +36,7 @@ type outbox struct {
 
 	bytes  int64 // of all frames, less offset
 	pushed int64 // of the pushes among them
+	pushes int   // their number
 
 	corked  bool // no socket yet
 	writing bool // somebody is the writer
@@ -48,22 +50,22 @@ type outbox struct {
 
 // Queue adds a push behind what waits already. It does no I/O and never waits:
 // a caller that holds no lock calls [Conn.Flush] afterwards. A push that finds
-// others waiting and would bring them above Limits.QueueLimit closes the
-// connection: what has not begun to be written is dropped, and ErrSlow
+// others waiting and would bring them above Limits.QueueLimit or
+// Limits.QueueMessages closes the connection: what has not begun to be written is dropped, and ErrSlow
 // returned. It returns ErrClosed when nothing more is accepted.
 func (c *Conn) Queue(m *session.Message) error {
 	frame := c.frameOf(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := &c.outbox
-	switch {
-	case c.overLimitLocked(int64(len(frame))):
-		c.tooSlowLocked()
-		return ErrSlow
-	case !o.accepts() || c.dead:
+	if !o.accepts() || c.dead {
 		return ErrClosed
 	}
-	o.pushed += int64(len(frame))
+	if broken := c.overLimitLocked(int64(len(frame))); broken != nil {
+		broken.Add(1)
+		c.tooSlowLocked()
+		return ErrSlow
+	}
 	o.add(frame, push)
 	return nil
 }
@@ -111,12 +113,18 @@ func (c *Conn) Buffered() int64 {
 	return c.outbox.bytes
 }
 
-// overLimitLocked reports whether a push of n bytes is one too many. A push
-// larger than the bound passes when it waits alone.
-func (c *Conn) overLimitLocked(n int64) bool {
-	o := &c.outbox
-	limit := c.limits.Load().QueueLimit
-	return o.accepts() && limit > 0 && o.pushed > 0 && o.pushed+n > limit
+// overLimitLocked is the counter of the limit for which a push of n bytes is
+// one too many, or nil. A push larger than the bound passes when it waits
+// alone.
+func (c *Conn) overLimitLocked(n int64) *atomic.Int64 {
+	o, l := &c.outbox, c.limits.Load()
+	switch {
+	case l.QueueLimit > 0 && o.pushed > 0 && o.pushed+n > l.QueueLimit:
+		return &c.shared.Stats.QueueFull
+	case l.QueueMessages > 0 && o.pushes >= l.QueueMessages:
+		return &c.shared.Stats.QueueTooLong
+	}
+	return nil
 }
 
 // withinLimitLocked reports whether a caller of Drained may go on.
@@ -171,6 +179,10 @@ func (o *outbox) add(frame []byte, k kind) {
 	}
 	o.frames = append(o.frames, queued{frame, k})
 	o.bytes += int64(len(frame))
+	if k == push {
+		o.pushed += int64(len(frame))
+		o.pushes++
+	}
 }
 
 // close appends a Close frame, the last.
@@ -239,6 +251,7 @@ func (o *outbox) wrote(n int) (messages int64) {
 		switch first.kind {
 		case push:
 			o.pushed -= int64(len(first.frame))
+			o.pushes--
 			messages++
 		case reply:
 			messages++
@@ -274,6 +287,7 @@ func (o *outbox) cut() {
 			o.bytes -= int64(len(q.frame))
 			if q.kind == push {
 				o.pushed -= int64(len(q.frame))
+				o.pushes--
 			}
 		}
 		return drop
@@ -289,5 +303,5 @@ func (o *outbox) fail() {
 	o.failed = true
 	o.frames, o.pong = nil, nil
 	o.one[0] = queued{}
-	o.offset, o.inFlight, o.bytes, o.pushed = 0, 0, 0, 0
+	o.offset, o.inFlight, o.bytes, o.pushed, o.pushes = 0, 0, 0, 0, 0
 }

@@ -169,6 +169,7 @@ func (c *Conn) hold(n int64) error {
 	if held.tryGrow(n) {
 		return nil
 	}
+	c.shared.Stats.MemoryWaits.Add(1)
 	c.pause()
 	c.away()
 	granted := held.waitGrow(n, c.Ended())

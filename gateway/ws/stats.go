@@ -9,14 +9,29 @@ type Stats struct {
 	MessagesIn, MessagesOut atomic.Int64
 	SlowReaders             atomic.Int64 // closed with 4408
 	PingsSent, PongsMissed  atomic.Int64
+
+	// How often a connection reached a limit, one counter for each of Limits.
+	MessagesTooLarge, TooManyFragments, MessagesTooSlow, TooManyControls atomic.Int64
+	QueueFull, QueueTooLong, WritesStalled                               atomic.Int64
+	MemoryWaits                                                          atomic.Int64 // of Shared.Memory
 }
 
 // Snapshot is the state of Stats at a time.
 type Snapshot struct {
 	BytesIn, BytesOut       int64 // on the socket, frame headers included
 	MessagesIn, MessagesOut int64
-	SlowReaders             int64 // closed with 4408
+	SlowReaders             int64 // closed with 4408, for one of the next three
 	PingsSent, PongsMissed  int64
+
+	QueueFull     int64 // Limits.QueueLimit
+	QueueTooLong  int64 // Limits.QueueMessages
+	WritesStalled int64 // Limits.WriteTimeout
+
+	MessagesTooLarge int64 // Limits.MessageLimit
+	TooManyFragments int64 // Limits.MaxFragments
+	MessagesTooSlow  int64 // Limits.AssemblyTimeout
+	TooManyControls  int64 // Limits.ControlRate
+	MemoryWaits      int64 // waits for Shared.Memory
 }
 
 // Snapshot reads the counters.
@@ -26,5 +41,9 @@ func (s *Stats) Snapshot() Snapshot {
 		MessagesIn: s.MessagesIn.Load(), MessagesOut: s.MessagesOut.Load(),
 		SlowReaders: s.SlowReaders.Load(),
 		PingsSent:   s.PingsSent.Load(), PongsMissed: s.PongsMissed.Load(),
+		QueueFull: s.QueueFull.Load(), QueueTooLong: s.QueueTooLong.Load(), WritesStalled: s.WritesStalled.Load(),
+		MessagesTooLarge: s.MessagesTooLarge.Load(), TooManyFragments: s.TooManyFragments.Load(),
+		MessagesTooSlow: s.MessagesTooSlow.Load(), TooManyControls: s.TooManyControls.Load(),
+		MemoryWaits: s.MemoryWaits.Load(),
 	}
 }

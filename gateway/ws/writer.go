@@ -205,6 +205,7 @@ func (c *Conn) writeFailed(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if c.cause.set(4408, slowReason) {
 			c.shared.Stats.SlowReaders.Add(1)
+			c.shared.Stats.WritesStalled.Add(1)
 		}
 		c.todo |= doShut
 		return

@@ -67,6 +67,16 @@ func TestASlowReaderIsClosed(t *testing.T) {
 	_ = deaf
 }
 
+func TestASlowReaderIsClosedForTheNumberOfItsPushes(t *testing.T) {
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = 0\nqueue_messages = 5\nwrite_timeout = \"300ms\""}}, "5.limit-queue-messages")
+	w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
+	payload := strings.Repeat("x", 60<<10)
+	stack.Wait(t, "the slow reader to be closed", func() bool {
+		w.Push(t, `{"to":"channel:c","data":"`+payload+`"}`)
+		return w.Metric(t, "wsfpm_connections_closed_total", `code="4408"`) == 1
+	})
+}
+
 func TestAReplyMayExceedTheQueue(t *testing.T) {
 	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 5 << 20);`,
 		options: stack.GatewayOptions{Limits: `queue = "64KiB"`}}, "5.limit-queue")
