@@ -35,3 +35,12 @@ install:
 BENCH ?= -update
 bench:
 	scripts/bench $(BENCH)
+
+# faults breaks one thing after another under load and checks what comes of it;
+# see test/faults. The same SEED is the same plan.
+.PHONY: faults
+SEED ?=
+EVENTS ?= 1000000
+FAULTS ?= 500
+faults:
+	SEED=$(SEED) EVENTS=$(EVENTS) FAULTS=$(FAULTS) scripts/faults

@@ -213,6 +213,22 @@ func (s *FPMServer) PauseWorkers(t T) (resume func()) {
 	return resume
 }
 
+// KillMaster ends the master with SIGKILL. Its workers go on, and so does the
+// socket, until the returned function ends both; then Start may follow.
+func (s *FPMServer) KillMaster() (endWorkers func()) {
+	workers := s.Workers()
+	s.proc.signal(syscall.SIGKILL)
+	return func() {
+		for _, pid := range workers {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		<-s.proc.done
+		if s.Socket != "" {
+			os.Remove(s.Socket)
+		}
+	}
+}
+
 // Log is what PHP-FPM has logged: its own file and its standard error.
 func (s *FPMServer) Log() string {
 	text, _ := os.ReadFile(s.logFile())

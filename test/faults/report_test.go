@@ -1,0 +1,62 @@
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+
+// tables are what came of it, in Markdown.
+func (p *programme) tables() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Faults\n\n`make faults SEED=%d EVENTS=%d FAULTS=%d`: %d events and %d faults in %v (%.0f events a second), %d clients, two nodes, %d PHP-FPM workers.\n"+
+		"The longest wait for an answer, an error or the end of a connection was %v (allowed: %v).\nA node needed at most %.0f MiB.\n",
+		p.verdict.seed, p.wanted, len(p.plan), p.events.Load(), p.broken(), p.took.Round(time.Second),
+		float64(p.events.Load())/p.took.Seconds(), talkers, workers,
+		p.longest.Round(time.Millisecond), bound, p.peakRSS/(1<<20))
+	b.WriteString("\nRecovery: until both nodes reach PHP-FPM and nobody waits for a worker, or hear Redis with all names.\n\n" +
+		"| fault | count | longest recovery |\n|---|---:|---:|\n")
+	for _, kind := range slices.Sorted(maps.Keys(p.made)) {
+		recovery := "–"
+		if d, found := p.recovery[kind]; found {
+			recovery = d.Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s |\n", kind, p.made[kind], recovery)
+	}
+	b.WriteString("\n| event | count |\n|---|---:|\n")
+	for _, what := range slices.Sorted(maps.Keys(p.counts)) {
+		fmt.Fprintf(&b, "| %s | %d |\n", what, p.counts[what])
+	}
+	fmt.Fprintf(&b, "\n| invariant | checked | violated |\n|---|---:|---:|\n")
+	for i := range invariants {
+		fmt.Fprintf(&b, "| %v: %s | %d | %d |\n", i, i.says(), p.verdict.checked[i].Load(), p.verdict.violations(i))
+	}
+	return b.String()
+}
+
+// report prints the tables and fails the test for every violation.
+func (p *programme) report() {
+	p.counts["redis closed a subscriber: output buffer"] = strings.Count(p.world.redis.Log(), "overcoming of output buffer limits")
+	text := p.tables()
+	p.t.Logf("\n%s", text)
+	for _, message := range p.verdict.texts() {
+		p.t.Error(message)
+	}
+	for i := range invariants {
+		if n := p.verdict.violations(i); n > mostSaid {
+			p.t.Errorf("%v violated, seed %d: %d times", i, p.verdict.seed, n)
+		}
+	}
+	if *reportFlag == "" {
+		return
+	}
+	if err := os.WriteFile(*reportFlag, []byte(text), 0o644); err != nil {
+		p.t.Errorf("write the report: %v", err)
+	}
+}
