@@ -149,11 +149,35 @@ func environ() []string {
 // over ends the gateway with its test, and fails the test for a data race or a
 // panic that only the gateway's own log tells of.
 func (g *GatewayServer) over(t T) {
+	t.Helper()
+	g.noPanics(t)
 	g.proc.end(syscall.SIGTERM, 5*time.Second)
 	for _, bad := range []string{"WARNING: DATA RACE", "panic: ", "survived a panic", "fatal error: "} {
 		if strings.Contains(g.out.String(), bad) {
 			t.Errorf("wsfpm wrote %q", bad)
 		}
+	}
+}
+
+// noPanics fails the test when the gateway has counted a panic that it survived.
+// One that has ended, or has no admin listener, is left to its log.
+func (g *GatewayServer) noPanics(t T) {
+	t.Helper()
+	if !g.proc.running() {
+		return
+	}
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get(g.Admin + "/metrics")
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return
+	}
+	if n := sum(string(text), "wsfpm_panics_total"); n != 0 {
+		t.Errorf("wsfpm survived %v panics", n)
 	}
 }
 
@@ -169,6 +193,7 @@ func (g *GatewayServer) Running() bool { return g.proc.running() }
 // Stop sends SIGTERM, waits for the end and returns the exit code.
 func (g *GatewayServer) Stop(t T) int {
 	t.Helper()
+	g.noPanics(t)
 	g.Terminate()
 	return g.Exit(t)
 }
@@ -308,7 +333,12 @@ func (g *GatewayServer) status(path string) int {
 func (g *GatewayServer) Metric(t T, name string, labels ...string) float64 {
 	t.Helper()
 	_, text := g.AdminDo(t, "GET", "/metrics", "", nil)
-	sum := 0.0
+	return sum(text, name, labels...)
+}
+
+// sum adds the series of one metric in the text of /metrics.
+func sum(text, name string, labels ...string) float64 {
+	total := 0.0
 	for line := range strings.Lines(text) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		key, _, _ := strings.Cut(series, "{")
@@ -321,10 +351,10 @@ func (g *GatewayServer) Metric(t T, name string, labels ...string) float64 {
 		}
 		var v float64
 		if _, err := fmt.Sscan(value, &v); err == nil && matches {
-			sum += v
+			total += v
 		}
 	}
-	return sum
+	return total
 }
 
 // Command runs wsfpm with the given arguments and returns what it printed and
