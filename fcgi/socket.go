@@ -49,7 +49,8 @@ func (s *socket) writeFirst(b []byte) bool {
 	return true
 }
 
-// written is what has become of writeFirst's bytes.
+// written is what has become of writeFirst's bytes. None written without an
+// error means that the time for reading was over before; writing has its own.
 func (s *socket) written() (n int, err error) {
 	s.out = nil
 	return s.sent, s.outErr
@@ -65,8 +66,8 @@ func (s *socket) Read(b []byte) (int, error) {
 	s.in, s.n, s.inErr = b, 0, nil
 	err := s.raw.Read(s.step)
 	s.in, s.out = nil, nil
-	if err != nil && s.sent == 0 && s.outErr == nil {
-		s.outErr = err // a deadline has passed, or the connection is closed
+	if err != nil && s.sent == 0 && s.outErr == nil && !isTimeout(err) {
+		s.outErr = err // the connection is closed
 	}
 	if err == nil {
 		err = s.inErr
