@@ -11,6 +11,7 @@ type waiter struct {
 	granted chan grant
 	timer   *time.Timer
 	excess  bool // its owner had more than a share waiting when it came
+	passed  bool // it has been parked
 
 	list       *fifo // where it waits; nil once it has been granted something
 	prev, next *waiter
@@ -41,7 +42,8 @@ type queue struct {
 	lanes   [lanes]fifo
 	waiting [lanes]int // parked ones too
 	total   int
-	excess  int // requests that others need not wait for
+	excess  int    // requests that others need not wait for
+	passed  uint64 // requests that have been parked, each counted once
 	owners  map[string]*owner
 	spare   []*owner // for the next owners to come
 	last    uint64   // the latest arrival's number
@@ -74,7 +76,7 @@ func (q *queue) push(w *waiter, share int) {
 	q.lanes[w.lane].pushBack(w)
 	q.waiting[w.lane]++
 	q.total++
-	w.excess = false
+	w.excess, w.passed = false, false
 	if w.owner == nil {
 		return
 	}
@@ -140,6 +142,10 @@ func (q *queue) front(lane Lane, share int) *waiter {
 		}
 		l.remove(w)
 		w.owner.parked[lane].insert(w)
+		if !w.passed {
+			w.passed = true
+			q.passed++
+		}
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type Stats struct {
 	SettleTimeouts uint64 // of these, given up while the script ran on
 	Stalls         uint64 // new connections that no worker had come for after 50 ms
 	Overloads      uint64 // requests refused, or waited too long, for a slot
+	PassedOver     uint64 // requests that later ones went before, because their owner had its share
 	Waited         uint64 // waits in the queue that ended in any way
 	WaitSum        time.Duration
 	StderrBytes    uint64
@@ -52,7 +53,7 @@ func (p *Pool) Stats() Stats {
 	s := p.stats
 	s.Failures = maps.Clone(p.failures)
 	s.Running, s.Settling, s.Idle, s.Streams = p.open-p.settling, p.settling, len(p.idle), p.streams
-	s.Waiting = p.queue.waiting
+	s.Waiting, s.PassedOver = p.queue.waiting, p.queue.passed
 	s.Limit, s.Config = p.limit.now, p.cfg.MaxConnections
 	s.Service = p.service
 	s.Down = p.circuit.down

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 
@@ -18,7 +19,8 @@ const comeBack = 10
 // admission counts the connections of the process, of addresses and of users,
 // and newcomers by the second. The zero value is ready.
 type admission struct {
-	unread unread
+	unread  unread
+	ofUsers atomic.Int64 // kept out by limits.connections_per_user
 
 	mu        sync.Mutex // guards what follows
 	total     int
@@ -96,6 +98,7 @@ func (a *admission) moveUser(from, to string, most int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if to != "" && most > 0 && a.users[to] >= most {
+		a.ofUsers.Add(1)
 		return false
 	}
 	if to != "" {
@@ -119,9 +122,10 @@ func countDown[K comparable](counts map[K]int, key K) {
 // places is a number of places of which some are taken. The zero value has
 // none.
 type places struct {
-	mu    sync.Mutex
-	most  int
-	taken int
+	mu      sync.Mutex // guards what follows
+	most    int
+	taken   int
+	refused int
 }
 
 func (p *places) resize(most int) {
@@ -134,6 +138,7 @@ func (p *places) take() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.taken >= p.most {
+		p.refused++
 		return false
 	}
 	p.taken++
@@ -146,8 +151,9 @@ func (p *places) give() {
 	p.taken--
 }
 
-func (p *places) inUse() int {
+// counts are how many are taken, and how often there was none.
+func (p *places) counts() (taken, refused int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.taken
+	return p.taken, p.refused
 }

@@ -29,6 +29,7 @@ func (g *Gateway) sweep() {
 		now := time.Now()
 		for _, c := range g.clients() {
 			if with := c.overdue(l, now); with != nil && c.expire() {
+				g.stats.reached.age(with)
 				g.loops.Go(func() { c.sendOff(*with) })
 			}
 		}

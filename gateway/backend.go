@@ -189,6 +189,7 @@ func (c *connection) next(from session.Standing, a *reply, messages []*session.M
 		}
 		var err error
 		if from, err = from.With(*command, limit); err != nil {
+			c.g.stats.reached.channels.Add(1)
 			return from, nil, &failure{reason: fmt.Sprintf("limits.channels: %v", err)}
 		}
 		if command.Message != nil {

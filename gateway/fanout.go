@@ -133,6 +133,7 @@ func (g *Gateway) move(ctx context.Context, c *session.Command, s *session.Sessi
 	old := s.Standing()
 	next, err := old.With(session.Command{Join: c.Join, Leave: c.Leave}, g.settings.Load().Limits.Channels)
 	if err != nil {
+		g.stats.reached.channels.Add(1)
 		return true, err
 	}
 	joined, left := old.Diff(next)

@@ -22,14 +22,15 @@ type inbox struct {
 // put adds m and reports whether a taker must be started. It waits while the
 // backlog is full: most messages, or bytes, of which one message always fits.
 // When the inbox is shut, meanwhile or before, m is not taken.
-func (b *inbox) put(m ws.Message, most, bytes int) (start, taken bool) {
+func (b *inbox) put(m ws.Message, most, bytes int) (start, taken, waited bool) {
 	b.mu.Lock()
 	for !b.shut && len(b.waiting) > 0 && (len(b.waiting) >= most || b.bytes+len(m.Data) > bytes) {
+		waited = true
 		b.waitLocked()
 	}
 	defer b.mu.Unlock()
 	if b.shut {
-		return false, false
+		return false, false, waited
 	}
 	if len(b.waiting) == 0 {
 		b.waiting = b.room[:0]
@@ -38,7 +39,7 @@ func (b *inbox) put(m ws.Message, most, bytes int) (start, taken bool) {
 	b.bytes += len(m.Data)
 	start = !b.busy
 	b.busy = true
-	return start, true
+	return start, true, waited
 }
 
 // hold makes somebody the taker before anything was put.

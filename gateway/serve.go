@@ -70,7 +70,10 @@ func (c *connection) started(a *reply) bool {
 func (c *connection) received(m ws.Message) (start bool) {
 	c.socket.Owe() // until discard
 	l := &c.g.settings.Load().Limits
-	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
+	start, taken, waited := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
+	if waited {
+		c.g.stats.reached.backlog.Add(1)
+	}
 	if !taken {
 		c.discard(m)
 	}

@@ -27,6 +27,7 @@ type stats struct {
 	joinsUnconfirmed atomic.Int64
 	farewellsLost    atomic.Int64
 	panics           atomic.Int64
+	reached          reached
 	durations        [kinds][len(outcomes)]histogram
 
 	mu       sync.Mutex
@@ -100,18 +101,20 @@ type Stats struct {
 	Closes   map[int]int64 // ended connections by code; 3000 is any of an application's own
 	Events   []EventStats
 
-	Throttled        int64 // messages that waited for messages_per_second
-	Dropped          int64 // messages that waited when their connection broke
-	Delivered        int64 // pushes and commands, per connection
+	Limits           map[string]int64 // times that a limit on clients was reached, by its key
+	Throttled        int64            // messages that waited for messages_per_second
+	Dropped          int64            // messages that waited when their connection broke
+	Delivered        int64            // pushes and commands, per connection
 	PublishFailed    int64
 	JoinsUnconfirmed int64
 	DisconnectsLost  int64 // disconnect events given up
 	Panics           int64
 
-	InboundBytes int64 // of messages being received or waiting
-	Socket       ws.Snapshot
-	Pools        map[string]fcgi.Stats
-	Streams      map[string]int // running, by pool
+	InboundBytes   int64 // of messages being received or waiting
+	Socket         ws.Snapshot
+	Pools          map[string]fcgi.Stats
+	Streams        map[string]int // running, by pool
+	StreamsRefused map[string]int // beyond max_streams, by pool
 }
 
 // EventStats counts the events of one kind and outcome.
@@ -131,18 +134,20 @@ func (g *Gateway) Stats() Stats {
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(),
 		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),
-		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int),
+		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
 	}
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
 	s.mu.Unlock()
 	out.Late, out.Broken = g.admission.unread.counts()
+	out.Limits = g.limits(&out)
 	g.mu.Lock()
 	out.Draining = g.draining
 	g.mu.Unlock()
 	g.reload.Lock()
 	for name, p := range g.pools {
-		out.Pools[name], out.Streams[name] = p.Stats(), p.streams.inUse()
+		out.Pools[name] = p.Stats()
+		out.Streams[name], out.StreamsRefused[name] = p.streams.counts()
 	}
 	g.reload.Unlock()
 	for k := range kinds {

@@ -33,7 +33,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m.events(s)
 	m.socket(s.Socket)
 	for name, p := range s.Pools {
-		m.pool(name, p, s.Streams[name])
+		m.pool(name, p, s.Streams[name], s.StreamsRefused[name])
 	}
 	if c.options.Bus != nil {
 		m.bus(c.options.Bus())
@@ -76,7 +76,9 @@ func (m metrics) clients(s gateway.Stats) {
 	for code, n := range s.Closes {
 		m.counter("wsfpm_connections_closed_total", "Ended connections by close code; 3000 stands for all of an application's own.", float64(n), "code", strconv.Itoa(code))
 	}
-	m.counter("wsfpm_messages_throttled_total", "Messages that waited for limits.messages_per_second.", float64(s.Throttled))
+	for limit, n := range s.Limits {
+		m.counter("wsfpm_limits_reached_total", "Times that a limit on clients was reached, by its key in the configuration.", float64(n), "limit", limit)
+	}
 	m.counter("wsfpm_messages_dropped_total", "Messages that waited for PHP when their connection broke.", float64(s.Dropped))
 	m.counter("wsfpm_deliveries_total", "Pushes and commands handed to clients, per client.", float64(s.Delivered))
 	m.counter("wsfpm_publish_failed_total", "Pushes of scripts and of POST /push that Redis did not take.", float64(s.PublishFailed))
@@ -106,7 +108,7 @@ func (m metrics) socket(s ws.Snapshot) {
 	m.counter("wsfpm_pongs_missed_total", "Clients lost because they did not answer a ping.", float64(s.PongsMissed))
 }
 
-func (m metrics) pool(name string, p fcgi.Stats, streams int) {
+func (m metrics) pool(name string, p fcgi.Stats, streams, streamsRefused int) {
 	gauge := func(metric, help string, v float64) { m.gauge("wsfpm_fpm_"+metric, help, v, "fpm", name) }
 	counter := func(metric, help string, v uint64) { m.counter("wsfpm_fpm_"+metric, help, float64(v), "fpm", name) }
 	gauge("in_use", "Workers that run a script for somebody.", float64(p.Running))
@@ -134,6 +136,8 @@ func (m metrics) pool(name string, p fcgi.Stats, streams int) {
 	counter("settle_timeouts_total", "Of these, given up while the script ran on.", p.SettleTimeouts)
 	counter("stalls_total", "Requests that no worker read for 50 ms.", p.Stalls)
 	counter("shed_total", "Events refused because the queue was full or too slow.", p.Overloads)
+	counter("passed_over_total", "Events that later ones went before, because their user or address had its share of the pool.", p.PassedOver)
+	counter("streams_refused_total", "Streamed answers beyond max_streams.", uint64(streamsRefused))
 	counter("stderr_bytes_total", "What scripts wrote to stderr.", p.StderrBytes)
 }
 

@@ -28,6 +28,8 @@ func TestConnectionLimits(t *testing.T) {
 	}
 	w.dial("", from("2001:db8:1:3::1"))
 	equal(t, "the sixth of all", w.refused("", from("192.0.2.9")).Status, 503)
+	w.counted("connections", 1)
+	w.counted("connections_per_address", 2)
 	first.Close(1000, "")
 	stack.Wait(t, "a free place", func() bool { return w.Metric(t, "wsfpm_connections") == 4 })
 	w.dial("", from("192.0.2.1"))
@@ -64,15 +66,19 @@ func TestASlowReaderIsClosed(t *testing.T) {
 		fine.Expect(payload)
 	}
 	equal(t, "connections", w.Metric(t, "wsfpm_connections"), 1)
+	w.counted("queue", 1)
 	_ = deaf
 }
 
 func TestASlowReaderIsClosedForTheNumberOfItsPushes(t *testing.T) {
-	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = 0\nqueue_messages = 5\nwrite_timeout = \"300ms\""}}, "5.limit-queue-messages")
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = 0\nqueue_messages = 5\nwrite_timeout = \"5s\""}}, "5.limit-queue-messages")
 	w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
 	payload := strings.Repeat("x", 60<<10)
 	stack.Wait(t, "the slow reader to be closed", func() bool {
 		w.Push(t, `{"to":"channel:c","data":"`+payload+`"}`)
+		return w.Metric(t, "wsfpm_limits_reached_total", `limit="queue_messages"`) == 1
+	})
+	stack.WaitWithin(t, 2*stack.Patience, "its end", func() bool {
 		return w.Metric(t, "wsfpm_connections_closed_total", `code="4408"`) == 1
 	})
 }
@@ -106,6 +112,9 @@ func TestInboundMemory(t *testing.T) {
 	// memory between them would wait for each other for ever.
 	if most > 3<<20 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want at most 2 MiB and one message", most)
+	}
+	if n := w.Metric(t, "wsfpm_limits_reached_total", `limit="inbound_memory"`); n == 0 {
+		t.Error("nobody's wait for memory was counted")
 	}
 	if most < 64<<10 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want it to count what is being received", most)
@@ -152,6 +161,7 @@ func TestConnectionsEndByTheirAge(t *testing.T) {
 			began := time.Now()
 			c := w.open()
 			c.ExpectClose(test.code)
+			w.counted(strings.TrimPrefix(row, "5."), 1)
 			if took := time.Since(began); took < 450*time.Millisecond {
 				t.Errorf("closed after %v, want 500ms give or take a tenth", took)
 			}

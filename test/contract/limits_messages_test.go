@@ -1,0 +1,186 @@
+package contract
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"wsfpm/test/stack"
+)
+
+// counted waits until a limit has been reached so often.
+func (w *world) counted(limit string, times float64) {
+	w.t.Helper()
+	stack.Wait(w.t, limit+" to be counted", func() bool {
+		return w.Metric(w.t, "wsfpm_limits_reached_total", `limit="`+limit+`"`) == times
+	})
+}
+
+func TestEachLimitOnClientsHasASeries(t *testing.T) {
+	w := start(t, setup{script: "echo.php"}, "5.limit-counted")
+	_, table, _ := strings.Cut(readFile("../../docs/contract.md"), "\n### Limits\n")
+	table, _, _ = strings.Cut(table, "\n### ")
+	documented := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(?:limits|route)\\.([a-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+		documented[row[1]] = row[1] != "ping_interval" // which keeps nobody out
+	}
+	_, metrics := w.AdminDo(t, "GET", "/metrics", "", nil)
+	series := map[string]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^wsfpm_limits_reached_total\{limit="([a-z_]+)"\} 0$`).FindAllStringSubmatch(metrics, -1) {
+		series[line[1]] = true
+		if !documented[line[1]] {
+			t.Errorf("the series %s has no row in docs/contract.md", line[1])
+		}
+	}
+	for key, counts := range documented {
+		if counts && !series[key] {
+			t.Errorf("the limit %s has no series", key)
+		}
+	}
+	if len(series) < 20 {
+		t.Errorf("got %d series", len(series))
+	}
+}
+
+func TestConnectionsOfOneUser(t *testing.T) {
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "connections_per_user = 1"}}, "5.limit-user")
+	w.dial("?h[]=WS-User:mia", stack.DialOptions{})
+	got := w.refused("?h[]=WS-User:mia", stack.DialOptions{})
+	equal(t, "the second on connect", got.Status, http.StatusTooManyRequests)
+	if got.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	later := w.open()
+	later.Next()
+	later.Send("WS-User: mia")
+	later.ExpectClose(1008)
+	w.counted("connections_per_user", 2)
+}
+
+func TestRulesForWhatAClientSends(t *testing.T) {
+	const route = "message_limit = \"1KiB\"\ncompression = true"
+	for name, test := range map[string]struct {
+		row    string
+		limits string
+		send   func(*stack.Client)
+		code   int
+	}{
+		"message_limit": {"5.message-limit", "", func(c *stack.Client) { c.Send(strings.Repeat("x", 1025)) }, 1009},
+		"max_fragments": {"5.max-fragments", "max_fragments = 3", func(c *stack.Client) {
+			c.SendFragments(websocket.MessageText, []byte("a"), []byte("b"), []byte("c"), []byte("d"))
+		}, 1008},
+		"assembly_timeout": {"5.assembly-timeout", `assembly_timeout = "300ms"`, func(c *stack.Client) {
+			c.Raw(stack.ClientFrame(0x01, []byte("begun"))) // and no more
+		}, 1008},
+		"control_rate": {"5.control-rate", "control_rate = 0.001\ncontrol_burst = 5", func(c *stack.Client) {
+			for range 6 {
+				c.Raw(stack.ClientFrame(0x8a, nil))
+			}
+		}, 1008},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, setup{script: "echo.php", route: route, options: stack.GatewayOptions{Limits: test.limits}}, test.row)
+			c := w.open()
+			test.send(c)
+			c.ExpectClose(test.code)
+			w.counted(name, 1)
+		})
+	}
+}
+
+func TestACompressedMessageIsBoundBeforeAndAfterInflating(t *testing.T) {
+	w := start(t, setup{script: "echo.php", route: "message_limit = \"1KiB\"\ncompression = true"}, "5.limit-packed")
+	packed := stack.DialOptions{Compress: true}
+	inflates := w.dial("", packed)
+	inflates.Send(strings.Repeat("x", 1<<20)) // a kilobyte of frame
+	inflates.ExpectClose(1009)
+	w.counted("message_limit", 1)
+	comes := w.dial("", packed)
+	comes.Raw(stack.ClientFrame(0xc2, make([]byte, 2<<10)))
+	comes.ExpectClose(1009)
+	w.counted("message_limit", 2)
+}
+
+func TestMessagesBeyondTheBacklogAreNotReadYet(t *testing.T) {
+	w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{Limits: "backlog = 1\nmessages_per_second = 0"}}, "5.limit-backlog")
+	c := w.open()
+	c.Send("300")
+	for range 3 {
+		c.Send("0")
+	}
+	stack.Wait(t, "it to be counted", func() bool { return w.Metric(t, "wsfpm_limits_reached_total", `limit="backlog"`) >= 1 })
+	for _, text := range []string{"300", "0", "0", "0"} {
+		c.Expect("slept " + text)
+	}
+}
+
+func TestLimitsOfAPoolAreCounted(t *testing.T) {
+	t.Run("pool_share", func(t *testing.T) {
+		w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{FPMLines: "max_connections = 2\nmax_idle = 2"}}, "5.limit-share")
+		from := func(address string) *stack.Client {
+			return w.dial("", stack.DialOptions{Header: http.Header{"X-Forwarded-For": {address}}})
+		}
+		greedy := []*stack.Client{from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.1")}
+		other := from("192.0.2.2")
+		for _, c := range greedy {
+			c.Send("400")
+		}
+		stack.Wait(t, "one of them to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
+		other.Send("1")
+		other.Expect("slept 1")
+		equal(t, "passed over", w.Metric(t, "wsfpm_fpm_passed_over_total"), 1)
+		for _, c := range greedy {
+			c.Expect("slept 400")
+		}
+	})
+	t.Run("queue_wait", func(t *testing.T) {
+		w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{FPMLines: "max_connections = 1\nqueue_wait = \"50ms\""}}, "5.limit-wait")
+		c, other := w.open(), w.open()
+		c.Send("500")
+		stack.Wait(t, "it to run", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") == 1 })
+		other.Send("1")
+		stack.Wait(t, "the other to be counted", func() bool { return w.Metric(t, "wsfpm_fpm_shed_total") == 1 })
+		c.Expect("slept 500")
+	})
+	t.Run("max_streams", func(t *testing.T) {
+		w := start(t, setup{script: streamScript, options: stack.GatewayOptions{FPMLines: "max_connections = 4\nmax_streams = 1"}}, "5.limit-streams")
+		c, other := w.open(), w.open()
+		c.Send("s 10 50")
+		stack.Wait(t, "it to run", func() bool { return w.Metric(t, "wsfpm_fpm_streams") == 1 })
+		other.Send("s 1")
+		stack.Wait(t, "the other to be counted", func() bool { return w.Metric(t, "wsfpm_fpm_streams_refused_total") == 1 })
+	})
+}
+
+func TestLimitsOfTimeAndNumberAreCounted(t *testing.T) {
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "channels = 1\nmessages_per_second = 20\nburst = 1\nidle = \"1s\""}}, "5.limit-counted")
+	c := w.open()
+	c.Next()
+	c.Send("WS-Join: a,b")
+	w.counted("channels", 1)
+	c.Send("X-A: b")
+	c.Expect("ok")
+	c.Send("X-A: b")
+	c.Expect("ok")
+	if n := w.Metric(t, "wsfpm_limits_reached_total", `limit="messages_per_second"`); n < 1 || n > 2 {
+		t.Errorf("%v messages waited, want 1 or 2", n)
+	}
+	c.ExpectClose(1001)
+	w.counted("idle", 1)
+}
+
+// TestSilentClientsAreCounted leaves a client that answers no ping.
+func TestSilentClientsAreCounted(t *testing.T) {
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "ping_interval = \"50ms\"\npong_timeout = \"100ms\""}}, "5.pong")
+	conn := stack.RawDial(t, w.Listen, "/ws")
+	defer conn.Close()
+	began := time.Now()
+	w.counted("pong_timeout", 1)
+	if took := time.Since(began); took > stack.Patience {
+		t.Errorf("it took %v", took)
+	}
+}
