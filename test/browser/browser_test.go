@@ -1,5 +1,6 @@
 // Package browser drives this machine's Chromium through the real gateway: an
-// echo of every size, and the chat with two people on two nodes behind nginx.
+// echo of every size, the chat with two people on two nodes behind nginx, and
+// pages of many origins that want a visitor's socket.
 package browser
 
 import (
