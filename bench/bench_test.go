@@ -167,9 +167,9 @@ func TestPeerThatStarvesClientsIsNotTheBetterOne(t *testing.T) {
 	}
 }
 
-func TestUpdateReadme(t *testing.T) {
+func TestUpdateFigures(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "README.md")
-	if err := updateReadme(path, "x"); err != nil {
+	if err := updateFigures(path, "x"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err == nil {
@@ -177,13 +177,13 @@ func TestUpdateReadme(t *testing.T) {
 	}
 	for before, want := range map[string]string{
 		"# a\n": "# a\n",
-		"a\n" + readmeBegin + "\nold\n" + readmeEnd + "\nz\n": "a\n" + readmeBegin + "\nnew\n" + readmeEnd + "\nz\n",
-		readmeEnd + readmeBegin:                               readmeEnd + readmeBegin,
+		"a\n" + figuresBegin + "\nold\n" + figuresEnd + "\nz\n": "a\n" + figuresBegin + "\nnew\n" + figuresEnd + "\nz\n",
+		figuresEnd + figuresBegin:                               figuresEnd + figuresBegin,
 	} {
 		if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := updateReadme(path, "new\n"); err != nil {
+		if err := updateFigures(path, "new\n"); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := os.ReadFile(path); string(got) != want {

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// The README's section lies between these lines.
+// The figures of a page lie between these lines.
 const (
-	readmeBegin = "<!-- bench:begin -->"
-	readmeEnd   = "<!-- bench:end -->"
+	figuresBegin = "<!-- bench:begin -->"
+	figuresEnd   = "<!-- bench:end -->"
 )
 
 // result is a whole run, as the raw data holds it.
@@ -32,7 +32,7 @@ type result struct {
 }
 
 // report prints the tables, and writes the raw data, the chart and, when asked
-// to, the README.
+// to, the figures of the README and of docs/bench.md.
 func report(o *options, r *recorder, out io.Writer) error {
 	root, err := findRoot()
 	if err != nil {
@@ -54,7 +54,10 @@ func report(o *options, r *recorder, out io.Writer) error {
 	if !o.update {
 		return nil
 	}
-	return updateReadme(filepath.Join(root, "README.md"), res.section(r, o.chart))
+	return errors.Join(
+		updateFigures(filepath.Join(root, "README.md"), res.summary(r, o.chart)),
+		updateFigures(filepath.Join(root, "docs", "bench.md"), res.figures(r)),
+	)
 }
 
 // machine says where the figures come from.
@@ -170,30 +173,34 @@ func verdictTable(list []verdict) string {
 	return b.String()
 }
 
-// section is what the README shows of a run.
-func (res *result) section(r *recorder, chartFile string) string {
+// where says what a run was made on.
+func (res *result) where() string {
+	return fmt.Sprintf("%s, %d rounds in turn on %s CPUs (%s) that clients, gateway and PHP share; %s; PHP %s, %s",
+		res.Begun.UTC().Format("2006-01-02"), res.Rounds, res.Machine["cpus"], res.Machine["cpu"], res.Machine["kernel"], res.Machine["php"], res.Machine["go"])
+}
+
+// summary is what the README shows of a run.
+func (res *result) summary(r *recorder, chartFile string) string {
 	var b strings.Builder
 	if chartFile != "" {
 		fmt.Fprintf(&b, "![Messages through PHP and back, and what they cost](%s)\n\n", chartFile)
 	}
-	fmt.Fprintf(&b, "Measured by `make bench` on %s, %d rounds in turn on %s CPUs (%s), shared by clients, gateway and PHP; %s; PHP %s, %s. "+
-		"Medians, quartiles in brackets; absolute figures are this machine's, trust the ratios.\n",
-		res.Begun.UTC().Format("2006-01-02"), res.Rounds, res.Machine["cpus"], res.Machine["cpu"], res.Machine["kernel"], res.Machine["php"], res.Machine["go"])
-	for _, kase := range r.cases("echo") {
-		if kase != "allocations" {
-			fmt.Fprintf(&b, "\n**A message of 64 bytes through PHP and back, %s**\n\n%s", kase, r.table("echo", kase, []string{"per_second", "p50_us", "p99_us", "cpu_us"}))
-		}
+	fmt.Fprintf(&b, "Measured by `make bench`: %s. Medians, quartiles in brackets; the absolute figures are this machine's, trust the ratios.\n", res.where())
+	const kase = "16 clients"
+	if len(r.peers("echo", kase)) > 0 {
+		fmt.Fprintf(&b, "\n**A message of 64 bytes through PHP and back, %s**\n\n%s", kase, r.table("echo", kase, []string{"per_second", "p50_us", "max_us", "cpu_us"}))
 	}
-	for _, kase := range r.cases("fanout") {
-		fmt.Fprintf(&b, "\n**One PUBLISH to many clients, %s**\n\n%s", kase, r.table("fanout", kase, r.metrics("fanout", kase)))
-	}
-	b.WriteString("\n**Targets.** A ratio is met when its worse quartile is.\n" + verdictTable(res.Verdicts))
 	return b.String()
 }
 
-// updateReadme replaces what stands between the markers. A README without
+// figures is everything that a run has found.
+func (res *result) figures(r *recorder) string {
+	return fmt.Sprintf("Measured: %s.\n\n## Targets\n%s\n## All figures\n%s", res.where(), verdictTable(res.Verdicts), tables(r))
+}
+
+// updateFigures replaces what stands between a page's markers. A page without
 // them, or none at all, is left alone.
-func updateReadme(path, section string) error {
+func updateFigures(path, figures string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -201,10 +208,10 @@ func updateReadme(path, section string) error {
 	if err != nil {
 		return err
 	}
-	begin, end := bytes.Index(text, []byte(readmeBegin)), bytes.Index(text, []byte(readmeEnd))
+	begin, end := bytes.Index(text, []byte(figuresBegin)), bytes.Index(text, []byte(figuresEnd))
 	if begin < 0 || end < begin {
 		return nil
 	}
-	next := string(text[:begin]) + readmeBegin + "\n" + section + string(text[end:])
+	next := string(text[:begin]) + figuresBegin + "\n" + figures + string(text[end:])
 	return os.WriteFile(path, []byte(next), 0o644)
 }
