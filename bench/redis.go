@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -39,15 +40,20 @@ func (r *redisConn) command(words ...string) error {
 
 // publish returns the number of subscribers that Redis counted.
 func (r *redisConn) publish(channel, payload string) (int, error) {
+	return r.number("PUBLISH", channel, payload)
+}
+
+// number writes a command that is answered with a number.
+func (r *redisConn) number(words ...string) (int, error) {
 	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
-	if err := r.command("PUBLISH", channel, payload); err != nil {
+	if err := r.command(words...); err != nil {
 		return 0, err
 	}
 	line, err := r.line()
 	if err != nil || !strings.HasPrefix(line, ":") {
-		return 0, fmt.Errorf("PUBLISH: answer %q, %w", line, err)
+		return 0, fmt.Errorf("%s: answer %q, %w", words[0], line, err)
 	}
 	return strconv.Atoi(line[1:])
 }
@@ -63,6 +69,34 @@ func (r *redisConn) next() (string, error) {
 			return parts[2], nil
 		}
 	}
+}
+
+// info is one figure of a section of Redis's INFO.
+func (r *redisConn) info(section, name string) (int64, error) {
+	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	if err := r.command("INFO", section); err != nil {
+		return 0, err
+	}
+	head, err := r.line()
+	if err != nil || !strings.HasPrefix(head, "$") {
+		return 0, fmt.Errorf("INFO: answer %q, %w", head, err)
+	}
+	size, err := strconv.Atoi(head[1:])
+	if err != nil {
+		return 0, err
+	}
+	text := make([]byte, size+2)
+	if _, err := io.ReadFull(r.in, text); err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("INFO %s has no %s", section, name)
 }
 
 // array reads an array of strings and numbers.

@@ -51,6 +51,8 @@ func targets() []target {
 		{"the site's p99 beside wsfpm, against beside nginx", "neighbour", "as many messages", "p99_us", "beside wsfpm", []string{"beside nginx"}, false, 2, "×"},
 		{"the site's slowest page beside wsfpm", "neighbour", "as many messages", "max_us", "beside wsfpm", nil, false, 1e6, "µs"},
 		{"the site's slowest page right after", "neighbour", "as many messages", "after_max_us", "beside wsfpm", nil, false, 1e6, "µs"},
+		{"100,000 users, from a lost line to Redis until all names are confirmed", "joins", "a lost line, all users", "seconds", "wsfpm", nil, false, 3, "s"},
+		{"Redis's memory for a name", "joins", "memory of names", "redis_bytes", "wsfpm", nil, false, 300, "bytes"},
 		{"one message to all, the last of them", "scale", "one message to all", "last_ms", "wsfpm", nil, false, 2000, "ms"},
 		{"memory of a connection, seven processes", "scale", "many processes", "rss_bytes", "wsfpm", nil, false, 9 << 10, "bytes"},
 	}
