@@ -13,12 +13,16 @@ if (($argv[1] ?? '') === 'worker') {
     worker(new Store($argv[2]), $argv[3], $argv[4]);
     exit;
 }
+if (($argv[1] ?? '') === 'message') {
+    chatMessage($argv[2], $argv[3]);
+    exit;
+}
 
 $passed = $failed = 0;
 $folder = sys_get_temp_dir() . '/wsfpm-examples-' . bin2hex(random_bytes(6));
 mkdir($folder, 0700);
 
-foreach (['files', 'guards', 'tokens', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
+foreach (['files', 'guards', 'tokens', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'logout', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
     try {
         $test("$folder/$test");
     } catch (Throwable $e) {
@@ -234,6 +238,23 @@ function worker(Store $store, string $connection, string $name): void
     echo json_encode($passes);
 }
 
+/** Whoever has logged out on the site is closed with 4401 at the next message. */
+function logout(string $folder): void
+{
+    mkdir($folder);
+    $session = "$folder/sess_" . str_repeat('a', 32);
+    $sends = function () use ($folder): array {
+        [$code, $output] = run([PHP_BINARY, __FILE__, 'message', $folder, '{"type":"typing"}']);
+        return json_decode($output, true) ?? ["exit code $code: $output"];
+    };
+    file_put_contents($session, 'name|s:3:"Ann";');
+    check($sends() === ['WS-Publish: channel:room.lobby; except=self'], 'a message of somebody who is logged in is published');
+    file_put_contents($session, 'name|s:3:"Bob";');
+    check($sends() === ['WS-Close: 4401 you have logged out'], 'another person in the same browser: closed with 4401');
+    unlink($session);
+    check($sends() === ['WS-Close: 4401 you have logged out'], 'logged out: closed with 4401, and nothing else');
+}
+
 function pushArguments(): void
 {
     $wrong = [
@@ -341,6 +362,29 @@ function finish(array $started): array
     $output = stream_get_contents($pipes[1]);
     $errors = stream_get_contents($pipes[2]);
     return [proc_close($process), $output, $errors];
+}
+
+/**
+ * Prints the headers that the chat sends to a message of Ann. PHP drops headers
+ * on the command line, so ws.php runs in a namespace with a header() of its own.
+ */
+function chatMessage(string $folder, string $message): void
+{
+    session_save_path($folder);
+    $_COOKIE = [session_name() => str_repeat('a', 32)];
+    $_SERVER = ['WS_EVENT' => 'message', 'WS_USER' => 'Ann', 'WS_STATE' => 'lobby', 'CHAT_DIR' => $folder] + $_SERVER;
+    $GLOBALS['sent'] = [];
+    $chat = dirname(__DIR__) . '/chat';
+    $script = strtr(file_get_contents("$chat/ws.php"), [
+        '<?php' => 'namespace Chat; use Store; function header(string $line): void { $GLOBALS["sent"][] = $line; }',
+        'declare(strict_types=1);' => '',
+        'require __DIR__' => 'require_once ' . var_export($chat, true), // the store is here already
+        "'php://input'" => var_export('data:,' . rawurlencode($message), true),
+    ]);
+    ob_start();
+    eval($script);
+    ob_end_clean();
+    echo json_encode($GLOBALS['sent'], JSON_UNESCAPED_SLASHES);
 }
 
 function run(array $command): array
