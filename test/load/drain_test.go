@@ -69,14 +69,18 @@ func TestARestartWithTenThousandClients(t *testing.T) {
 	g.reached("clients back after %.1f s (median), %.1f s (the last)", sec(typical), sec(slowest))
 }
 
-// workScripts is a folder with testdata/work.php, which writes its ledger there.
+// workScripts is a folder with the scripts of testdata, which write their ledger there.
 func workScripts(t *testing.T) string {
 	t.Helper()
-	source, err := os.ReadFile("testdata/work.php")
-	if err != nil {
-		t.Fatal(err)
+	sources := make(map[string]string)
+	for _, name := range []string{"work.php", "ledger.php"} {
+		source, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources[name] = string(source)
 	}
-	return stack.Scripts(t, map[string]string{"work.php": string(source)})
+	return stack.Scripts(t, sources)
 }
 
 // unanswered counts the messages that PHP has run and whose answer has not come.
