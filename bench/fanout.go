@@ -71,7 +71,7 @@ func (l *lab) startFloor(channel string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, address, ""}, p.await("tcp", address)
+	return &server{process: p, address: address}, p.await("tcp", address)
 }
 
 func (a *audience) open(l *lab) (err error) {

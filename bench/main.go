@@ -18,8 +18,8 @@
 //	crowd.go      thousands of clients that only listen
 //	measure.go    CPU and memory by the kernel's accounting; quartiles
 //	echo.go, memory.go, fanout.go, neighbour.go, storm.go, joins.go,
-//	echo.go, memory.go, fanout.go, neighbour.go, storm.go, joins.go,
-//	scale.go      the comparisons; floor.go the fan-out's floor
+//	proxy.go, scale.go
+//	              the comparisons; floor.go the fan-out's floor
 //	targets.go    what is to be reached
 //	report.go     tables, raw data, the README; chart.go the chart
 //
@@ -59,6 +59,7 @@ type options struct {
 	fans     int // sockets of the fan-out
 	storm    int // connects
 	users    int // of the joins
+	proxied  int // connections through nginx
 	crowds   int // processes of the long mode
 	crowd    int // clients of each
 }
@@ -78,6 +79,7 @@ func comparisons(o *options) []comparison {
 		{"neighbour", neighbour},
 		{"storm", storm},
 		{"joins", joins},
+		{"proxy", proxied},
 	}
 	if o.long {
 		all = append(all, comparison{"scale", scale})
@@ -119,7 +121,7 @@ func parseOptions(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 7, "how often every peer has its turn, at least 5 for a figure to be believed")
 	f.BoolVar(&o.quick, "quick", false, "try everything, small, with one round: the figures mean nothing")
-	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, joins, scale")
+	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, joins, proxy, scale")
 	f.StringVar(&o.profile, "profile", "", "folder for profiles of wsfpm: CPU and allocations at 16 clients, the heap with idle connections")
 	f.StringVar(&o.results, "results", "bench/results", "folder for the raw data")
 	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")
@@ -140,14 +142,14 @@ func (o *options) size() {
 	o.length, o.warmUp = 2*time.Second, 300*time.Millisecond
 	o.clients = []int{1, 16, 64}
 	o.idle, o.hold, o.ping = 15_000, 90*time.Second, 25*time.Second
-	o.messages, o.fans, o.storm, o.users = 1_000_000, 2_000, 2_000, 100_000
+	o.messages, o.fans, o.storm, o.users, o.proxied = 1_000_000, 2_000, 2_000, 100_000, 4_000
 	o.crowds, o.crowd = 7, 14_286
 	if o.quick {
 		o.rounds = 1
 		o.length, o.warmUp = 200*time.Millisecond, 50*time.Millisecond
 		o.clients = []int{1, 16}
 		o.idle, o.hold, o.ping = 300, 3500*time.Millisecond, time.Second
-		o.messages, o.fans, o.storm, o.users = 100_000, 200, 200, 1_000
+		o.messages, o.fans, o.storm, o.users, o.proxied = 100_000, 200, 200, 1_000, 200
 		o.crowds, o.crowd = 2, 100
 	}
 }

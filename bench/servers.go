@@ -105,6 +105,7 @@ type server struct {
 	*process
 	address string
 	admin   string // wsfpm's socket for operators
+	unix    string // wsfpm's socket for clients behind nginx
 }
 
 // pids are the processes of the server.
@@ -119,7 +120,7 @@ type gatewayOptions struct {
 }
 
 const gatewayConfig = `node = "{name}"
-listen = "{listen}"
+listen = ["{listen}", "unix:{unix}"]
 admin = "unix:{admin}"
 drain = "1s"
 [fpm.default]
@@ -142,6 +143,9 @@ format = "json"
 [[route]]
 path = "/{script}"
 root = "{php}"
+[[route]]
+path = "/ws/{script}"
+root = "{php}"
 `
 
 // startGateway runs wsfpm. It gives PHP workers back after 300 ms, so that the
@@ -161,8 +165,8 @@ func (l *lab) startGateway(o gatewayOptions) (*server, error) {
 	if o.ping > 0 {
 		ping = fmt.Sprintf("ping_interval = %q", o.ping)
 	}
-	admin := filepath.Join(l.dir, o.name+".sock")
-	file, err := l.write(o.name+".toml", fill(gatewayConfig, "name", o.name, "listen", address, "admin", admin,
+	admin, unix := filepath.Join(l.dir, o.name+".sock"), filepath.Join(l.dir, o.name+".ws")
+	file, err := l.write(o.name+".toml", fill(gatewayConfig, "name", o.name, "listen", address, "unix", unix, "admin", admin,
 		"socket", l.socket, "workers", fmt.Sprint(o.workers), "redis", redis, "ping", ping, "php", filepath.Join(l.dir, "php")))
 	if err != nil {
 		return nil, err
@@ -171,7 +175,7 @@ func (l *lab) startGateway(o gatewayOptions) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, address, admin}, p.await("tcp", address)
+	return &server{p, address, admin, unix}, p.await("tcp", address)
 }
 
 const nginxConfig = `daemon off;
@@ -256,7 +260,7 @@ func (l *lab) startNginx(name string, keep bool) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, address, ""}, p.await("tcp", address)
+	return &server{process: p, address: address}, p.await("tcp", address)
 }
 
 const pushpinConfig = `[global]
@@ -330,5 +334,5 @@ func (l *lab) startPushpin(nginx *server) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{p, address, ""}, p.await("tcp", address)
+	return &server{process: p, address: address}, p.await("tcp", address)
 }
