@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -92,7 +93,14 @@ func (p *programme) live(rng *rand.Rand, s *session, w *wire) {
 			p.vanish(rng, s, w)
 			return
 		}
-		if !p.ask(rng, s, w) || !p.settle(s, w) || !p.listen(s, w, time.Now().Add(think(rng))) {
+		began := time.Now()
+		if !p.ask(rng, s, w) {
+			return
+		}
+		// Clients of a crowded machine are slower, so that the pool is never full
+		// for long because of them alone.
+		pause := max(think(rng), min(4*time.Since(began), 2*time.Second))
+		if !p.listen(s, w, time.Now().Add(pause)) {
 			return
 		}
 	}
@@ -111,25 +119,30 @@ func (p *programme) ask(rng *rand.Rand, s *session, w *wire) bool {
 	if p.take(&p.flooding) {
 		n = 150
 	}
-	drips := p.take(&p.dripping)
+	send := w.send
+	if p.take(&p.dripping) {
+		send = w.drip
+	}
+	var texts []string
 	for range n {
 		verb, with := p.choose(rng, s)
-		text := s.asks(verb, with, time.Now())
-		var err error
-		if drips {
-			err = w.drip(text, time.Millisecond)
-		} else {
-			err = w.send(text)
-		}
-		if err != nil { // what came before the end is still there to be read
-			if p.listen(s, w, time.Now().Add(bound)) {
-				s.silent(bound, time.Now())
-				s.ends(ending{code: 1006, mine: true}, time.Now())
-			}
-			return false
-		}
+		texts = append(texts, s.asks(verb, with, time.Now()))
 	}
-	return true
+	// A client that only writes would be a slow reader.
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for _, text := range texts {
+			if send(text) != nil {
+				return // the reader sees the end
+			}
+		}
+	})
+	defer writing.Wait()
+	if p.settle(s, w) {
+		return true
+	}
+	w.conn.Close()
+	return false
 }
 
 // choose draws what to ask for.

@@ -2,8 +2,11 @@ package faults
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -29,11 +32,9 @@ const afterOutage = time.Second
 // breakFPM makes one fault of PHP-FPM or of the first node's way to it.
 func (p *programme) breakFPM(t worker, f fault) {
 	w := p.world
-	node := both
-	if isLink(f) {
-		node = 0
-	}
-	end := p.windows.open(partFPM, node, f.name())
+	// A bad link is the first node's, but what fills PHP-FPM's workers and its
+	// backlog is felt by the second, too.
+	end := p.windows.open(partFPM, both, f.name())
 	defer func() { end(afterOutage) }()
 	switch f.Kind {
 	case "worker-kill":
@@ -92,9 +93,10 @@ func (p *programme) await(f fault, what string, well func(map[string]float64) bo
 				break
 			}
 			if time.Since(began) > bound {
-				p.verdict.check(noSilence, false, "node %d does not find that %s %v after it was mended, during %v",
-					node+1, what, bound, p.windows.around(time.Now()))
-				return
+				fewer := sum(m, "wsfpm_fpm_limit") < sum(m, "wsfpm_fpm_max_connections") // see watch
+				p.verdict.check(noSilence, fewer, "node %d does not find that %s %v after it was mended, during %v; it says %s",
+					node+1, what, bound, p.windows.around(time.Now()), state(m))
+				break
 			}
 			p.rest(10 * time.Millisecond)
 		}
@@ -157,4 +159,15 @@ func (p *programme) breakLink(t worker, l *link, f fault) {
 		t.Fatalf("no such fault: %v", f)
 	}
 	p.rest(f.Lasting)
+}
+
+// state is what a node says of PHP-FPM and Redis.
+func state(m map[string]float64) string {
+	var words []string
+	for _, series := range slices.Sorted(maps.Keys(m)) {
+		if strings.HasPrefix(series, "wsfpm_fpm_") || strings.HasPrefix(series, "wsfpm_redis_") {
+			words = append(words, fmt.Sprint(strings.TrimPrefix(series, "wsfpm_"), " ", m[series]))
+		}
+	}
+	return strings.Join(words, ", ")
 }

@@ -17,7 +17,7 @@ const afterRedis = 2 * time.Second
 func (p *programme) breakRedis(t worker, f fault) {
 	w := p.world
 	node := both
-	if isLink(f) || f.Kind == "overflow" {
+	if isLink(f) {
 		node = f.Node
 	}
 	end := p.windows.open(partRedis, node, f.name())
@@ -50,7 +50,8 @@ func (p *programme) breakRedis(t worker, f fault) {
 }
 
 // overflow lets Redis' output buffer for a node's subscriber overflow: the node
-// does not hear, and more is published than Redis may keep for it.
+// does not hear, and more is published than Redis may keep for it. The other
+// node's may overflow, too.
 func (p *programme) overflow(t worker, f fault) {
 	w := p.world
 	limits := func(v string) { w.redis.Do(t, "CONFIG", "SET", "client-output-buffer-limit", "pubsub "+v) }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -19,12 +18,12 @@ type weather struct {
 	half    int64         // each connection is reset behind that many further bytes of answer, 0 for never
 }
 
-// link is a proxy, over TCP or unix sockets, that can be slow, crumbly, silent
-// or cut. It stands between two parts. It is safe for concurrent use.
+// link is a TCP proxy that can be slow, crumbly, silent or cut. It stands between
+// two parts, as a network does. It is safe for concurrent use.
 type link struct {
 	address  string
-	network  string
-	target   string
+	network  string // tcp or unix, of the target
+	target   string // HOST:PORT, or a path
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -61,15 +60,12 @@ func (p *pair) over(rst bool) {
 	})
 }
 
-// newLink opens a link to target: a path for unix, HOST:PORT for TCP.
-func newLink(t stack.T, network, address, target string) *link {
+// newLink opens a link to target.
+func newLink(t stack.T, network, target string) *link {
 	t.Helper()
-	l, err := net.Listen(network, address)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("open a link: %v", err)
-	}
-	if network == "unix" {
-		os.Chmod(address, 0o666)
 	}
 	k := &link{address: l.Addr().String(), network: network, target: target, listener: l, pairs: make(map[*pair]bool)}
 	k.running.Go(k.accept)
@@ -171,9 +167,10 @@ func (l *link) serve(client net.Conn) {
 		l.pipe(p, server, client, false)
 	})
 	l.pipe(p, client, server, true)
-	if half, ok := client.(*net.TCPConn); ok {
-		// A close at once would be an RST, and cost the client what it has not read.
-		half.CloseWrite()
+	if l.network == "tcp" {
+		// A close at once could be an RST, and cost the client what it has not read.
+		// PHP-FPM's clients have read all that they wait for, or want to know.
+		client.(*net.TCPConn).CloseWrite()
 		select {
 		case <-asked:
 		case <-p.gone:
@@ -205,9 +202,7 @@ func (l *link) pipe(p *pair, dst, src net.Conn, answers bool) {
 	// dst takes no more. Who asks hears of it by the end of the answers.
 	if l.network == "unix" {
 		p.end()
-		return
-	}
-	if !answers {
+	} else if !answers {
 		io.Copy(io.Discard, src)
 	}
 }

@@ -9,10 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"wsfpm/test/stack"
 )
 
+// silence is a logger for go-redis, whose errors are the point here.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
 func TestMain(m *testing.M) {
+	redis.SetLogger(silence{})
 	os.Exit(stack.Main(m, "faults", func(*stack.Suite) {}))
 }
 
@@ -25,7 +33,7 @@ var (
 	eventsFlag = flag.Int64("events", 0, "events of the long programme; 0 for the short one")
 	faultsFlag = flag.Int("faults", 500, "faults of the long programme")
 	reportFlag = flag.String("report", "", "write the tables to this file, in Markdown")
-	hoursFlag  = flag.Duration("most", 30*time.Minute, "the longest that the programme may take")
+	mostFlag   = flag.Duration("most", 30*time.Minute, "the longest that the programme may take")
 )
 
 // The short programme.
@@ -41,7 +49,7 @@ func TestFaults(t *testing.T) {
 	stack.Integration(t)
 	seed, events, faults, most := uint64(shortSeed), int64(shortEvents), shortFaults, shortMost
 	if *eventsFlag > 0 {
-		events, faults, most = *eventsFlag, *faultsFlag, *hoursFlag
+		events, faults, most = *eventsFlag, *faultsFlag, *mostFlag
 	}
 	if *seedFlag > 0 {
 		seed = *seedFlag

@@ -12,7 +12,7 @@ type line struct{ publisher, address string }
 // publication is one push.
 type publication struct {
 	at   time.Time // when it was begun
-	sure bool      // Redis has taken it
+	done time.Time // when Redis had surely taken it, zero when that is not known
 }
 
 // publications remembers every push. It is safe for concurrent use.
@@ -33,25 +33,24 @@ func (p *publications) begin(l line, at time.Time) int {
 }
 
 // taken notes that Redis has taken a push.
-func (p *publications) taken(l line, k int) {
+func (p *publications) taken(l line, k int, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rows[l][k].sure = true
+	p.rows[l][k].done = at
 }
 
-// missing are the times of the pushes with numbers between two others that were
-// surely taken, and begun later than since.
-func (p *publications) missing(l line, from, to int, since time.Time) []time.Time {
+// missing are the pushes with numbers between two others that were surely taken,
+// and begun later than since.
+func (p *publications) missing(l line, from, to int, since time.Time) (found []publication) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	row := p.rows[l]
-	var times []time.Time
 	for k := min(to, len(row)) - 1; k >= from && row[k].at.After(since); k-- {
-		if row[k].sure {
-			times = append(times, row[k].at)
+		if !row[k].done.IsZero() {
+			found = append(found, row[k])
 		}
 	}
-	return times
+	return found
 }
 
 // known tells whether a push of that number was begun at all.

@@ -44,7 +44,7 @@ func (p *programme) publisher(i int) {
 			continue
 		}
 		p.count("published")
-		p.publications.taken(l, k)
+		p.publications.taken(l, k, time.Now())
 		p.rest(10 * time.Millisecond)
 	}
 }

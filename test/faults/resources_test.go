@@ -23,8 +23,8 @@ func redisConnections() float64 { return float64(10 * runtime.GOMAXPROCS(0)) }
 const memoryBound = 1 << 30
 
 // giveBack bounds how long everything takes to be given back: disconnects are
-// tried for 20 s, and a working limit that fell rises again in steps.
-const giveBack = 2 * time.Minute
+// tried for 20 s.
+const giveBack = time.Minute
 
 // metrics are all series of a node by their full names; false when it is away.
 func (p *programme) metrics(node int) (map[string]float64, bool) {
@@ -82,16 +82,34 @@ func (p *programme) baseline() {
 	}
 }
 
-// watch looks at the nodes' memory until the programme is over.
+// watch looks at the nodes until the programme is over: how much memory they
+// need, and whether they dare to use fewer workers than they are configured to
+// have. They do so after faults that made PHP-FPM slow to come, for longer than
+// the faults last, and refuse events that would wait for too long.
 func (p *programme) watch() {
+	var mend [2]func(time.Duration)
 	for !p.over() {
 		for i := range p.base {
 			m, _ := p.metrics(i)
+			fewer := sum(m, "wsfpm_fpm_limit") < sum(m, "wsfpm_fpm_max_connections")
+			switch {
+			case fewer && mend[i] == nil:
+				mend[i] = p.windows.open(partFPM, i, "fewer workers")
+			case !fewer && mend[i] != nil:
+				mend[i](afterOutage)
+				mend[i] = nil
+			}
+			if fewer {
+				p.count(fmt.Sprintf("quarter seconds in which node %d dared to use fewer workers", i+1))
+			}
+			if fewer && sum(m, "wsfpm_fpm_waiting") > 0 {
+				p.count(fmt.Sprintf("quarter seconds of these in which events waited on node %d", i+1))
+			}
 			p.mu.Lock()
 			p.peakRSS = max(p.peakRSS, held(m).memory)
 			p.mu.Unlock()
 		}
-		p.rest(time.Second)
+		p.rest(250 * time.Millisecond)
 	}
 }
 
@@ -101,6 +119,7 @@ func (p *programme) afterwards() {
 	for i := range p.base {
 		p.givesBack(i)
 	}
+	p.verdict.check(givenBack, len(p.world.fpm.Workers()) == workers, "PHP-FPM has %d workers, want %d", len(p.world.fpm.Workers()), workers)
 	p.verdict.check(givenBack, p.peakRSS < memoryBound, "a node needed %.0f MiB", p.peakRSS/(1<<20))
 	file, err := os.Open(p.world.ledger)
 	if err != nil {
@@ -164,17 +183,16 @@ func (p *programme) leftovers(node int, m map[string]float64) (left []string) {
 	now, before := held(m), p.base[node]
 	want("goroutines", now.goroutines, before.goroutines+8)
 	want("descriptors", now.descriptors, before.descriptors+8+redisConnections())
-	want("workers missing from its limit", sum(m, "wsfpm_fpm_max_connections")-sum(m, "wsfpm_fpm_limit"), 0)
 	for _, name := range []string{"wsfpm_connections", "wsfpm_inbound_bytes", "wsfpm_fpm_in_use", "wsfpm_fpm_settling",
 		"wsfpm_fpm_idle", "wsfpm_fpm_streams", "wsfpm_fpm_waiting", "wsfpm_redis_names", "wsfpm_redis_waiting_bytes"} {
 		want(name, sum(m, name), 0)
 	}
 	opened := m["wsfpm_connections_opened_total"]
-	said := sum(m, "wsfpm_event_duration_seconds_count", `event="disconnect"`)
+	tried := sum(m, "wsfpm_event_duration_seconds_count", `event="disconnect"`)
+	want("connections without a disconnect event", opened-tried, 0)
 	if m == nil {
 		left = append(left, "no metrics")
 	}
-	want("connections without a disconnect event", opened-said, 0)
 	return left
 }
 
@@ -188,13 +206,18 @@ func (p *programme) disconnects(node int, missing map[string]int) {
 func (p *programme) account(node int, m map[string]float64, missing map[string]int) {
 	name := "wsfpm_event_duration_seconds_count"
 	all := sum(m, name, `event="disconnect"`)
-	bad := all - sum(m, name, `event="disconnect"`, `outcome="ok"`)
+	bad := m["wsfpm_disconnects_lost_total"] // those of which something was sent are not tried again
+	for _, outcome := range []string{"cut", "timeout", "answer", "refused"} {
+		bad += sum(m, name, `event="disconnect"`, `outcome="`+outcome+`"`)
+	}
 	for id, n := range missing {
 		if build := sum(m, "wsfpm_build_info", `node="`+id+`"`); build == 0 {
 			continue // an earlier run of the node
 		}
 		p.verdict.check(oneDisconnect, float64(n) <= bad, "node %d: %d disconnects are missing, and it knows of %v that failed", node+1, n, bad)
 	}
-	p.t.Logf("node %d: %v connections, %v tries to run disconnect, %v of them failed, %v given up; missing %v",
-		node+1, m["wsfpm_connections_opened_total"], all, bad, m["wsfpm_disconnects_lost_total"], missing)
+	p.counts["slow readers that were closed"] += int(m["wsfpm_slow_readers_total"])
+	p.counts["disconnects given up"] += int(m["wsfpm_disconnects_lost_total"])
+	p.t.Logf("node %d: %v connections, %v tries to run disconnect, at most %v of them in vain; missing %v; it dares to use %v of %v workers",
+		node+1, m["wsfpm_connections_opened_total"], all, bad, missing, sum(m, "wsfpm_fpm_limit"), sum(m, "wsfpm_fpm_max_connections"))
 }

@@ -161,7 +161,7 @@ func (s *session) answer(text, rest string, at time.Time) {
 		s.forget("channel:" + a.with)
 	case "push":
 		l, k := s.pushOf(a)
-		s.pushes.taken(l, k)
+		s.pushes.taken(l, k, at)
 	}
 }
 
@@ -245,9 +245,9 @@ func (s *session) push(rest string, at time.Time) {
 // gap checks that pushes are missing for a reason only.
 func (s *session) gap(l line, from, to int, since, at time.Time) {
 	for _, published := range s.pushes.missing(l, from, to, since) {
-		ok := s.faults.excuse(partRedis, s.node, published.Add(-100*time.Millisecond), published.Add(2*time.Second))
-		s.v.check(inOrder, ok, "%s: a push of %s to %s is missing before number %d; it was published %v ago, while Redis was well",
-			s.where(at), l.publisher, l.address, to, at.Sub(published))
+		ok := s.faults.excuse(partRedis, s.node, published.at.Add(-100*time.Millisecond), published.done.Add(2*time.Second))
+		s.v.check(inOrder, ok, "%s: a push of %s to %s is missing before number %d; it was begun %v and taken %v ago, while Redis was well",
+			s.where(at), l.publisher, l.address, to, at.Sub(published.at), at.Sub(published.done))
 	}
 	s.v.check(inOrder, true, "")
 }

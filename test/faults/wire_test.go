@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"wsfpm/test/stack"
@@ -22,13 +23,15 @@ const (
 	opPong   = 10
 )
 
-// wire is the client's end of a WebSocket connection, made by hand: it is cheap,
-// can be slow, rude or deaf, and one goroutine both reads and writes.
+// wire is the client's end of a WebSocket connection, made by hand: it is cheap
+// and can be slow, rude or deaf. One goroutine reads, another may write.
 type wire struct {
 	conn  net.Conn
 	in    *bufio.Reader
-	stuck bool // a write has failed
-	close int  // the code of the Close frame that came, 0 before
+	close int // the code of the Close frame that came, 0 before
+
+	writing sync.Mutex // held while a frame is written; guards stuck
+	stuck   bool       // a write has failed
 }
 
 // refusedError is a handshake that was answered with something other than 101.
@@ -70,14 +73,21 @@ func dialWire(address, path string, bound time.Duration, tune func(*net.TCPConn)
 // is full does not read before many events have had their bound.
 const patience = 10 * bound
 
-// write writes a whole frame, or nothing ever again: what followed half a frame
-// would be taken for its rest.
-func (w *wire) write(frame []byte) error {
+// write writes a frame whole, or nothing ever again: what followed half a frame
+// would be taken for its rest. Of the frame's beginning, slowly bytes go one by one.
+func (w *wire) write(frame []byte, slowly int) error {
 	if w.stuck {
 		return errStuck
 	}
 	w.conn.SetWriteDeadline(time.Now().Add(patience))
-	_, err := w.conn.Write(frame)
+	for _, b := range frame[:slowly] {
+		if _, err := w.conn.Write([]byte{b}); err != nil {
+			w.stuck = true
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
+	_, err := w.conn.Write(frame[slowly:])
 	w.stuck = err != nil
 	return err
 }
@@ -86,22 +96,33 @@ func (w *wire) write(frame []byte) error {
 var errStuck = errors.New("an earlier frame was not written whole")
 
 // send writes one text message.
-func (w *wire) send(text string) error { return w.write(stack.ClientFrame(0x80|opText, []byte(text))) }
+func (w *wire) send(text string) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return w.write(stack.ClientFrame(0x80|opText, []byte(text)), 0)
+}
 
-// drip writes one text message byte by byte.
-func (w *wire) drip(text string, pause time.Duration) error {
-	for _, b := range stack.ClientFrame(0x80|opText, []byte(text)) {
-		if err := w.write([]byte{b}); err != nil {
-			return err
-		}
-		<-time.After(pause)
+// drip writes the beginning of one text message byte by byte.
+func (w *wire) drip(text string) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	frame := stack.ClientFrame(0x80|opText, []byte(text))
+	return w.write(frame, min(len(frame), 200))
+}
+
+// pong answers a ping. While a message is being written, that is sign of life enough.
+func (w *wire) pong(payload []byte) {
+	if w.writing.TryLock() {
+		defer w.writing.Unlock()
+		w.write(stack.ClientFrame(0x80|opPong, payload), 0) // what becomes of it is seen by reading
 	}
-	return nil
 }
 
 // sayClose writes a Close frame.
 func (w *wire) sayClose(code int) error {
-	return w.write(stack.ClientFrame(0x80|opClose, binary.BigEndian.AppendUint16(nil, uint16(code))))
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return w.write(stack.ClientFrame(0x80|opClose, binary.BigEndian.AppendUint16(nil, uint16(code))), 0)
 }
 
 // vanish resets the connection.
@@ -132,7 +153,7 @@ func (w *wire) next(deadline time.Time) (string, error) {
 		case op == opText || op == opBinary:
 			return string(payload), nil
 		case op == opPing:
-			w.write(stack.ClientFrame(0x80|opPong, payload)) // what becomes of it is seen by reading
+			w.pong(payload)
 		case op == opClose:
 			w.close = 1005
 			if len(payload) >= 2 {

@@ -32,7 +32,7 @@ type world struct {
 	redis   *stack.RedisServer
 	ledger  string // the file that scripts write
 	nodes   [2]*stack.GatewayServer
-	toFPM   *link    // of the first node; the second talks to PHP-FPM directly
+	toFPM   *link    // of the first node; the second has PHP-FPM's own socket
 	toRedis [2]*link // of each node
 	toNode  [2]*link // of each node's clients
 }
@@ -48,20 +48,20 @@ func newWorld(t *testing.T) *world {
 	w.redis = stack.Redis(t, stack.RedisOptions{Args: []string{"--enable-debug-command", "yes"}})
 	dir := stack.Scripts(t, map[string]string{"ws.php": script(t)})
 	w.ledger = filepath.Join(dir, "ledger")
-	w.toFPM = newLink(t, "unix", filepath.Join(stack.TempDir(t), "fpm.sock"), w.fpm.Socket)
+	w.toFPM = newLink(t, "unix", w.fpm.Socket)
 	for i, name := range []string{"one", "two"} {
-		w.toRedis[i] = newLink(t, "tcp", "127.0.0.1:0", w.redis.Addr)
+		w.toRedis[i] = newLink(t, "tcp", w.redis.Addr)
 		listen, admin := stack.FreeAddress(t), stack.FreeAddress(t)
-		fpm := w.fpm.Socket
+		fpm := w.fpm.Address
 		if i == 0 {
-			fpm = w.toFPM.address
+			fpm = "tcp:" + w.toFPM.address
 		}
 		w.nodes[i] = stack.Gateway(t, stack.GatewayOptions{
 			Listen: listen, AdminAddress: admin, NotReady: true,
 			Env:  []string{"GORACE=atexit_sleep_ms=0"},
 			File: configuration(name, listen, admin, fpm, w.toRedis[i].address, filepath.Join(dir, "ws.php")),
 		})
-		w.toNode[i] = newLink(t, "tcp", "127.0.0.1:0", listen)
+		w.toNode[i] = newLink(t, "tcp", listen)
 	}
 	for _, n := range w.nodes {
 		stack.Wait(t, "/ready", n.Ready)
@@ -79,7 +79,7 @@ drain = "1s"
 disconnect_retry = "20s"
 
 [fpm.default]
-address = "unix:%s"
+address = %q
 max_connections = %d
 max_idle = %d
 idle_timeout = "5s"
