@@ -339,7 +339,7 @@ func TestWhatIsNotGivenBackIsSeen(t *testing.T) {
 	for series, value := range map[string]float64{
 		"go_goroutines": 60, "process_open_fds": 90, "wsfpm_connections": 1, "wsfpm_inbound_bytes": 1,
 		`wsfpm_fpm_in_use{fpm="default"}`: 1, `wsfpm_fpm_settling{fpm="default"}`: 1,
-		"wsfpm_redis_names": 1, "wsfpm_connections_opened_total": 10,
+		"wsfpm_redis_names": 1, "wsfpm_panics_total": 1, "wsfpm_connections_opened_total": 10,
 	} {
 		m := clean()
 		m[series] = value
