@@ -18,7 +18,7 @@
 //	crowd.go      thousands of clients that only listen
 //	measure.go    CPU and memory by the kernel's accounting; quartiles
 //	echo.go, memory.go, fanout.go, neighbour.go, storm.go, joins.go,
-//	proxy.go, scale.go
+//	proxy.go, secure.go, scale.go
 //	              the comparisons; floor.go the fan-out's floor
 //	targets.go    what is to be reached
 //	report.go     tables, raw data, the README; chart.go the chart

@@ -16,19 +16,23 @@ func proxied(l *lab, r *recorder) error {
 	if err := l.idlePinged(r, "idle clients at wsfpm itself", false); err != nil {
 		return err
 	}
-	return l.idlePinged(r, "idle clients behind nginx", true)
+	if err := l.idlePinged(r, "idle clients behind nginx", true); err != nil {
+		return err
+	}
+	return l.idleBuffers(r)
 }
 
-// idlePinged holds idle connections that are pinged every two seconds.
+// idlePinged holds idle connections that are pinged every two seconds, and
+// counts CPU while nothing else goes on.
 func (l *lab) idlePinged(r *recorder, kase string, behindNginx bool) error {
-	const interval, pings = 2 * time.Second, 6
+	interval := min(l.o.ping, 2*time.Second)
 	gateway, err := l.startGateway(gatewayOptions{name: fmt.Sprintf("wsfpm-proxied-%t", behindNginx), ping: interval})
 	if err != nil {
 		return err
 	}
 	front := gateway
 	if behindNginx {
-		if front, err = l.startProxy(gateway); err != nil {
+		if front, err = l.startProxy(gateway, proxyOptions{}); err != nil {
 			return err
 		}
 	}
@@ -37,19 +41,22 @@ func (l *lab) idlePinged(r *recorder, kase string, behindNginx bool) error {
 		return err
 	}
 	defer idle.close()
-	before, err := residentAll(gateway, front)
-	if err != nil {
-		return err
-	}
 	headers := browserHeaders(1 << 10)
 	dial := func(i int) (*webSocket, error) { // as dialMember, on the path that nginx passes on
 		return dialWebSocket(front.address, fmt.Sprintf("/ws/member?u=%d", i), headers, 1, message())
+	}
+	if _, err := idle.open(warmUps, dialers, dial); err != nil {
+		return err
+	}
+	before, err := residentAll(gateway, front)
+	if err != nil {
+		return err
 	}
 	if _, err := idle.open(l.o.proxied, dialers, dial); err != nil {
 		return err
 	}
 	time.Sleep(interval + interval/2) // the last one's first ping, and what connecting leaves to do
-	cpu, sent, err := gateway.whilePinged(front, pings*interval)
+	cpu, sent, err := gateway.whilePinged(front, 6*l.o.length)
 	if err != nil {
 		return err
 	}
@@ -58,8 +65,8 @@ func (l *lab) idlePinged(r *recorder, kase string, behindNginx bool) error {
 		return err
 	}
 	n := float64(l.o.proxied)
-	if left := idle.size(); left != l.o.proxied || sent == 0 {
-		return fmt.Errorf("%d of %d idle connections are left after %d pings", left, l.o.proxied, sent)
+	if left := idle.size(); left != l.o.proxied+warmUps || sent == 0 {
+		return fmt.Errorf("%d of %d idle connections are left after %d pings", left, l.o.proxied+warmUps, sent)
 	}
 	figures := values{
 		"connections": n, "wsfpm_rss_bytes": float64(after[0]-before[0]) / n, "wsfpm_cpu_a_ping_us": micros(cpu.front, sent),
@@ -87,9 +94,15 @@ func (s *server) whilePinged(other *server, length time.Duration) (u usage, sent
 	return u, int64(after["wsfpm_pings_total"] - before["wsfpm_pings_total"]), err
 }
 
-// startProxy runs nginx with the site of deploy/nginx in front of a gateway's
-// unix socket. Only its limits for one address are left out.
-func (l *lab) startProxy(gateway *server) (*server, error) {
+// proxyOptions says how an nginx differs from the one of deploy/nginx.
+type proxyOptions struct {
+	name  string
+	tls   bool
+	extra string // lines inside http { }
+}
+
+// startProxy runs nginx in front of a gateway's unix socket.
+func (l *lab) startProxy(gateway *server, o proxyOptions) (*server, error) {
 	binary, err := tool("nginx", "/usr/sbin/nginx")
 	if err != nil {
 		return nil, err
@@ -98,13 +111,10 @@ func (l *lab) startProxy(gateway *server) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(l.root, "deploy", "nginx", "wsfpm.conf"))
+	site, err := l.site(address, gateway, o)
 	if err != nil {
 		return nil, err
 	}
-	site := regexp.MustCompile(`(?m)^\s*(limit_|listen \[).*\n`).ReplaceAllString(string(text), "")
-	site = strings.NewReplacer("listen 80;", "listen "+address+" backlog=4096;", "/run/wsfpm/ws.sock", gateway.unix,
-		"/var/log/nginx", l.dir).Replace(site)
 	user := ""
 	if isRoot() {
 		user = "user root;"
@@ -112,7 +122,8 @@ func (l *lab) startProxy(gateway *server) (*server, error) {
 	if _, err := l.write("fastcgi_params", nginxParams); err != nil {
 		return nil, err
 	}
-	file, err := l.write("proxy.conf", fill(proxyConfig, "dir", l.dir, "user", user, "slots", fmt.Sprint(3*l.o.proxied), "site", site))
+	file, err := l.write("proxy.conf", fill(proxyConfig, "dir", l.dir, "user", user, "slots", fmt.Sprint(3*l.o.proxied),
+		"extra", o.extra, "site", site))
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +132,25 @@ func (l *lab) startProxy(gateway *server) (*server, error) {
 		return nil, err
 	}
 	return &server{process: p, address: address}, p.await("tcp", address)
+}
+
+// site is the site of deploy/nginx for an address of nginx and a gateway. Only
+// its limits for one address of clients are left out.
+func (l *lab) site(address string, gateway *server, o proxyOptions) (string, error) {
+	text, err := os.ReadFile(filepath.Join(l.root, "deploy", "nginx", "wsfpm.conf"))
+	if err != nil {
+		return "", err
+	}
+	listen := "listen " + address + " backlog=4096;"
+	if o.tls {
+		lines, err := l.certify()
+		if err != nil {
+			return "", err
+		}
+		listen = "listen " + address + " ssl backlog=4096; " + lines
+	}
+	unlimited := regexp.MustCompile(`(?m)^\s*(limit_|listen \[).*\n`).ReplaceAllString(string(text), "")
+	return strings.NewReplacer("listen 80;", listen, "/run/wsfpm/ws.sock", gateway.unix, "/var/log/nginx", l.dir).Replace(unlimited), nil
 }
 
 const proxyConfig = `daemon off;
@@ -134,6 +164,7 @@ http {
     fastcgi_temp_path {dir}/proxy-fastcgi;
     uwsgi_temp_path {dir}/proxy-uwsgi;
     scgi_temp_path {dir}/proxy-scgi;
+    {extra}
 {site}
 }
 `
