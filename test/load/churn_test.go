@@ -39,7 +39,7 @@ func TestComingAndGoingLeavesNothingBehind(t *testing.T) {
 	dir := workScripts(t)
 	server := stack.Redis(t, stack.RedisOptions{})
 	c := &churn{gateway: stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
-		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\nmessages_per_second = 0",
+		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\naccept_rate = 0\nmessages_per_second = 0",
 		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})}
 	rounds := churnShort
 	if long() {

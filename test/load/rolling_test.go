@@ -36,7 +36,7 @@ func startChat(t *testing.T) *chat {
 	c := &chat{ledger: dir + "/ledger"}
 	for i := range c.nodes {
 		c.nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: redis.URL(),
-			Drain: shortWait, LogLevel: "info", Limits: "connections_per_address = 0", FPMLines: "max_connections = 5\nmax_idle = 5",
+			Drain: shortWait, LogLevel: "info", Limits: "connections_per_address = 0\naccept_rate = 0", FPMLines: "max_connections = 5\nmax_idle = 5",
 			Routes: fmt.Sprintf("[[route]]\npath = \"/ws/chat\"\nscript = %q\nparams = { CHAT_DIR = %q }\non_error = \"message\"\n"+
 				"error_message = '{\"type\":\"error\",\"text\":\"The server could not do that.\"}'\n", example+"/ws.php", store)})
 	}

