@@ -234,7 +234,7 @@ func (l *link) pass(p *pair, dst net.Conn, piece []byte, answers bool) bool {
 	}
 	for len(piece) > 0 {
 		n := len(piece)
-		if w.slice > 0 {
+		if w.slice = l.slice(); w.slice > 0 {
 			n = min(n, w.slice)
 		}
 		if _, err := dst.Write(piece[:n]); err != nil {
@@ -249,6 +249,14 @@ func (l *link) pass(p *pair, dst net.Conn, piece []byte, answers bool) bool {
 		p.reset()
 	}
 	return !cut
+}
+
+// slice is the size of pieces now: a long piece may be under way for longer than
+// the weather that cuts it up.
+func (l *link) slice() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now.slice
 }
 
 // rest waits for d; it reports false when the connection is cut meanwhile.
