@@ -150,6 +150,11 @@ func (p *Pool) refuseLocked(lane Lane, o *owner) error {
 	return nil
 }
 
+// mostSpares is how many waiters and owners are kept for the next to come. With
+// its timer and its channel one takes half a kilobyte, and a storm may have had
+// as many as there are clients.
+const mostSpares = 256
+
 // waiterLocked returns a waiter, a used one if possible.
 func (p *Pool) waiterLocked() *waiter {
 	if n := len(p.spare); n > 0 {
@@ -191,7 +196,9 @@ func (p *Pool) wait(ctx context.Context, w *waiter, limit time.Duration) (slot, 
 		p.stats.Overloads++
 	}
 	w.owner = nil
-	p.spare = append(p.spare, w)
+	if len(p.spare) < mostSpares {
+		p.spare = append(p.spare, w)
+	}
 	p.mu.Unlock()
 
 	if late && g.err == nil {

@@ -210,7 +210,9 @@ func (q *queue) unpark(o *owner, share int) {
 func (q *queue) forget(o *owner) {
 	if o != nil && o.running == 0 && o.waiting == 0 {
 		delete(q.owners, o.name)
-		q.spare = append(q.spare, o)
+		if len(q.spare) < mostSpares {
+			q.spare = append(q.spare, o)
+		}
 	}
 }
 

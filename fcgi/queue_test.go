@@ -342,3 +342,23 @@ func TestNobodyTakesMoreThanItsShareWhileOthersWait(t *testing.T) {
 		}
 	})
 }
+
+// What a storm has needed is not kept for ever.
+func TestFewWaitersAreKeptAfterAStorm(t *testing.T) {
+	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1})
+	var waiting sync.WaitGroup
+	for i := range 4 * mostSpares {
+		p.mu.Lock()
+		w := p.waiterLocked()
+		w.owner = p.queue.owner(fmt.Sprint("user", i))
+		p.queue.push(w, 1)
+		p.mu.Unlock()
+		waiting.Go(func() { p.wait(t.Context(), w, 50*time.Millisecond) })
+	}
+	waiting.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.spare) > mostSpares || len(p.queue.spare) > mostSpares {
+		t.Errorf("%d waiters and %d owners are kept, want %d of each at most", len(p.spare), len(p.queue.spare), mostSpares)
+	}
+}
