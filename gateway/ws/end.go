@@ -10,6 +10,10 @@ import (
 const (
 	// closeWait is how long the client may take to answer our Close frame.
 	closeWait = 5 * time.Second
+	// lastWords is how long what a client sent before it closed its socket is
+	// still read and handled, once a write has failed. What the kernel holds may
+	// be megabytes, hours of messages at the limit per second.
+	lastWords = 30 * time.Second
 	// lingerTime is how long the input of a client that broke a rule is thrown
 	// away, so that the Close frame reaches it: closing a socket that has
 	// unread input resets the connection and may destroy what is on its way.

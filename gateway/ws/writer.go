@@ -212,4 +212,5 @@ func (c *Conn) writeFailed(err error) {
 	}
 	c.endLocked()
 	c.probeLocked(closeWait)
+	c.closeWithinLocked(lastWords)
 }
