@@ -161,13 +161,13 @@ func (p *programme) choose(rng *rand.Rand, s *session) (verb, with string) {
 		return "join", fmt.Sprint("c", rng.IntN(channels))
 	case r < 100:
 		return "leave", fmt.Sprint("c", rng.IntN(channels))
-	case r < 105:
+	case r < 130:
 		return "stream", fmt.Sprint(2 + rng.IntN(5))
-	case r < 110:
+	case r < 135:
 		return "finish", fmt.Sprint(rng.IntN(30))
-	case r < 120:
+	case r < 145:
 		return "slow", fmt.Sprint(rng.IntN(40))
-	case r < 122:
+	case r < 147:
 		return []string{"fatal", "odd"}[rng.IntN(2)], ""
 	}
 	return "echo", ""
