@@ -19,6 +19,11 @@ test:
 lint:
 	scripts/lint
 
+# goals shows what is promised, which test holds it, and what it reached here.
+.PHONY: goals
+goals:
+	go run ./test/goals
+
 # fuzz runs every fuzz target for FUZZTIME each.
 FUZZTIME ?= 30s
 fuzz:

@@ -1,0 +1,293 @@
+// Command goals makes the table of wsfpm's goals: what is promised, which test
+// holds it, what figure was reached, and how to see it. It prints the table,
+// writes it to build/goals.md, and fails when a goal's test does not exist or
+// has failed, when a figure says that its goal was missed, or when docs/goals.md
+// lacks a goal.
+//
+//	go run ./test/goals [-results FILE] [-write]
+//
+// FILE has the lines of go test -json; with -write docs/goals.md is made anew.
+// A figure that this checkout has not measured is taken from there.
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	file := flag.String("results", "", "the lines of go test -json; - is the standard input")
+	write := flag.Bool("write", false, "write docs/goals.md too")
+	root := flag.String("root", ".", "the checkout")
+	flag.Parse()
+	if err := run(*root, *file, *write); err != nil {
+		fmt.Fprintln(os.Stderr, "goals:", err)
+		os.Exit(1)
+	}
+}
+
+func run(root, file string, write bool) error {
+	e, err := gather(root, file)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, 0, len(goals()))
+	for _, g := range goals() {
+		rows = append(rows, e.row(g))
+	}
+	page := table(rows)
+	fmt.Print(page)
+	if err := os.MkdirAll(filepath.Join(root, "build"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, "build", "goals.md"), []byte(page), 0o644); err != nil {
+		return err
+	}
+	docs := filepath.Join(root, "docs", "goals.md")
+	if write {
+		if err := os.WriteFile(docs, []byte(document(rows)), 0o644); err != nil {
+			return err
+		}
+	}
+	text, err := os.ReadFile(docs)
+	if err != nil {
+		return err
+	}
+	return errors.Join(missed(rows), complete(text))
+}
+
+// evidence is all that is known about the goals.
+type evidence struct {
+	figures     map[string]reached
+	outcome     *outcome
+	sources     map[string]bool
+	bench       []benchmark
+	conformance string
+	before      map[string]string // figures of docs/goals.md
+}
+
+func gather(root, file string) (*evidence, error) {
+	e := &evidence{conformance: conformance(root)}
+	wanted := make(map[string]bool)
+	for _, g := range goals() {
+		for _, test := range g.tests {
+			wanted[test] = true
+		}
+	}
+	var err error
+	if e.outcome, err = readResults(file, wanted); err != nil {
+		return nil, err
+	}
+	if e.figures, err = figures(root); err != nil {
+		return nil, err
+	}
+	if e.sources, err = sources(root); err != nil {
+		return nil, err
+	}
+	if e.bench, err = benchmarks(root); err != nil {
+		return nil, err
+	}
+	page, _ := os.ReadFile(filepath.Join(root, "docs", "goals.md")) // complete complains of its lack
+	e.before = known(page)
+	return e, nil
+}
+
+func readResults(file string, wanted map[string]bool) (*outcome, error) {
+	switch file {
+	case "":
+		return &outcome{}, nil
+	case "-":
+		return results(os.Stdin, wanted)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return results(f, wanted)
+}
+
+// row is a goal with what is known about it.
+type row struct {
+	goal
+	state  string // passed, FAILED, not run, later
+	figure string
+	kept   string   // the figure for docs/goals.md: one that was not missed
+	bad    []string // what is wrong
+}
+
+func (e *evidence) row(g goal) row {
+	r := row{goal: g, state: "not run"}
+	if g.later != "" {
+		r.state, r.figure, r.kept = "later", g.later, g.later
+		return r
+	}
+	for _, test := range g.tests {
+		if !e.sources[test] {
+			r.bad = append(r.bad, "there is no test "+test)
+		}
+	}
+	e.ran(&r)
+	e.measured(&r)
+	otherwise := cmp.Or(e.before[g.number], "held by its tests")
+	if len(g.tests) == 0 {
+		otherwise = cmp.Or(e.before[g.number], "not measured here")
+	}
+	r.figure = cmp.Or(r.figure, otherwise)
+	r.kept = r.figure
+	if len(r.bad) > 0 {
+		r.state, r.kept = "FAILED", otherwise
+	}
+	return r
+}
+
+// ran takes what the tests of a run said.
+func (e *evidence) ran(r *row) {
+	if !e.outcome.known {
+		return
+	}
+	for _, test := range r.tests {
+		switch e.outcome.result[test] {
+		case "pass":
+			r.state = "passed"
+		case "fail":
+			r.bad = append(r.bad, test+" has failed")
+		}
+		for _, line := range e.outcome.output[test] {
+			if r.sign == "" {
+				continue
+			}
+			if m := regexp.MustCompile(r.sign).FindStringSubmatch(line); m != nil {
+				r.figure = m[1]
+			}
+		}
+	}
+	if r.race && e.outcome.whole() {
+		r.state, r.figure = "passed", fmt.Sprintf("%d tests, %d races", e.outcome.passed, e.outcome.races)
+	}
+	if r.race && e.outcome.races > 0 {
+		r.bad = append(r.bad, "a data race was reported")
+	}
+}
+
+// measured takes the figures that tests and benchmarks have left behind.
+func (e *evidence) measured(r *row) {
+	if f, found := e.figures[r.number]; found {
+		r.figure = f.Figure
+		if r.state == "not run" {
+			r.state = "passed"
+		}
+		if !f.Passed {
+			r.bad = append(r.bad, "the figure in build/goals says that it was missed")
+		}
+		return
+	}
+	if r.conformance && e.conformance != "" {
+		r.figure = e.conformance
+	}
+	var list []string
+	for _, b := range e.bench {
+		if !b.matches(r.bench) {
+			continue
+		}
+		list = append(list, b.String())
+		if r.state == "not run" {
+			r.state = "passed"
+		}
+		if !b.Met {
+			r.bad = append(r.bad, b.What+" was missed")
+		}
+	}
+	if len(list) > 0 {
+		r.figure = strings.Join(list, "; ")
+	}
+}
+
+// document is docs/goals.md.
+func document(rows []row) string {
+	var b strings.Builder
+	b.WriteString(`# Goals
+
+What wsfpm promises to be, the test that holds each promise, the figure that was reached last, and how to see it. ` + "`make goals`" + ` shows this table for
+your machine, from what the tests have left in ` + "`build/goals`" + `; ` + "`make test`" + ` ends with it and fails when a goal's test has failed.
+
+| goal | promise | to reach | test | reached | command |
+|---|---|---|---|---|---|
+`)
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s %s | %s |\n", r.begin(), plain(r.kept), code(r.command))
+	}
+	return b.String()
+}
+
+// table is build/goals.md.
+func table(rows []row) string {
+	var b strings.Builder
+	b.WriteString("# Goals on this machine\n\n\"not run\" means: not in the run that this page was made from.\n\n" +
+		"| goal | promise | to reach | test | reached | state | command |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s %s | %s | %s |\n", r.begin(), plain(r.figure), r.state, code(r.command))
+	}
+	return b.String()
+}
+
+// begin is the columns that both pages have.
+func (r row) begin() string {
+	tests := make([]string, 0, len(r.tests))
+	for _, test := range r.tests {
+		tests = append(tests, code(test))
+	}
+	if r.race {
+		tests = append(tests, "all")
+	}
+	return fmt.Sprintf("| <a id=%q></a> %s | %s | %s | %s |", r.number, r.number, plain(r.promise), plain(r.target), strings.Join(tests, ", "))
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + plain(s) + "`"
+}
+
+// plain keeps a text from ending its cell.
+func plain(s string) string { return strings.NewReplacer("|", "/", "\n", " ").Replace(s) }
+
+// missed is an error that names the goals that are not held.
+func missed(rows []row) error {
+	var list []string
+	for _, r := range rows {
+		for _, bad := range r.bad {
+			list = append(list, r.number+": "+bad)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(list, "\n\t"))
+}
+
+// complete is an error unless the page has a row for each goal, and no other.
+func complete(page []byte) error {
+	rows := known(page)
+	var all []string
+	for _, g := range goals() {
+		all = append(all, g.number)
+		if _, found := rows[g.number]; !found {
+			return fmt.Errorf("docs/goals.md has no row %s: go run ./test/goals -write", g.number)
+		}
+	}
+	for number := range rows {
+		if !slices.Contains(all, number) {
+			return fmt.Errorf("docs/goals.md has a row %s, which is no goal", number)
+		}
+	}
+	return nil
+}

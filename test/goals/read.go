@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// reached is a file of build/goals.
+type reached struct {
+	Goal   string `json:"goal"`
+	Figure string `json:"figure"`
+	Passed bool   `json:"passed"`
+}
+
+// figures reads build/goals. Several files of one goal are taken together.
+func figures(root string) (map[string]reached, error) {
+	files, err := filepath.Glob(filepath.Join(root, "build", "goals", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	all := make(map[string]reached)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var r reached
+		if err := json.Unmarshal(text, &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if before, twice := all[r.Goal]; twice {
+			r.Passed = r.Passed && before.Passed
+			r.Figure = strings.Trim(before.Figure+"; "+r.Figure, "; ")
+		}
+		all[r.Goal] = r
+	}
+	return all, nil
+}
+
+// outcome is what a run of the tests has shown.
+type outcome struct {
+	known  bool                // there was a run
+	result map[string]string   // of each test: pass, fail or skip
+	output map[string][]string // what goals' tests have written
+	passed int
+	races  int
+}
+
+// results reads the lines of go test -json.
+func results(in io.Reader, wanted map[string]bool) (*outcome, error) {
+	o := &outcome{result: make(map[string]string), output: make(map[string][]string)}
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		var e struct{ Action, Package, Test, Output string }
+		if json.Unmarshal(line, &e) == nil {
+			o.add(e.Action, strings.TrimPrefix(e.Package, "wsfpm/")+"."+e.Test, e.Output, wanted)
+		}
+		if err != nil {
+			return o, nil
+		}
+	}
+}
+
+func (o *outcome) add(action, test, output string, wanted map[string]bool) {
+	switch action {
+	case "pass", "fail", "skip":
+		o.known = true
+		o.result[test] = action
+		if action == "pass" && !strings.HasSuffix(test, ".") { // else a package
+			o.passed++
+		}
+	case "output":
+		if strings.Contains(output, "WARNING: DATA RACE") {
+			o.races++
+		}
+		if wanted[test] {
+			o.output[test] = append(o.output[test], output)
+		}
+	}
+}
+
+// whole tells whether the run had all the packages that make test runs with
+// the race detector; a run of some says nothing about races.
+func (o *outcome) whole() bool {
+	for _, p := range []string{"fcgi", "session", "gateway", "gateway/ws", "gateway/bus", "gateway/admin", "gateway/config", "cmd/wsfpm"} {
+		if o.result[p+"."] != "pass" {
+			return false
+		}
+	}
+	return true
+}
+
+// sources are the tests and fuzz targets that the checkout has.
+func sources(root string) (map[string]bool, error) {
+	found := make(map[string]bool)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "build") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
+				found[filepath.ToSlash(folder)+"."+f.Name.Name] = true
+			}
+		}
+		return err
+	})
+	return found, err
+}
+
+// benchmarks are the targets of the newest whole run of the benchmark, in words.
+func benchmarks(root string) ([]benchmark, error) {
+	files, err := filepath.Glob(filepath.Join(root, "bench", "results", "*.json"))
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	slices.Sort(files)
+	for _, file := range slices.Backward(files) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var run struct {
+			Quick   bool        `json:"quick"`
+			Targets []benchmark `json:"targets"`
+		}
+		if err := json.Unmarshal(text, &run); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if !run.Quick && len(run.Targets) > 0 {
+			return run.Targets, nil
+		}
+	}
+	return nil, nil
+}
+
+// benchmark is one target of the benchmark with what was measured.
+type benchmark struct {
+	What   string  `json:"what"`
+	Median float64 `json:"median"`
+	Unit   string  `json:"unit"`
+	Met    bool    `json:"met"`
+}
+
+// matches tells whether the target belongs to a goal.
+func (b benchmark) matches(beginnings []string) bool {
+	return slices.ContainsFunc(beginnings, func(s string) bool { return strings.HasPrefix(b.What, s) })
+}
+
+func (b benchmark) String() string {
+	figure := fmt.Sprintf("%.4g %s", b.Median, b.Unit)
+	if b.Median >= 1000 {
+		figure = fmt.Sprintf("%.0f %s", b.Median, b.Unit)
+	}
+	return b.What + " " + strings.TrimSpace(figure)
+}
+
+var (
+	conformanceRow = regexp.MustCompile(`(?m)^\| all \| \| (.*?) \|`)
+	pageRow        = regexp.MustCompile(`(?m)^\| <a id="(G\d+)"></a> ?[^|]*\|[^|]*\|[^|]*\|[^|]*\|([^|]*)\|`)
+)
+
+// conformance is the verdict over all cases, "" when the suite has not run.
+func conformance(root string) string {
+	text, _ := os.ReadFile(filepath.Join(root, "build", "conformance.md"))
+	if m := conformanceRow.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// known are the figures that a page of goals has.
+func known(page []byte) map[string]string {
+	found := make(map[string]string)
+	for _, m := range pageRow.FindAllSubmatch(page, -1) {
+		found[string(m[1])] = strings.TrimSpace(string(m[2]))
+	}
+	return found
+}
