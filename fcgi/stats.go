@@ -151,12 +151,20 @@ func (p *Pool) sendLocked(e Event) {
 }
 
 // stalled takes note of a new connection that no worker came for within stallAfter:
-// there are fewer than we thought, and our own idle ones make way.
-func (p *Pool) stalled(r *Response) {
+// there are fewer than we thought, and our own idle ones make way. It reports false
+// when others have just said the same: then it is to be asked again, if still
+// nobody has come.
+func (p *Pool) stalled(r *Response, first bool, now time.Time) (noted bool) {
 	p.mu.Lock()
-	p.stats.Stalls++
+	if first {
+		p.stats.Stalls++
+	}
+	if p.limit.now > 1 && p.limit.fellNow(now) {
+		p.mu.Unlock()
+		return false
+	}
 	var drop []*conn
-	if p.limit.lower(time.Now()) {
+	if p.limit.lower(now) {
 		p.sendLocked(Event{
 			Kind: EventStalled, Script: r.script, ID: r.id,
 			Limit: p.limit.now, Config: p.cfg.MaxConnections,
@@ -165,4 +173,5 @@ func (p *Pool) stalled(r *Response) {
 	}
 	p.mu.Unlock()
 	p.drop(drop...)
+	return true
 }
