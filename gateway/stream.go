@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -51,7 +50,7 @@ func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Resp
 	for {
 		chunk, err := answer.Next()
 		rest = append(rest, chunk...)
-		last := errors.Is(err, io.EOF)
+		last := err == io.EOF // nothing else is a proper end
 		if err != nil && !last {
 			return err
 		}
