@@ -4,9 +4,10 @@
 // has failed, when a figure says that its goal was missed, or when docs/goals.md
 // lacks a goal.
 //
-//	go run ./test/goals [-results FILE] [-write]
+//	go run ./test/goals [-results FILE [-all]] [-write]
 //
-// FILE has the lines of go test -json; with -write docs/goals.md is made anew.
+// FILE has the lines of go test -json, with -all those of all tests: then each
+// goal's must be among them. With -write docs/goals.md is made anew.
 // A figure that this checkout has not measured is taken from there.
 package main
 
@@ -24,20 +25,22 @@ import (
 
 func main() {
 	file := flag.String("results", "", "the lines of go test -json; - is the standard input")
+	all := flag.Bool("all", false, "want every goal's tests in the results")
 	write := flag.Bool("write", false, "write docs/goals.md too")
 	root := flag.String("root", ".", "the checkout")
 	flag.Parse()
-	if err := run(*root, *file, *write); err != nil {
+	if err := run(*root, *file, *all, *write); err != nil {
 		fmt.Fprintln(os.Stderr, "goals:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, file string, write bool) error {
+func run(root, file string, all, write bool) error {
 	e, err := gather(root, file)
 	if err != nil {
 		return err
 	}
+	e.all = all
 	rows := make([]row, 0, len(goals()))
 	for _, g := range goals() {
 		rows = append(rows, e.row(g))
@@ -71,6 +74,7 @@ type evidence struct {
 	bench       []benchmark
 	conformance string
 	before      map[string]string // figures of docs/goals.md
+	all         bool              // the run was of all tests
 }
 
 func gather(root, file string) (*evidence, error) {
@@ -117,7 +121,7 @@ func readResults(file string, wanted map[string]bool) (*outcome, error) {
 // row is a goal with what is known about it.
 type row struct {
 	goal
-	state  string // passed, FAILED, not run, later
+	state  string // passed, partly run, passed earlier, not run, FAILED, later
 	figure string
 	kept   string   // the figure for docs/goals.md: one that was not missed
 	bad    []string // what is wrong
@@ -137,7 +141,7 @@ func (e *evidence) row(g goal) row {
 	e.ran(&r)
 	e.measured(&r)
 	otherwise := cmp.Or(e.before[g.number], "held by its tests")
-	if len(g.tests) == 0 {
+	if len(g.tests) == 0 || len(g.bench) > 0 {
 		otherwise = cmp.Or(e.before[g.number], "not measured here")
 	}
 	r.figure = cmp.Or(r.figure, otherwise)
@@ -153,12 +157,15 @@ func (e *evidence) ran(r *row) {
 	if !e.outcome.known {
 		return
 	}
+	passed := 0
 	for _, test := range r.tests {
-		switch e.outcome.result[test] {
-		case "pass":
-			r.state = "passed"
-		case "fail":
+		switch result := e.outcome.result[test]; {
+		case result == "pass":
+			passed++
+		case result == "fail":
 			r.bad = append(r.bad, test+" has failed")
+		case e.all:
+			r.bad = append(r.bad, test+" has not run")
 		}
 		for _, line := range e.outcome.output[test] {
 			if r.sign == "" {
@@ -168,6 +175,12 @@ func (e *evidence) ran(r *row) {
 				r.figure = m[1]
 			}
 		}
+	}
+	if passed > 0 {
+		r.state = "partly run"
+	}
+	if passed > 0 && passed == len(r.tests) && len(r.bench) == 0 {
+		r.state = "passed"
 	}
 	if r.race && e.outcome.whole() {
 		r.state, r.figure = "passed", fmt.Sprintf("%d tests, %d races", e.outcome.passed, e.outcome.races)
@@ -182,7 +195,7 @@ func (e *evidence) measured(r *row) {
 	if f, found := e.figures[r.number]; found {
 		r.figure = f.Figure
 		if r.state == "not run" {
-			r.state = "passed"
+			r.state = "passed earlier"
 		}
 		if !f.Passed {
 			r.bad = append(r.bad, "the figure in build/goals says that it was missed")
@@ -198,9 +211,7 @@ func (e *evidence) measured(r *row) {
 			continue
 		}
 		list = append(list, b.String())
-		if r.state == "not run" {
-			r.state = "passed"
-		}
+		r.state = "passed earlier"
 		if !b.Met {
 			r.bad = append(r.bad, b.What+" was missed")
 		}
@@ -230,7 +241,7 @@ your machine, from what the tests have left in ` + "`build/goals`" + `; ` + "`ma
 // table is build/goals.md.
 func table(rows []row) string {
 	var b strings.Builder
-	b.WriteString("# Goals on this machine\n\n\"not run\" means: not in the run that this page was made from.\n\n" +
+	b.WriteString("# Goals on this machine\n\n\"Not run\" means: not in the run that this page was made from; \"earlier\": a figure is there from another run.\n\n" +
 		"| goal | promise | to reach | test | reached | state | command |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&b, "%s %s | %s | %s |\n", r.begin(), plain(r.figure), r.state, code(r.command))

@@ -83,9 +83,10 @@ func TestARowSaysWhatIsKnown(t *testing.T) {
 	}{
 		{"nothing", goal{tests: []string{"pkg.TestA"}}, map[string]string{}, "not run", "held by its tests", ""},
 		{"no such test", goal{tests: []string{"pkg.TestZ"}}, map[string]string{}, "FAILED", "held by its tests", "no test pkg.TestZ"},
-		{"passed", goal{tests: []string{"pkg.TestA", "pkg.FuzzB"}}, map[string]string{"results": passedLine}, "passed", "held by its tests", ""},
+		{"passed", goal{tests: []string{"pkg.TestA", "pkg.FuzzB"}}, map[string]string{"results": passedLine + strings.Replace(passedLine, "TestA", "FuzzB", 1)}, "passed", "held by its tests", ""},
+		{"one of two", goal{tests: []string{"pkg.TestA", "pkg.FuzzB"}}, map[string]string{"results": passedLine}, "partly run", "held by its tests", ""},
 		{"failed", goal{tests: []string{"pkg.TestA"}}, map[string]string{"results": strings.Replace(passedLine, "pass", "fail", 1)}, "FAILED", "held by its tests", "pkg.TestA has failed"},
-		{"a figure", goal{tests: []string{"pkg.TestA"}}, map[string]string{"build/goals/X.json": `{"goal":"G1","figure":"7 of 7","passed":true}`}, "passed", "7 of 7", ""},
+		{"a figure", goal{tests: []string{"pkg.TestA"}}, map[string]string{"build/goals/X.json": `{"goal":"G1","figure":"7 of 7","passed":true}`}, "passed earlier", "7 of 7", ""},
 		{"two figures, one bad", goal{tests: []string{"pkg.TestA"}}, map[string]string{
 			"build/goals/X.json": `{"goal":"G1","figure":"7","passed":true}`, "build/goals/Y.json": `{"goal":"G1","figure":"8","passed":false}`}, "FAILED", "7; 8", "missed"},
 		{"a sign", goal{tests: []string{"pkg.TestA"}, sign: `(level \d)`}, map[string]string{
@@ -95,7 +96,7 @@ func TestARowSaysWhatIsKnown(t *testing.T) {
 		{"a part of a run", goal{race: true}, map[string]string{"results": passedLine}, "not run", "not measured here", ""},
 		{"the benchmark", goal{bench: []string{"memory"}}, map[string]string{
 			"bench/results/1.json": `{"targets":[{"what":"memory of one","median":7300,"unit":"bytes","met":true},{"what":"other","met":false}]}`,
-			"bench/results/2.json": `{"quick":true,"targets":[{"what":"memory of one","met":false}]}`}, "passed", "memory of one 7300 bytes", ""},
+			"bench/results/2.json": `{"quick":true,"targets":[{"what":"memory of one","met":false}]}`}, "passed earlier", "memory of one 7300 bytes", ""},
 		{"an earlier page", goal{tests: []string{"pkg.TestA"}}, map[string]string{"docs/goals.md": "| <a id=\"G1\"></a> G1 | a | b | c | 42 things | passed | d |\n"}, "not run", "42 things", ""},
 		{"conformance", goal{tests: []string{"pkg.TestA"}, conformance: true}, map[string]string{"build/conformance.md": "| all | | 517 OK | |\n"}, "not run", "517 OK", ""},
 		{"later", goal{later: "soon"}, map[string]string{}, "later", "soon", ""},
@@ -125,6 +126,19 @@ func TestARowSaysWhatIsKnown(t *testing.T) {
 		if err := missed([]row{r}); (err != nil) != (c.bad != "") || err != nil && !strings.Contains(err.Error(), c.bad) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.bad)
 		}
+	}
+}
+
+func TestAWholeRunHasEveryTest(t *testing.T) {
+	root := lay(t, map[string]string{"results": passedLine})
+	e, err := gather(root, filepath.Join(root, "results"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.all = true
+	g := goal{number: "G1", tests: []string{"pkg.TestA", "pkg.FuzzB"}}
+	if err := missed([]row{e.row(g)}); err == nil || !strings.Contains(err.Error(), "FuzzB has not run") {
+		t.Errorf("got %v", err)
 	}
 }
 
