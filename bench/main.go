@@ -46,6 +46,7 @@ type options struct {
 	profile string // folder for profiles of the gateway, "" none
 	results string // folder for the raw data
 	chart   string // the chart's file, "" none
+	from    string // raw data to report again
 	update  bool   // rewrite the README's section
 	long    bool
 
@@ -113,6 +114,9 @@ func command(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.from != "" {
+		return again(o, out)
+	}
 	return run(o, out)
 }
 
@@ -126,6 +130,7 @@ func parseOptions(args []string) (*options, error) {
 	f.StringVar(&o.results, "results", "bench/results", "folder for the raw data")
 	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")
 	f.BoolVar(&o.update, "update", false, "rewrite the figures of README.md and docs/bench.md")
+	f.StringVar(&o.from, "from", "", "raw data of an earlier run to report once more, instead of measuring")
 	f.BoolVar(&o.long, "long", false, "also 100,000 connections over seven gateways; needs 10 GB of memory")
 	if err := f.Parse(args); err != nil {
 		return nil, err

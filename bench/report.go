@@ -42,10 +42,34 @@ func report(o *options, r *recorder, out io.Writer) error {
 		Begun: r.began, Seconds: time.Since(r.began).Seconds(), Rounds: o.rounds, Quick: o.quick,
 		Machine: machine(root), Verdicts: r.judge(), Samples: r.samples,
 	}
-	fmt.Fprintf(out, "\n%s\n%s", tables(r), verdictTable(res.Verdicts))
 	if err := res.write(filepath.Join(root, o.results)); err != nil {
 		return err
 	}
+	return res.show(o, root, r, out)
+}
+
+// again reports what an earlier run has measured, judged by today's targets.
+func again(o *options, out io.Writer) error {
+	text, err := os.ReadFile(o.from)
+	if err != nil {
+		return err
+	}
+	var res result
+	if err := json.Unmarshal(text, &res); err != nil {
+		return fmt.Errorf("%s: %w", o.from, err)
+	}
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	r := &recorder{out: out, began: res.Begun, samples: res.Samples}
+	res.Verdicts = r.judge()
+	return res.show(o, root, r, out)
+}
+
+// show is report but for the raw data.
+func (res *result) show(o *options, root string, r *recorder, out io.Writer) error {
+	fmt.Fprintf(out, "\n%s\n%s", tables(r), verdictTable(res.Verdicts))
 	if o.chart != "" {
 		if err := os.WriteFile(filepath.Join(root, o.chart), []byte(chart(r)), 0o644); err != nil {
 			return err
