@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"wsfpm/test/stack"
 )
 
 func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
@@ -53,10 +55,29 @@ func (p *programme) report() {
 			p.t.Errorf("%v violated, seed %d: %d times", i, p.verdict.seed, n)
 		}
 	}
+	p.goals()
 	if *reportFlag == "" {
 		return
 	}
 	if err := os.WriteFile(*reportFlag, []byte(text), 0o644); err != nil {
 		p.t.Errorf("write the report: %v", err)
 	}
+}
+
+// goals writes what the programme says of the goals that it holds.
+func (p *programme) goals() {
+	v, run := p.verdict, fmt.Sprintf("%d events and %d faults, seed %d", p.events.Load(), len(p.plan), p.verdict.seed)
+	of := func(i invariant) string { return fmt.Sprintf("%d of %d checks violated", v.violations(i), v.checked[i].Load()) }
+	stack.Promise(p.t, "G4", "never one client's data to another").
+		Reached("%s: answers %s, pushes %s", run, of(ownAnswer), of(rightPush))
+	stack.Promise(p.t, "G6", "PHP never runs an event twice").Reached("%s: %s", run, of(ranOnce))
+	var longest time.Duration
+	for kind, d := range p.recovery {
+		if strings.HasPrefix(kind, "redis") {
+			longest = max(longest, d)
+		}
+	}
+	stack.Promise(p.t, "G12", "an outage of Redis breaks no request and answer").
+		Reached("%s: nobody left without an answer, an error or an end in %d checks; all names heard again %v after a fault of Redis at most",
+			run, v.checked[noSilence].Load(), longest.Round(time.Millisecond))
 }
