@@ -67,7 +67,9 @@ func (p *programme) report() {
 // goals writes what the programme says of the goals that it holds.
 func (p *programme) goals() {
 	v, run := p.verdict, fmt.Sprintf("%d events and %d faults, seed %d", p.events.Load(), len(p.plan), p.verdict.seed)
-	of := func(i invariant) string { return fmt.Sprintf("%d of %d checks violated", v.violations(i), v.checked[i].Load()) }
+	of := func(i invariant) string {
+		return fmt.Sprintf("%d of %d checks violated", v.violations(i), v.checked[i].Load())
+	}
 	stack.Promise(p.t, "G4", "never one client's data to another").
 		Reached("%s: answers %s, pushes %s", run, of(ownAnswer), of(rightPush))
 	stack.Promise(p.t, "G6", "PHP never runs an event twice").Reached("%s: %s", run, of(ranOnce))
