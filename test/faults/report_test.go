@@ -49,6 +49,7 @@ func (p *programme) report() {
 	p.t.Logf("\n%s", text)
 	for _, message := range p.verdict.texts() {
 		p.t.Error(message)
+		p.whatNodesSaid(message)
 	}
 	for i := range invariants {
 		if n := p.verdict.violations(i); n > mostSaid {
@@ -82,4 +83,21 @@ func (p *programme) goals() {
 	stack.Promise(p.t, "G12", "an outage of Redis breaks no request and answer").
 		Reached("%s: nobody left without an answer, an error or an end in %d checks; all names heard again %v after a fault of Redis at most",
 			run, v.checked[noSilence].Load(), longest.Round(time.Millisecond))
+}
+
+// whatNodesSaid shows a node's own words about a connection that a message of
+// the checker names.
+func (p *programme) whatNodesSaid(message string) {
+	_, rest, found := strings.Cut(message, "connection ")
+	id, _, _ := strings.Cut(rest, " ")
+	if !found || id == "" {
+		return
+	}
+	for i, node := range p.world.nodes {
+		for _, line := range node.Log() {
+			if strings.Contains(fmt.Sprint(line), id) {
+				p.t.Logf("node %d: %v", i+1, line)
+			}
+		}
+	}
 }
