@@ -124,3 +124,26 @@ func TestAllListenersOrNone(t *testing.T) {
 	}
 	closeListeners(open)
 }
+
+// Somebody starts a second process by mistake: the first goes on.
+func TestAProcessThatCannotStartLeavesTheSocket(t *testing.T) {
+	first := run(t, "[[route]]\npath = \"/ws\"\nscript = \"/srv/ws.php\"\n")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	cfg, err := config.Load(config.Source{File: first.file, Flags: map[string]string{"listen": "unix:" + first.sock, "admin": taken.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &server{log: zap.NewNop(), level: zap.NewAtomicLevel(), failed: make(chan error, 1)}
+	if err := second.start(cfg); err == nil {
+		t.Fatal("it started, on an admin address that is taken")
+	}
+	conn, err := net.Dial("unix", first.sock)
+	if err != nil {
+		t.Fatalf("the first cannot be reached any more: %v", err)
+	}
+	conn.Close()
+}

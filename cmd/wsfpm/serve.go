@@ -74,22 +74,23 @@ type server struct {
 	serving sync.WaitGroup // the goroutines that accept
 }
 
-// start opens everything, the listeners for clients last.
+// start opens everything, the listeners for clients last: a process that cannot
+// start leaves the socket of one that runs alone.
 func (s *server) start(cfg *config.Config) error {
 	s.warn(cfg)
 	ctx := context.Background()
-	listeners, err := openListeners(ctx, cfg, s.log)
-	if err != nil {
-		return err
-	}
 	operators, err := openAdmin(ctx, cfg, s.log)
 	if err != nil {
-		closeListeners(listeners)
 		return err
 	}
 	if err := s.assemble(ctx, cfg); err != nil {
-		closeListeners(append(listeners, operators...))
+		closeListeners(operators)
 		return err
+	}
+	listeners, err := openListeners(ctx, cfg, s.log)
+	if err != nil {
+		closeListeners(operators)
+		return errors.Join(err, s.gateway.Close(ctx), s.bus.Close())
 	}
 	s.public = publicServer(cfg, s.gateway, s.log)
 	if len(operators) > 0 {
