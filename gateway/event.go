@@ -29,14 +29,14 @@ type event struct {
 	seq    uint64 // of messages: 1, 2, 3 …
 	binary bool
 	body   []byte
-	close  cause         // of disconnect
-	took   time.Duration // of disconnect: how long the connection lasted
+	close  cause // of disconnect
 }
 
 // cause is how a connection ended, as the disconnect event tells it.
 type cause struct {
 	code   int
 	reason string
+	took   time.Duration // how long the connection lasted
 }
 
 // vars appends this event's own parameters. Those that stay the same for the
@@ -65,7 +65,7 @@ func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
 		v = append(v,
 			fcgi.Var{Name: "WS_CLOSE_CODE", Value: strconv.Itoa(e.close.code)},
 			fcgi.Var{Name: "WS_CLOSE_REASON", Value: e.close.reason},
-			fcgi.Var{Name: "WS_DURATION", Value: strconv.FormatInt(int64(e.took/time.Second), 10)},
+			fcgi.Var{Name: "WS_DURATION", Value: strconv.FormatInt(int64(e.close.took/time.Second), 10)},
 		)
 	}
 	return v

@@ -56,6 +56,7 @@ type Gateway struct {
 	name       string // the node's, as configured
 	node       string // name and six random characters of this start
 	web        http.Handler
+	started    *config.Config // some of which counts until a restart
 	admission  admission
 	stats      stats
 	fanout     *fanout
@@ -89,6 +90,7 @@ func New(o Options) (*Gateway, error) {
 		hub:        session.NewHub(),
 		sockets:    ws.NewShared(int64(cfg.Limits.InboundMemory)),
 		middleware: o.Middleware,
+		started:    cfg,
 		name:       cfg.Node,
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
 		live:       make(map[*connection]bool),
@@ -130,7 +132,6 @@ func (g *Gateway) Node() string { return g.node }
 func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
-	old := g.settings.Load()
 	pools, next, err := prepare(g.pools, cfg)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	case g.resettled <- struct{}{}:
 	default: // sweep has yet to look at the last ones
 	}
-	return needRestart(old.Config, cfg), nil
+	return needRestart(g.started, cfg), nil
 }
 
 // spreadLimits puts the limits of new settings, which are in force, on every
@@ -168,7 +169,8 @@ func (g *Gateway) spreadLimits(s *settings) {
 	}
 }
 
-// needRestart names the keys that differ and are read at the start only.
+// needRestart names the keys that are read at the start only and were different
+// then.
 func needRestart(old, next *config.Config) (keys []string) {
 	for _, each := range []struct {
 		key       string

@@ -82,3 +82,29 @@ func TestARefusedReloadChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestReloadNamesWhatNeedsARestartUntilThen(t *testing.T) {
+	h := start(t, echo, nil)
+	started := h.settings.Load().Config
+	changed := *started
+	changed.Node = "another"
+	for range 2 {
+		if keys, err := h.Reload(&changed); err != nil || len(keys) != 1 || keys[0] != "node" {
+			t.Errorf("got %q, %v; want node", keys, err)
+		}
+	}
+	if keys, err := h.Reload(started); err != nil || len(keys) > 0 {
+		t.Errorf("got %q, %v for what it was started with", keys, err)
+	}
+}
+
+func TestPoolThatAReloadTookAwayIsNotShown(t *testing.T) {
+	h := start(t, echo, nil)
+	h.reloaded(func(c *config.Config) {
+		c.FPM = map[string]*config.FPM{"renamed": c.FPM["default"]}
+		c.Routes[0].FPM = "renamed"
+	})
+	if pools := h.Stats().Pools; len(pools) != 1 {
+		t.Errorf("got %d pools, want the renamed one", len(pools))
+	}
+}

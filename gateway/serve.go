@@ -217,17 +217,18 @@ const lostCode = 1006
 // from here on.
 func (c *connection) end() cause {
 	c.over = true
-	code, reason, _ := c.socket.Cause()
+	end := cause{took: time.Since(c.since)}
+	end.code, end.reason, _ = c.socket.Cause()
 	c.g.bus.Leave(c.g.hub.Remove(c.session))
-	dropped := c.inbox.close(code == lostCode)
+	dropped := c.inbox.close(end.code == lostCode)
 	c.g.stats.dropped.Add(int64(len(dropped)))
 	c.discard(dropped...)
 	c.lost()
 	c.inbox.wait()
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
-	c.g.stats.closed(code)
-	return cause{code: code, reason: reason}
+	c.g.stats.closed(end.code)
+	return end
 }
 
 // farewell runs the disconnect event. While nothing of it was sent it is tried
@@ -237,7 +238,7 @@ func (c *connection) farewell(end cause) {
 		return
 	}
 	c.events++
-	e := event{kind: kindDisconnect, close: end, took: time.Since(c.since)}
+	e := event{kind: kindDisconnect, close: end}
 	giveUp := time.Now().Add(time.Duration(c.g.settings.Load().DisconnectRetry))
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		a, err := c.call(context.Background(), e)

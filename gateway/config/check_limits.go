@@ -29,7 +29,13 @@ func (c *Config) checkLimits(r *report) {
 			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
 		}
 	}
+	if n := l.HandshakeHeaderCount; n > 0 && n < leastHeaders {
+		r.bad("limits.handshake_header_count", "%d: write at least %d, or 0 for no limit: a browser behind nginx sends some 15", n, leastHeaders)
+	}
 }
+
+// leastHeaders is how many headers must be allowed for anybody to get in.
+const leastHeaders = 20
 
 // atLeastOneIf is 1 when a bucket is in use, which must hold something.
 func atLeastOneIf(inUse bool) float64 {

@@ -120,6 +120,7 @@ var broken = map[string]struct {
 	}, "is the path of route[1] too"},
 	"negative":       {func(c *Config) { c.Limits.Connections = -1 }, "limits.connections: -1: write at least 0"},
 	"burst":          {func(c *Config) { c.Limits.Burst = 0 }, "limits.burst: 0: write at least 1"},
+	"few headers":    {func(c *Config) { c.Limits.HandshakeHeaderCount = 3 }, "limits.handshake_header_count: 3: write at least 20, or 0"},
 	"accept burst":   {func(c *Config) { c.Limits.AcceptBurst = 0 }, "limits.accept_burst: 0: write at least 1"},
 	"backlog":        {func(c *Config) { c.Limits.Backlog = 0 }, "limits.backlog"},
 	"small headers":  {func(c *Config) { c.Limits.HandshakeHeaders = 100 }, "limits.handshake_headers"},

@@ -40,6 +40,9 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	w = append(w, c.warnTimes()...)
+	if l := &c.Limits; l.AcceptRate > 0 && float64(l.AcceptBurst) > 10*l.AcceptRate {
+		w = append(w, fmt.Sprintf("limits.accept_burst: %d come in at once before accept_rate, %v a second, is felt", l.AcceptBurst, l.AcceptRate))
+	}
 	if len(c.Redis.Relays) > 0 && c.Redis.URL == "" {
 		w = append(w, "redis.relay: nothing is relayed while redis.url is empty")
 	}
