@@ -60,5 +60,8 @@ func withPort(host, scheme string) string {
 	if scheme == "https" {
 		port = "443"
 	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	if inner, found := strings.CutPrefix(host, "["); found && strings.Contains(inner, ":") {
+		host = strings.TrimSuffix(inner, "]") // JoinHostPort puts the brackets of IPv6 back
+	}
+	return net.JoinHostPort(host, port)
 }
