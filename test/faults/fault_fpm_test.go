@@ -25,9 +25,10 @@ func (p *programme) make(t worker, f fault) {
 	}
 }
 
-// afterOutage is how long the end of a fault may be felt by an event that was
-// under way when everything was well again.
-const afterOutage = time.Second
+// afterOutage is how long the end of a fault may be felt: by an event that was
+// under way, and by those that the pool refuses as overloaded, as documented,
+// because its average of how long a script takes remembers the slow ones.
+const afterOutage = 5 * time.Second
 
 // breakFPM makes one fault of PHP-FPM or of the first node's way to it.
 func (p *programme) breakFPM(t worker, f fault) {
