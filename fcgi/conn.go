@@ -206,16 +206,17 @@ func (c *conn) gatherHeader(limit int64, stderr *boundedText) ([]byte, error) {
 // END_REQUEST it returns errEnded.
 func (c *conn) nextStdout(stderr *boundedText) error {
 	for c.dec.in != typeStdout || c.dec.left == 0 {
+		if c.dec.in == typeStderr { // the rest of a text that a deadline came into
+			if err := c.readStderr(stderr); err != nil {
+				return err
+			}
+		}
 		k, err := c.dec.next()
 		if err != nil {
 			return err
 		}
 		c.answered = c.answered || k != gotReady
 		switch k {
-		case gotStderr:
-			if err := c.readStderr(stderr); err != nil {
-				return err
-			}
 		case gotReady:
 			c.signOfLife()
 		case gotEnd:

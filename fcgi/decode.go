@@ -3,6 +3,7 @@ package fcgi
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -47,6 +48,11 @@ func (d *decoder) next() (kind, error) {
 		if err != nil {
 			return 0, err
 		}
+		if k == gotEnd || k == gotReady {
+			if err := d.whole(); err != nil {
+				return 0, err
+			}
+		}
 		d.r.Discard(recordHeader) // cannot fail: these bytes were peeked at
 		switch {
 		case k == gotEnd:
@@ -60,6 +66,20 @@ func (d *decoder) next() (kind, error) {
 			return k, nil
 		}
 	}
+}
+
+// whole waits until the record that has begun is here whole. Before that nothing
+// of it is taken, so that whoever asks again after a deadline finds all of it.
+func (d *decoder) whole() error {
+	_, err := d.r.Peek(recordHeader + d.left + d.pad)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		err = fmt.Errorf("%w: record type %d of %d bytes", ErrProtocol, d.in, d.left)
+	}
+	d.left, d.pad = 0, 0
+	return err
 }
 
 // begin checks a record header and says what its record holds; 0 is a record to

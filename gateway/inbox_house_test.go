@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/gateway/config"
+)
+
+// Proof of scale: clients that have been answered hold none of inbound_memory,
+// and no message.
+func TestAnsweredClientsHoldNoMessages(t *testing.T) {
+	const clients, size = 40, 1 << 20
+	h := start(t, func(p map[string]string, body string) (string, string) {
+		if p["WS_EVENT"] == "message" && p["WS_SEQ"] == "1" {
+			time.Sleep(150 * time.Millisecond)
+		}
+		if p["WS_EVENT"] == "message" {
+			return "X: y", p["WS_SEQ"]
+		}
+		return "X: y", ""
+	}, func(c *config.Config) {
+		c.Limits.InboundMemory = 8 << 20
+		c.Limits.BacklogBytes = 8 << 20
+		c.Routes[0].MessageLimit = size
+	})
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc >> 10
+	}
+	var peers []*peer
+	before := heap()
+	for range clients {
+		p := h.dial("/", nil)
+		peers = append(peers, p)
+		p.send("a")
+		p.send(strings.Repeat("x", size))
+		p.send("c")
+		for _, n := range []string{"1", "2", "3"} {
+			p.want(n)
+		}
+	}
+	h.mu.Lock()
+	h.events = nil
+	h.mu.Unlock()
+	eventually(t, "memory released", func() bool { return h.Stats().InboundBytes == 0 })
+	after := heap()
+	t.Logf("heap %d KiB before, %d KiB after, inbound_bytes %d", before, after, h.Stats().InboundBytes)
+	if grown := int64(after) - int64(before); grown > clients*size>>11 {
+		t.Errorf("%d idle clients hold %d KiB", clients, grown)
+	}
+	runtime.KeepAlive(peers)
+}
