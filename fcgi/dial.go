@@ -49,7 +49,7 @@ func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool
 		s.conn = p.popIdleLocked()
 		p.mu.Unlock()
 	}
-	c, err := p.dial(ctx, s.cfg, until)
+	c, err := p.dial(ctx, s, until)
 	s.conn = c
 	return err
 }
@@ -64,10 +64,10 @@ func (s *slot) justProven() bool {
 
 // dial opens a connection. While the server refuses, it tries again until the time
 // is over, or until others have found the server to be down.
-func (p *Pool) dial(ctx context.Context, cfg *Config, until time.Time) (*conn, error) {
+func (p *Pool) dial(ctx context.Context, s *slot, until time.Time) (*conn, error) {
 	pause := redialFirst
 	for {
-		c, err := p.dialOnce(ctx, cfg)
+		c, err := p.dialOnce(ctx, s)
 		if err == nil {
 			return c, nil
 		}
@@ -93,18 +93,18 @@ func (p *Pool) dial(ctx context.Context, cfg *Config, until time.Time) (*conn, e
 var errGiveUp = errors.New("not tried again")
 
 // dialOnce makes one attempt, unless the circuit forbids it.
-func (p *Pool) dialOnce(ctx context.Context, cfg *Config) (*conn, error) {
+func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	p.mu.Lock()
-	allowed, epoch := p.circuit.allow(time.Now()), p.epoch
+	allowed := s.epoch != p.epoch || p.circuit.allow(time.Now())
 	p.mu.Unlock()
 	if !allowed {
 		return nil, fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
 	}
-	nc, err := p.netDial(ctx, cfg)
+	nc, err := p.netDial(ctx, s.cfg)
 	if err != nil {
-		return nil, p.dialFailed(ctx, err)
+		return nil, p.dialFailed(ctx, err, s.epoch)
 	}
-	c, asks := p.dialed(nc, epoch)
+	c, asks := p.dialed(nc, s.epoch)
 	if c == nil {
 		nc.Close()
 		return nil, fmt.Errorf("%w: %w", ErrClosed, errGiveUp)
@@ -117,7 +117,7 @@ func (p *Pool) dialOnce(ctx context.Context, cfg *Config) (*conn, error) {
 }
 
 // dialFailed notes a failed attempt and returns its error.
-func (p *Pool) dialFailed(ctx context.Context, err error) error {
+func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 	if ctx.Err() != nil {
 		return err // says nothing about the server
 	}
@@ -126,6 +126,10 @@ func (p *Pool) dialFailed(ctx context.Context, err error) error {
 	if isFullBacklog(err) {
 		p.mu.Unlock()
 		return fmt.Errorf("%w: the server's backlog is full: %w", ErrOverloaded, err)
+	}
+	if epoch != p.epoch { // says nothing about the server at the new address
+		p.mu.Unlock()
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	wentDown := p.circuit.failed(time.Now())
 	down := p.circuit.down
@@ -151,6 +155,10 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	}
 	p.stats.Dials++
 	p.conns[c] = struct{}{}
+	if epoch != p.epoch { // serves this request, and is not kept
+		p.mu.Unlock()
+		return c, false
+	}
 	cameBack := p.circuit.succeeded()
 	if cameBack && p.probing == probeFails {
 		p.probing = probeUnknown // it may be another version by now

@@ -46,6 +46,7 @@ type Pool struct {
 // that waits for the worker after it.
 type slot struct {
 	cfg    *Config
+	epoch  int // Pool.epoch when it was taken: whose address cfg has
 	owner  *owner
 	since  time.Time
 	conn   *conn // nil until connected
@@ -113,7 +114,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 // there is one. The owner has been charged for it.
 func (p *Pool) takeLocked(o *owner, now time.Time) slot {
 	p.open++
-	s := slot{cfg: p.cfg, owner: o, since: now}
+	s := slot{cfg: p.cfg, epoch: p.epoch, owner: o, since: now}
 	s.conn = p.popIdleLocked()
 	return s
 }
