@@ -36,6 +36,9 @@ func (b *inbox) put(m ws.Message, most, bytes int) (start, taken, waited bool) {
 		b.waiting = b.room[:0]
 	}
 	b.waiting = append(b.waiting, m)
+	if len(b.waiting) > 1 {
+		b.room[0] = ws.Message{} // a copy stays when waiting outgrows it
+	}
 	b.bytes += len(m.Data)
 	start = !b.busy
 	b.busy = true
