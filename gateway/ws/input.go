@@ -122,6 +122,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 		n, err = unix.Read(int(fd), in.buf[in.hi:])
 	}
 	if err == unix.EAGAIN {
+		in.piled = 0 // what piled up has been read
 		c.dropInput()
 		in.err = ErrIdle
 		return in.yields && in.resting && in.idle()

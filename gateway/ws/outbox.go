@@ -83,9 +83,9 @@ func (c *Conn) QueueReply(m *session.Message) error {
 	return nil
 }
 
-// Drained waits until no more than Limits.QueueLimit bytes wait for the
-// client, or the connection cannot write any more. Its only error is that of
-// ctx.
+// Drained waits until no more than Limits.QueueLimit bytes in no more than
+// Limits.QueueMessages frames wait for the client, or the connection cannot
+// write any more. Its only error is that of ctx.
 func (c *Conn) Drained(ctx context.Context) error {
 	for {
 		c.mu.Lock()
@@ -129,8 +129,10 @@ func (c *Conn) overLimitLocked(n int64) *atomic.Int64 {
 
 // withinLimitLocked reports whether a caller of Drained may go on.
 func (c *Conn) withinLimitLocked() bool {
-	limit := c.limits.Load().QueueLimit
-	return c.dead || c.outbox.failed || limit <= 0 || c.outbox.bytes <= limit
+	o, l := &c.outbox, c.limits.Load()
+	few := l.QueueMessages <= 0 || len(o.frames) <= l.QueueMessages
+	small := l.QueueLimit <= 0 || o.bytes <= l.QueueLimit
+	return c.dead || o.failed || few && small
 }
 
 // wakeLocked wakes the callers of Drained when they may go on.
