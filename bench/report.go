@@ -48,7 +48,8 @@ func report(o *options, r *recorder, out io.Writer) error {
 	return res.show(o, root, r, out)
 }
 
-// again reports what an earlier run has measured, judged by today's targets.
+// again reports what an earlier run has measured, judged by today's targets,
+// which go into its raw data too.
 func again(o *options, out io.Writer) error {
 	text, err := os.ReadFile(o.from)
 	if err != nil {
@@ -64,6 +65,9 @@ func again(o *options, out io.Writer) error {
 	}
 	r := &recorder{out: out, began: res.Begun, samples: res.Samples}
 	res.Verdicts = r.judge()
+	if err := res.write(filepath.Dir(o.from)); err != nil {
+		return err
+	}
 	return res.show(o, root, r, out)
 }
 

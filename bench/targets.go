@@ -34,6 +34,8 @@ func targets() []target {
 	kept, pool := nginxWays(), []string{"fcgi.Pool"}
 	return []target{
 		{"CPU of wsfpm for an echo, 16 clients", echo, "16 clients", "cpu_us", "wsfpm", nil, false, 30, "µs"},
+		{"a message of one client, with 100 µs for all that is not FastCGI", echo, "1 client", "p50_us", "wsfpm", nil, false, 165, "µs"},
+		{"messages through PHP and back, 16 clients", echo, "16 clients", "per_second", "wsfpm", nil, true, 15_000, "a second"},
 		{"messages a second against nginx, 16 clients", echo, "16 clients", "per_second", "wsfpm", kept, true, 1.25, "×"},
 		{"messages a second against nginx, 64 clients", echo, "64 clients", "per_second", "wsfpm", kept, true, 1.25, "×"},
 		{"p99 against nginx, 16 clients", echo, "16 clients", "p99_us", "wsfpm", kept, false, 1, "×"},
