@@ -5,16 +5,11 @@ import "time"
 const (
 	raiseAfter    = 5 * time.Second // first wait before a lowered limit rises
 	raiseAfterMax = 5 * time.Minute
-
-	// lowerAgain is the least time between two falls. What holds up many new
-	// connections at once, such as a restart or a machine without a moment's
-	// CPU, says no more about the number of workers than one of them does.
-	lowerAgain = 250 * time.Millisecond
 )
 
 // workingLimit is how many workers the pool dares to occupy: the configured
 // number, less what turned out not to be there. It falls by one when a new
-// connection finds no worker, four times a second at most, and rises after a while, by one at first and by twice
+// connection finds no worker, and rises after a while, by one at first and by twice
 // as many each time that goes well. When a rise proves wrong at once the while
 // doubles. So a pool configured too large is not tried for ever, and one that was
 // only restarting its workers soon has them all back.
@@ -33,7 +28,7 @@ func newWorkingLimit(n int) workingLimit {
 
 // lower takes one worker off and tells whether there was one to spare.
 func (l *workingLimit) lower(now time.Time) bool {
-	if l.now <= 1 || l.fellNow(now) {
+	if l.now <= 1 {
 		return false
 	}
 	switch {
@@ -46,11 +41,6 @@ func (l *workingLimit) lower(now time.Time) bool {
 	l.step = 1
 	l.changed, l.rose = now, false
 	return true
-}
-
-// fellNow tells whether it is too soon to fall again.
-func (l *workingLimit) fellNow(now time.Time) bool {
-	return !l.rose && now.Sub(l.changed) < lowerAgain
 }
 
 // tick adds workers when the wait is over.

@@ -191,23 +191,22 @@ func TestLimitRisesSlowly(t *testing.T) {
 		want  int
 	}{
 		{0, true, 2},
-		{100 * time.Millisecond, true, 2}, // the same moment
-		{300 * time.Millisecond, true, 1},
-		{900 * time.Millisecond, true, 1}, // never none
+		{0, true, 1},
+		{0, true, 1}, // never none
 		{4 * time.Second, false, 1},
-		{5300 * time.Millisecond, false, 2},
+		{5 * time.Second, false, 2},
 		{6 * time.Second, true, 1}, // wrong at once: the wait doubles
 		{15 * time.Second, false, 1},
 		{16 * time.Second, false, 2},
 		{26 * time.Second, false, 3},
 		{99 * time.Second, false, 3},
 		{100 * time.Second, true, 2}, // another story, of five workers
-		{101 * time.Second, true, 1},
-		{106 * time.Second, false, 2},
-		{111 * time.Second, false, 4}, // all is well: by twice as many
-		{116 * time.Second, false, 5},
+		{100 * time.Second, true, 1},
+		{105 * time.Second, false, 2},
+		{110 * time.Second, false, 4}, // all is well: by twice as many
+		{115 * time.Second, false, 5},
 	} {
-		if i == 11 {
+		if i == 10 {
 			l.now, l.configured = 3, 5
 		}
 		if step.lower {

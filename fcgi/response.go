@@ -92,18 +92,16 @@ func (r *Response) readHeader(req *Request, until time.Time) error {
 	return nil
 }
 
-// awaitHeader waits for the header block. On a new connection the first waits are
-// short ones, to notice that no worker has come for it.
+// awaitHeader waits for the header block. On a new connection the first wait is a
+// short one, to notice that no worker has come for it.
 func (r *Response) awaitHeader() ([]byte, error) {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
-	for first := true; isTimeout(err) && r.short && r.ctx.Err() == nil; first = false {
-		now := time.Now()
-		if c.accepted || now.After(r.deadline) || r.pool.stalled(r, first, now) {
-			r.extend()
-		} else { // it may have been a moment without CPU
-			c.readBy(earlier(r.deadline, now.Add(lowerAgain)))
+	if isTimeout(err) && r.short && r.ctx.Err() == nil {
+		if !c.accepted {
+			r.pool.stalled(r)
 		}
+		r.extend()
 		block, err = c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	}
 	return block, err

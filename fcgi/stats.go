@@ -151,20 +151,12 @@ func (p *Pool) sendLocked(e Event) {
 }
 
 // stalled takes note of a new connection that no worker came for within stallAfter:
-// there are fewer than we thought, and our own idle ones make way. It reports false
-// when others have just said the same: then it is to be asked again, if still
-// nobody has come.
-func (p *Pool) stalled(r *Response, first bool, now time.Time) (noted bool) {
+// there are fewer than we thought, and our own idle ones make way.
+func (p *Pool) stalled(r *Response) {
 	p.mu.Lock()
-	if first {
-		p.stats.Stalls++
-	}
-	if p.limit.now > 1 && p.limit.fellNow(now) {
-		p.mu.Unlock()
-		return false
-	}
+	p.stats.Stalls++
 	var drop []*conn
-	if p.limit.lower(now) {
+	if p.limit.lower(time.Now()) {
 		p.sendLocked(Event{
 			Kind: EventStalled, Script: r.script, ID: r.id,
 			Limit: p.limit.now, Config: p.cfg.MaxConnections,
@@ -173,5 +165,4 @@ func (p *Pool) stalled(r *Response, first bool, now time.Time) (noted bool) {
 	}
 	p.mu.Unlock()
 	p.drop(drop...)
-	return true
 }
