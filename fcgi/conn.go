@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,9 +35,10 @@ type conn struct {
 	asked bool // the first question whether that works is still unanswered
 	epoch int  // Pool.epoch when it was opened
 
-	accepted  bool // a worker has answered: the connection is not in the backlog
-	answered  bool // a record of the answer to this request has come
-	ready     bool // the answer to the probe behind this request has come
+	accepted  atomic.Bool // a worker has answered: the connection is not in the backlog
+	missed    func()      // tells the pool of that, which had given up the worker; nil else
+	answered  bool        // a record of the answer to this request has come
+	ready     bool        // the answer to the probe behind this request has come
 	idleSince time.Time
 
 	buf     []byte        // what encode wrote; grown once, kept
@@ -114,7 +116,7 @@ func (c *conn) send(r *Request, until time.Time) error {
 	c.answered, c.ready, c.dec.ended = false, false, false
 	c.head = c.head[:0]
 	c.sent, c.sendErr, c.writing = 0, nil, nil
-	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted)
+	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted.Load())
 	if c.out == nil {
 		c.out = c.sendSmall()
 		if c.out == nil || c.sendErr != nil {
@@ -140,7 +142,7 @@ func (c *conn) sendSmall() (rest net.Buffers) {
 	if c.dec.r.Buffered() > 0 || !c.sock.writeFirst(c.buf) {
 		return net.Buffers{c.buf}
 	}
-	c.dec.r.Peek(1) // its error is the next read's too
+	c.dec.r.Peek(1) // what failed fails again when the answer is read
 	n, err := c.sock.written()
 	c.sent, c.sendErr = int64(n), err
 	if n < len(c.buf) {
@@ -261,8 +263,11 @@ func (c *conn) awaitReady() error {
 // signOfLife takes the answer to a probe: on a new connection the first says that
 // a worker has come for it, every other that the worker is back in its loop.
 func (c *conn) signOfLife() {
-	c.ready = c.accepted
-	c.accepted = true
+	c.ready = c.accepted.Swap(true)
+	if c.missed != nil {
+		c.missed()
+		c.missed = nil
+	}
 }
 
 // clean tells whether the connection stands where a request may follow.

@@ -115,7 +115,8 @@ func TestSettlingGoesOnWhereSendingStopped(t *testing.T) {
 	defer client.Close()
 	body := bytes.Repeat([]byte("0123456789"), 50_000)
 	c := newConn(client)
-	c.probe, c.accepted = true, true
+	c.probe = true
+	c.accepted.Store(true)
 	use := c.begin()
 	c.send(&Request{Env: testEnv(t), Body: body}, time.Now().Add(10*time.Second))
 	head := make([]byte, 100_000)

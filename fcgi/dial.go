@@ -17,12 +17,12 @@ const (
 	// probeAnswer is how long the answer to the first probe may take; a pool whose
 	// workers are all busy does not answer sooner than they are free.
 	probeAnswer = time.Second
-	// provenFor is how long an idle connection counts as good without a look.
-	provenFor = time.Millisecond
-
 	// probeClose is how long a server that will close the connection behind that
 	// answer has to do so. PHP before 8.2 does (php-src bug 76922).
 	probeClose = 20 * time.Millisecond
+
+	// provenFor is how long an idle connection counts as good without a look.
+	provenFor = time.Millisecond
 )
 
 // probing is what is known of the server's answers to FCGI_GET_VALUES.
@@ -198,7 +198,7 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	case isTimeout(err) && ctx.Err() == nil:
 		c.asked = true
 		return true
-	case c.accepted:
+	case c.accepted.Load():
 		p.probing = probeFails
 		p.sendLocked(Event{Kind: EventNoProbe})
 		return false
@@ -218,7 +218,7 @@ func (c *conn) tryProbe() (survived bool, err error) {
 	if k, err := c.dec.next(); err != nil || k != gotReady {
 		return false, err
 	}
-	c.accepted = true
+	c.accepted.Store(true)
 	c.readBy(time.Now().Add(probeClose))
 	_, err = c.dec.r.Peek(1)
 	return isTimeout(err), nil
@@ -232,7 +232,7 @@ func (p *Pool) learn(c *conn) {
 	c.asked = false
 	switch {
 	case c.epoch != p.epoch:
-	case c.answered && !c.accepted:
+	case c.answered && !c.accepted.Load():
 		p.probing = probeFails
 		p.sendLocked(Event{Kind: EventNoProbe})
 	default:

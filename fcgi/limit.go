@@ -9,8 +9,9 @@ const (
 
 // workingLimit is how many workers the pool dares to occupy: the configured
 // number, less what turned out not to be there. It falls by one when a new
-// connection finds no worker, and rises after a while, by one at first and by twice
-// as many each time that goes well. When a rise proves wrong at once the while
+// connection finds no worker. It rises at once to what has been seen, when the
+// workers came after all, and otherwise after a while, by one at first and by twice
+// as many each time that goes well. When such a rise proves wrong at once the while
 // doubles. So a pool configured too large is not tried for ever, and one that was
 // only restarting its workers soon has them all back.
 type workingLimit struct {
@@ -50,4 +51,58 @@ func (l *workingLimit) tick(now time.Time) {
 		l.step *= 2
 		l.changed, l.rose = now, true
 	}
+}
+
+// seen says that n workers are there, and tells whether that is news.
+func (l *workingLimit) seen(n int, now time.Time) bool {
+	if n = min(n, l.configured); n <= l.now {
+		return false
+	}
+	l.now = n
+	l.changed, l.rose = now, false
+	return true
+}
+
+// stalled takes note of a new connection that no worker came for within stallAfter:
+// there are fewer than we thought, and our own idle ones make way.
+func (p *Pool) stalled(r *Response) {
+	c := r.slot.conn
+	p.mu.Lock()
+	if c.epoch != p.epoch { // says nothing about the server at the new address
+		p.mu.Unlock()
+		return
+	}
+	p.stats.Stalls++
+	p.missing++
+	c.missed = func() { p.found(c) }
+	if p.limit.lower(time.Now()) {
+		p.sendLocked(Event{
+			Kind: EventStalled, Script: r.script, ID: r.id,
+			Limit: p.limit.now, Config: p.cfg.MaxConnections,
+		})
+	}
+	drop := p.settleIdleLocked(nil)
+	p.mu.Unlock()
+	p.drop(drop...)
+}
+
+// found takes note of the worker that came for a stalled connection. With those
+// that our other connections hold at this moment it proves how many there are.
+func (p *Pool) found(c *conn) {
+	p.mu.Lock()
+	var drop []*conn
+	if c.epoch == p.epoch {
+		p.missing--
+		held := 0
+		for other := range p.conns {
+			if other.epoch == p.epoch && other.accepted.Load() {
+				held++
+			}
+		}
+		if p.limit.seen(held, time.Now()) {
+			drop = p.settleIdleLocked(drop)
+		}
+	}
+	p.mu.Unlock()
+	p.drop(drop...)
 }

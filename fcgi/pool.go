@@ -29,6 +29,7 @@ type Pool struct {
 	open     int     // slots taken: connecting, running, settling
 	settling int     // of these, without a caller
 	streams  int     // of these, with an answer of unknown length
+	missing  int     // of these, on connections that no worker has come for in time
 	idle     []*conn // newest last
 	conns    map[*conn]struct{}
 	queue    queue
@@ -263,10 +264,14 @@ func (p *Pool) freeLocked(s slot, keep bool, now time.Time) (drop []*conn) {
 }
 
 // settleIdleLocked restores what holds whenever the lock is free: nobody waits
-// while a slot is free, no more workers are occupied than the limit allows, and
+// while a slot is free, no more workers are occupied than the limit allows, none
+// is held by an idle connection while another waits in the server's backlog, and
 // no more connections idle than MaxIdle. Connections in excess are appended to
 // drop.
 func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
+	if p.missing > 0 {
+		drop = p.trimIdleLocked(0, drop)
+	}
 	drop = p.trimIdleLocked(max(0, p.limit.now-p.open), drop)
 	for p.open < p.limit.now {
 		w := p.queue.next(p.shareLocked())
@@ -298,6 +303,15 @@ func (p *Pool) drop(cs ...*conn) {
 	if len(cs) == 0 {
 		return
 	}
+	p.mu.Lock()
+	for _, c := range cs { // before their workers are free for others: see found
+		delete(p.conns, c)
+		if c.missed != nil && c.epoch == p.epoch {
+			p.missing--
+		}
+		c.missed = nil
+	}
+	p.mu.Unlock()
 	for _, c := range cs {
 		c.nc.Close()
 		c.written()
@@ -305,11 +319,6 @@ func (p *Pool) drop(cs ...*conn) {
 			p.learn(c)
 		}
 	}
-	p.mu.Lock()
-	for _, c := range cs {
-		delete(p.conns, c)
-	}
-	p.mu.Unlock()
 }
 
 // startedStream notes that a slot will be held for an unknown time.

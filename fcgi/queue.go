@@ -102,8 +102,8 @@ func (q *queue) ahead(lane Lane, o *owner) int {
 }
 
 // next takes the waiter to be served now out of the queue; its owner has one slot
-// more. Nobody is left waiting
-// for the sake of fairness alone: when all owners have their share, the oldest goes.
+// more. Nobody is left waiting for the sake of fairness alone: when all owners have
+// their share, the oldest goes.
 func (q *queue) next(share int) *waiter {
 	high, normal := q.front(LaneHigh, share), q.front(LaneNormal, share)
 	w := high

@@ -19,6 +19,7 @@ func (p *Pool) Configure(cfg Config) error {
 	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
 		p.epoch++
 		p.probing, p.circuit = probeUnknown, circuit{}
+		p.missing = 0
 		drop = p.trimIdleLocked(0, drop)
 	}
 	p.cfg = full

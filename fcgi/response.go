@@ -98,7 +98,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if !c.accepted {
+		if !c.accepted.Load() {
 			r.pool.stalled(r)
 		}
 		r.extend()
@@ -114,7 +114,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 func (r *Response) unseen(err error) bool {
 	c := r.slot.conn
 	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) &&
-		c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
+		c.probe && !c.accepted.Load() && !c.answered && r.slot.cfg.Network == "unix"
 }
 
 // ReadAll reads the rest of the body. The error is nil only after END_REQUEST for

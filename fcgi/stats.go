@@ -149,20 +149,3 @@ func (p *Pool) sendLocked(e Event) {
 		p.stats.EventsLost++
 	}
 }
-
-// stalled takes note of a new connection that no worker came for within stallAfter:
-// there are fewer than we thought, and our own idle ones make way.
-func (p *Pool) stalled(r *Response) {
-	p.mu.Lock()
-	p.stats.Stalls++
-	var drop []*conn
-	if p.limit.lower(time.Now()) {
-		p.sendLocked(Event{
-			Kind: EventStalled, Script: r.script, ID: r.id,
-			Limit: p.limit.now, Config: p.cfg.MaxConnections,
-		})
-		drop = p.settleIdleLocked(nil)
-	}
-	p.mu.Unlock()
-	p.drop(drop...)
-}

@@ -73,3 +73,19 @@ func TestAConnectOverItsTimeoutKeepsItsSlot(t *testing.T) {
 	clients.leave(t)
 	equal(t, "scripts at once", w.ledger.peak(), 2)
 }
+
+func TestWorkersThatComeLateAreAllUsedAgain(t *testing.T) {
+	fpm, w := pool(t, stack.FPMOptions{})
+	clients := w.crowd(4)
+	stack.Wait(t, "no kept connection", func() bool { return w.Metric(t, "wsfpm_fpm_idle") == 0 })
+	resume := fpm.PauseWorkers(t)
+	clients.ask("gate later")
+	stack.Wait(t, "nobody to come for a connection", func() bool { return w.Metric(t, "wsfpm_fpm_stalls_total") == 4 })
+	equal(t, "workers that the pool believes in", w.Metric(t, "wsfpm_fpm_limit"), 1)
+	resume()
+	stack.Wait(t, "everybody to run", func() bool { return len(w.ledger.begun("", "message")) == 4 })
+	stack.Wait(t, "all workers to be used", func() bool { return w.Metric(t, "wsfpm_fpm_limit") == 4 })
+	w.open("later")
+	clients.allAnswered(t, "when the workers are back")
+	clients.leave(t)
+}
