@@ -68,14 +68,7 @@ func (a *admission) tooFastLocked(l *config.Limits) bool {
 	if l.AcceptRate <= 0 {
 		return false
 	}
-	limit := rate.Limit(l.AcceptRate)
-	switch {
-	case a.newcomers == nil:
-		a.newcomers = rate.NewLimiter(limit, l.AcceptBurst)
-	case a.newcomers.Limit() != limit || a.newcomers.Burst() != l.AcceptBurst:
-		a.newcomers.SetLimit(limit)
-		a.newcomers.SetBurst(l.AcceptBurst)
-	}
+	a.newcomers = setRate(a.newcomers, l.AcceptRate, l.AcceptBurst)
 	return !a.newcomers.Allow()
 }
 

@@ -3,6 +3,8 @@ package gateway
 import (
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"wsfpm/session"
 )
 
@@ -48,6 +50,20 @@ func (g *Gateway) limits(s *Stats) map[string]int64 {
 		}
 	}
 	return limits
+}
+
+// setRate returns l with that rate and burst, which a reload may have changed, and
+// a new limiter for nil: a connection without messages has none.
+func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
+	limit := rate.Limit(perSecond)
+	switch {
+	case l == nil:
+		l = rate.NewLimiter(limit, burst)
+	case l.Limit() != limit || l.Burst() != burst:
+		l.SetLimit(limit)
+		l.SetBurst(burst)
+	}
+	return l
 }
 
 // age counts a connection that sweep closes.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
@@ -154,14 +153,7 @@ func (c *connection) awaitTurn() {
 	if l.MessagesPerSecond <= 0 {
 		return
 	}
-	limit := rate.Limit(l.MessagesPerSecond)
-	switch {
-	case c.limiter == nil:
-		c.limiter = rate.NewLimiter(limit, l.Burst)
-	case c.limiter.Limit() != limit || c.limiter.Burst() != l.Burst:
-		c.limiter.SetLimit(limit)
-		c.limiter.SetBurst(l.Burst)
-	}
+	c.limiter = setRate(c.limiter, l.MessagesPerSecond, l.Burst)
 	if c.limiter.Allow() {
 		return
 	}
