@@ -47,7 +47,7 @@ type options struct {
 	results string // folder for the raw data
 	chart   string // the chart's file, "" none
 	from    string // raw data to report again
-	update  bool   // rewrite the README's section
+	update  bool   // rewrite the figures of README.md and docs/bench.md
 	long    bool
 
 	length   time.Duration // of one run of messages

@@ -34,8 +34,9 @@ type Config struct {
 	Admin string `toml:"admin"`
 
 	// AdminToken opens /push, /connections and /debug/pprof on a TCP admin
-	// listener (Authorization: Bearer …); visible ASCII characters. Without it these paths are shut there. A unix socket needs none. Give it
-	// by WSFPM_ADMIN_TOKEN rather than by a file that many can read.
+	// listener (Authorization: Bearer …); visible ASCII characters. Without it
+	// these paths are shut there. A unix socket needs none. Give it by
+	// WSFPM_ADMIN_TOKEN rather than by a file that many can read.
 	AdminToken string `toml:"admin_token"`
 
 	// Drain is the time over which clients are closed after SIGTERM. Default:

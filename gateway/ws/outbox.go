@@ -51,8 +51,9 @@ type outbox struct {
 // Queue adds a push behind what waits already. It does no I/O and never waits:
 // a caller that holds no lock calls [Conn.Flush] afterwards. A push that finds
 // others waiting and would bring them above Limits.QueueLimit or
-// Limits.QueueMessages closes the connection: what has not begun to be written is dropped, and ErrSlow
-// returned. It returns ErrClosed when nothing more is accepted.
+// Limits.QueueMessages closes the connection: what has not begun to be written is
+// dropped, and ErrSlow returned. It returns ErrClosed when nothing more is
+// accepted.
 func (c *Conn) Queue(m *session.Message) error {
 	frame := c.frameOf(m)
 	c.mu.Lock()

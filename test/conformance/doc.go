@@ -3,9 +3,9 @@
 //
 // Its cases are arranged and numbered after the matrix that implementers of
 // WebSocket know: framing, pings, reserved bits and opcodes, fragments, UTF-8,
-// closing, sizes, compression (RFC 7692). Every case ends with a verdict: OK, NON-STRICT, INFORMATIONAL,
-// UNIMPLEMENTED or FAILED. Beyond that matrix stand tests of the handshake, of
-// limits, and of clients that mean harm or break.
+// closing, sizes, compression (RFC 7692). Every case ends with a verdict: OK,
+// NON-STRICT, INFORMATIONAL, UNIMPLEMENTED or FAILED. Beyond that matrix stand
+// tests of the handshake, of limits, and of clients that mean harm or break.
 //
 // All of it runs twice: against a gateway in this process over a scripted
 // FastCGI server, and with WSFPM_INTEGRATION=1 against the real binary and
