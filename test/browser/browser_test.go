@@ -76,6 +76,7 @@ func startChat(t *testing.T) *chat {
 [[route]]
 path = "/ws/chat"
 script = %q
+accept = "header"
 params = { CHAT_DIR = %q }
 on_error = "message"
 error_message = '{"type":"error","text":"The server could not do that."}'

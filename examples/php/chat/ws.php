@@ -39,6 +39,7 @@ function connect(): void
     header("WS-User: $me");
     header('WS-Join: everybody, ' . channel($room));
     header("WS-State: $room");
+    header('WS-Accept: 1'); // with accept = "header" on the route nothing else lets anybody in
     // The page asks for the history now. Read here, before the join is in force, it would have a gap.
     reply(['type' => 'room', 'room' => $room]);
 }

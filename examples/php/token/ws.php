@@ -49,6 +49,7 @@ function connect(): void
     }
     header("WS-User: $claims[sub]");
     header("WS-State: $claims[exp]");
+    header('WS-Accept: 1');   // with accept = "header" on the route nothing else lets anybody in
     echo json_encode(['hello' => $claims['sub'], 'until' => $claims['exp']]);
 }
 

@@ -5,6 +5,7 @@
 //   [[route]]
 //   path   = "/ws/app"
 //   script = "/srv/app/ws.php"
+//   accept = "header"               # nobody comes in without WS-Accept
 //   params = { HTTP_ACCEPT = "application/json" }   # errors as JSON, not as a login page
 //
 // routes/web.php, so that session and login are there:
@@ -13,7 +14,7 @@
 //       abort_unless($request->server->has('WS_EVENT'), 404);   // the web has no business here
 //       return match ($event) {
 //           'connect' => $request->user()
-//               ? response('')->header('WS-User', (string) $request->user()->id)->header('WS-Join', 'lobby')
+//               ? response('')->withHeaders(['WS-User' => $request->user()->id, 'WS-Join' => 'lobby', 'WS-Accept' => '1'])
 //               : response('log in first', 401),
 //           'message' => response($request->getContent())->header('WS-Publish', 'channel:lobby'),
 //           default => response()->noContent(),                // disconnect

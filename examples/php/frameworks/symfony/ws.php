@@ -5,6 +5,7 @@
 //   [[route]]
 //   path   = "/ws/app"
 //   script = "/srv/app/ws.php"
+//   accept = "header"               # nobody comes in without WS-Accept
 //   params = { APP_ENV = "prod", APP_DEBUG = "0", HTTP_ACCEPT = "application/json" }
 //
 // Every event arrives as a request for /_ws/connect, /_ws/message or
@@ -17,7 +18,7 @@
 //       if ($event === 'connect') {
 //           $user = $this->getUser();   // the firewall has read the session's cookie
 //           return $user === null ? new Response('log in first', 401) : new Response('', 200, [
-//               'WS-User' => $user->getUserIdentifier(), 'WS-Join' => 'lobby']);
+//               'WS-User' => $user->getUserIdentifier(), 'WS-Join' => 'lobby', 'WS-Accept' => '1']);
 //       }
 //       if ($event === 'message') {
 //           return new Response($request->getContent(), 200, ['WS-Publish' => 'channel:lobby']);

@@ -5,6 +5,7 @@
 //   [[route]]
 //   path   = "/ws/site"
 //   script = "/srv/app/ws.php"
+//   accept = "header"               # nobody comes in without WS-Accept
 //   params = { WORDPRESS_DIR = "/var/www/html" }
 //
 // WordPress is loaded on connect only, since that takes far longer than all the
@@ -53,4 +54,5 @@ header("WS-User: $user->ID");
 header('WS-Join: members');
 // A display name is free text and a header is not: percent-encoding makes it fit.
 header('WS-State: ' . rawurlencode($user->display_name));
+header('WS-Accept: 1');
 echo json_encode(['hello' => $user->display_name]);
