@@ -220,7 +220,7 @@ func (p *Pool) shareLocked() int {
 func (p *Pool) release(s slot, keep bool) {
 	now := time.Now()
 	p.mu.Lock()
-	held := now.Sub(s.since)
+	held := min(now.Sub(s.since), p.cfg.QueueWait) // more makes no difference to who waits, and lingers
 	switch {
 	case s.stream:
 		p.streams--

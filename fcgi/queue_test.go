@@ -64,6 +64,24 @@ func TestOneOwnersQueueTurnsNobodyElseAway(t *testing.T) {
 	}
 }
 
+// One script that hangs turns nobody away for long.
+func TestOneLongScriptIsNotTakenForTheRule(t *testing.T) {
+	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1, QueueWait: time.Second})
+	p.mu.Lock()
+	p.service, p.open = 5*time.Millisecond, 1
+	p.mu.Unlock()
+	p.release(slot{cfg: p.cfg, since: time.Now().Add(-time.Minute)}, false)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range 10 {
+		p.queue.push(&waiter{lane: LaneHigh}, 1)
+	}
+	if err := p.refuseLocked(LaneHigh, nil); err != nil {
+		t.Error(err)
+	}
+	p.queue = queue{owners: p.queue.owners}
+}
+
 func TestOwnerWithItsShareLetsOthersPass(t *testing.T) {
 	q := newQueue()
 	for i := range 4 {

@@ -16,7 +16,7 @@ type Stats struct {
 	Waiting  [lanes]int
 	Limit    int           // workers that the pool dares to occupy
 	Config   int           // workers that it may occupy
-	Service  time.Duration // moving average of the time that a slot is held
+	Service  time.Duration // moving average of the time that a slot is held; Config.QueueWait at most
 	Down     bool          // the server cannot be reached
 	Probe    bool          // the server gives signs of life (see the package)
 
