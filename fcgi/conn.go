@@ -35,10 +35,11 @@ type conn struct {
 	asked bool // the first question whether that works is still unanswered
 	epoch int  // Pool.epoch when it was opened
 
-	accepted  atomic.Bool // a worker has answered: the connection is not in the backlog
-	missed    func()      // tells the pool of that, which had given up the worker; nil else
-	answered  bool        // a record of the answer to this request has come
-	ready     bool        // the answer to the probe behind this request has come
+	accepted  bool          // a worker has answered: the connection is not in the backlog
+	held      *atomic.Int64 // counts the pool's connections of which that is true
+	missed    func()        // tells the pool of that, which had given up the worker; nil else
+	answered  bool          // a record of the answer to this request has come
+	ready     bool          // the answer to the probe behind this request has come
 	idleSince time.Time
 
 	buf     []byte        // what encode wrote; grown once, kept
@@ -58,6 +59,7 @@ func newConn(nc net.Conn) *conn {
 	return &conn{
 		nc:   nc,
 		sock: sock,
+		held: new(atomic.Int64),
 		dec:  decoder{r: bufio.NewReaderSize(sock, readBuffer)},
 	}
 }
@@ -116,7 +118,7 @@ func (c *conn) send(r *Request, until time.Time) error {
 	c.answered, c.ready, c.dec.ended = false, false, false
 	c.head = c.head[:0]
 	c.sent, c.sendErr, c.writing = 0, nil, nil
-	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted.Load())
+	c.out, c.buf = encode(c.buf, r, c.probe, c.probe && !c.accepted)
 	if c.out == nil {
 		c.out = c.sendSmall()
 		if c.out == nil || c.sendErr != nil {
@@ -263,11 +265,19 @@ func (c *conn) awaitReady() error {
 // signOfLife takes the answer to a probe: on a new connection the first says that
 // a worker has come for it, every other that the worker is back in its loop.
 func (c *conn) signOfLife() {
-	c.ready = c.accepted.Swap(true)
+	if c.ready = c.accepted; !c.ready {
+		c.accept()
+	}
 	if c.missed != nil {
 		c.missed()
 		c.missed = nil
 	}
+}
+
+// accept notes that a worker has come for the connection.
+func (c *conn) accept() {
+	c.accepted = true
+	c.held.Add(1)
 }
 
 // clean tells whether the connection stands where a request may follow.

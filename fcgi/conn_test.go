@@ -115,8 +115,7 @@ func TestSettlingGoesOnWhereSendingStopped(t *testing.T) {
 	defer client.Close()
 	body := bytes.Repeat([]byte("0123456789"), 50_000)
 	c := newConn(client)
-	c.probe = true
-	c.accepted.Store(true)
+	c.probe, c.accepted = true, true
 	use := c.begin()
 	c.send(&Request{Env: testEnv(t), Body: body}, time.Now().Add(10*time.Second))
 	head := make([]byte, 100_000)

@@ -32,6 +32,7 @@ const (
 	probeUnknown probing = iota
 	probeAsking          // one request is finding out; others do without meanwhile
 	probeWorks
+	probeDoubted // works, as far as is known, and the next connection is to make sure
 	probeFails
 )
 
@@ -149,6 +150,7 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	c = newConn(nc)
 	c.epoch = epoch
 	p.mu.Lock()
+	c.held = p.held
 	if p.closed {
 		p.mu.Unlock()
 		return nil, false
@@ -160,14 +162,16 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 		return c, false
 	}
 	cameBack := p.circuit.succeeded()
-	if cameBack && p.probing == probeFails {
-		p.probing = probeUnknown // it may be another version by now
+	if cameBack && p.probing != probeAsking { // it may be another version by now
+		p.doubtLocked()
 	}
-	asks = p.probing == probeUnknown
-	if asks {
-		p.probing = probeAsking
+	switch p.probing {
+	case probeUnknown:
+		p.probing, asks = probeAsking, true
+	case probeDoubted:
+		p.probing, asks = probeWorks, true
 	}
-	c.probe = p.probing == probeWorks
+	c.probe = p.probing == probeWorks && !asks
 	p.mu.Unlock()
 	if cameBack {
 		p.notify(Event{Kind: EventReachable})
@@ -198,12 +202,12 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	case isTimeout(err) && ctx.Err() == nil:
 		c.asked = true
 		return true
-	case c.accepted.Load():
+	case c.accepted:
 		p.probing = probeFails
 		p.sendLocked(Event{Kind: EventNoProbe})
 		return false
 	}
-	p.probing = probeUnknown
+	p.doubtLocked()
 	return false
 }
 
@@ -218,24 +222,51 @@ func (c *conn) tryProbe() (survived bool, err error) {
 	if k, err := c.dec.next(); err != nil || k != gotReady {
 		return false, err
 	}
-	c.accepted.Store(true)
+	c.accept()
 	c.readBy(time.Now().Add(probeClose))
 	_, err = c.dec.r.Peek(1)
 	return isTimeout(err), nil
 }
 
-// learn ends the asking that went on while c carried a request: a server that has
-// answered the request but not the probe before it never will.
+// learn ends the asking that went on while c carried a request.
 func (p *Pool) learn(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.asked = false
+	p.concludeLocked(c)
+}
+
+// doubt is for a connection that disproves what is known: its server is another one
+// than that which gave signs of life.
+func (p *Pool) doubt(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.probing == probeWorks || p.probing == probeDoubted {
+		p.concludeLocked(c)
+	}
+}
+
+// concludeLocked takes what became of a probe and the request behind it: a server
+// that has answered the request but not the probe before it never will. In any other
+// case the next connection is to find out.
+func (p *Pool) concludeLocked(c *conn) {
 	switch {
 	case c.epoch != p.epoch:
-	case c.answered && !c.accepted.Load():
+	case c.answered && !c.accepted:
 		p.probing = probeFails
 		p.sendLocked(Event{Kind: EventNoProbe})
 	default:
+		p.doubtLocked()
+	}
+}
+
+// doubtLocked has the next connection find out. Until then what worked is taken to
+// work: without the probe ahead of them, requests in the backlog of a server that
+// is stopped could not be sent again.
+func (p *Pool) doubtLocked() {
+	if p.probing == probeWorks {
+		p.probing = probeDoubted
+	} else if p.probing != probeDoubted {
 		p.probing = probeUnknown
 	}
 }

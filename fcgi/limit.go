@@ -93,13 +93,7 @@ func (p *Pool) found(c *conn) {
 	var drop []*conn
 	if c.epoch == p.epoch {
 		p.missing--
-		held := 0
-		for other := range p.conns {
-			if other.epoch == p.epoch && other.accepted.Load() {
-				held++
-			}
-		}
-		if p.limit.seen(held, time.Now()) {
+		if p.limit.seen(int(p.held.Load()), time.Now()) {
 			drop = p.settleIdleLocked(drop)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,11 +27,12 @@ type Pool struct {
 	closed   bool
 	cutOff   bool // Close has lost its patience
 	limit    workingLimit
-	open     int     // slots taken: connecting, running, settling
-	settling int     // of these, without a caller
-	streams  int     // of these, with an answer of unknown length
-	missing  int     // of these, on connections that no worker has come for in time
-	idle     []*conn // newest last
+	open     int           // slots taken: connecting, running, settling
+	settling int           // of these, without a caller
+	streams  int           // of these, with an answer of unknown length
+	missing  int           // of these, on connections that no worker has come for in time
+	held     *atomic.Int64 // connections of this epoch, idle or not, that a worker has come for
+	idle     []*conn       // newest last
 	conns    map[*conn]struct{}
 	queue    queue
 	spare    []*waiter
@@ -68,6 +70,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		closing:  make(chan struct{}),
 		netDial:  netDial,
 		conns:    make(map[*conn]struct{}),
+		held:     new(atomic.Int64),
 		queue:    queue{owners: make(map[string]*owner)},
 		failures: make(map[Failure]uint64),
 	}, nil
@@ -305,6 +308,9 @@ func (p *Pool) drop(cs ...*conn) {
 	}
 	p.mu.Lock()
 	for _, c := range cs { // before their workers are free for others: see found
+		if _, open := p.conns[c]; open && c.accepted {
+			c.held.Add(-1)
+		}
 		delete(p.conns, c)
 		if c.missed != nil && c.epoch == p.epoch {
 			p.missing--

@@ -1,6 +1,9 @@
 package fcgi
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // Configure changes everything about a pool, its address too, while it runs.
 // Requests that have a slot go on as they began; those that wait do so by the new
@@ -19,7 +22,7 @@ func (p *Pool) Configure(cfg Config) error {
 	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
 		p.epoch++
 		p.probing, p.circuit = probeUnknown, circuit{}
-		p.missing = 0
+		p.missing, p.held = 0, new(atomic.Int64)
 		drop = p.trimIdleLocked(0, drop)
 	}
 	p.cfg = full

@@ -113,7 +113,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 		r.use = c.begin()
 		r.stop = c.interruptOn(r.ctx, r.use)
 		read := r.deadline
-		if r.short = c.probe && !c.accepted.Load(); r.short {
+		if r.short = c.probe && !c.accepted; r.short {
 			read = earlier(read, time.Now().Add(stallAfter))
 		}
 		c.readBy(read)

@@ -98,7 +98,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if !c.accepted.Load() {
+		if !c.accepted {
 			r.pool.stalled(r)
 		}
 		r.extend()
@@ -114,7 +114,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 func (r *Response) unseen(err error) bool {
 	c := r.slot.conn
 	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) &&
-		c.probe && !c.accepted.Load() && !c.answered && r.slot.cfg.Network == "unix"
+		c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
 }
 
 // ReadAll reads the rest of the body. The error is nil only after END_REQUEST for
@@ -269,6 +269,9 @@ func (r *Response) fail(phase Phase, err error) error {
 		return r.abandon(phase, r.cause(err))
 	}
 	r.stop()
+	if c.probe && r.use == 1 && c.accepted && !c.answered {
+		r.pool.doubt(c) // PHP before 8.2 closes behind the probe
+	}
 	r.pool.drop(c) // now the writing goroutine, if any, has ended
 	sent := r.sent()
 	if c.sent == 0 || r.unseen(err) {

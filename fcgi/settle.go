@@ -16,6 +16,10 @@ var errUnsent = errors.New("request not read to its end")
 // (fastcgi_finish_request), and the slot settles.
 func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
 	c := s.conn
+	if c.probe && !c.accepted { // no sign of life will come
+		p.doubt(c)
+		c.probe = false
+	}
 	if !c.probe {
 		p.release(s, false)
 		return

@@ -57,7 +57,7 @@ func (p *Pool) Stats() Stats {
 	s.Limit, s.Config = p.limit.now, p.cfg.MaxConnections
 	s.Service = p.service
 	s.Down = p.circuit.down
-	s.Probe = p.probing == probeWorks
+	s.Probe = p.probing == probeWorks || p.probing == probeDoubted
 	return s
 }
 
