@@ -44,6 +44,7 @@ type connection struct {
 	mu      sync.Mutex
 	ended   bool   // nothing can reach the client any more
 	expired bool   // its close is under way, see sweep
+	leaving bool   // no stream may run for it any more
 	stopped func() // ends the running stream, if there is one
 }
 
@@ -84,6 +85,7 @@ func (c *connection) lost() {
 // endStream stops the stream that runs for the client, if there is one.
 func (c *connection) endStream() {
 	c.mu.Lock()
+	c.leaving = true
 	stop := c.stopped
 	c.mu.Unlock()
 	if stop != nil {
@@ -97,7 +99,7 @@ func (c *connection) whenLost(stop func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = stop
-	return !c.ended
+	return !c.ended && !c.leaving
 }
 
 // offeredProtocols reads the subprotocols that a client offers (RFC 6455,

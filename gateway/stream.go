@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -20,9 +21,11 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 		return failed("too many streams run at once: fpm.%s.max_streams", rt.FPM)
 	}
 	defer rt.pool.streams.give()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // also while a slow client is waited for
 	defer cancel()
-	if !c.whenLost(func() { cancel(); answer.Close() }) {
+	stop := context.AfterFunc(ctx, answer.Close)
+	defer stop()
+	if !c.whenLost(cancel) {
 		return nil
 	}
 	defer c.whenLost(nil)
@@ -32,8 +35,11 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 		return err
 	}
 	if err := c.sendLines(ctx, rt, answer); err != nil {
-		if ctx.Err() != nil {
+		switch ctx.Err() {
+		case context.Canceled:
 			return nil // the client left: nobody misses the rest
+		case context.DeadlineExceeded:
+			err = fmt.Errorf("%w: stream_timeout is over", fcgi.ErrTimeout)
 		}
 		stderr, _ := answer.Stderr()
 		return withDetail(err, stderr, nil)
