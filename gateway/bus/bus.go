@@ -84,10 +84,11 @@ type Bus struct {
 	mu     sync.Mutex // guards what follows
 	roster *roster
 	status status
-	reason error     // why the last connection ended or failed
-	epochs uint64    // connections that were made
-	heard  time.Time // when Redis last said anything
-	pinged time.Time // when a PING was sent that has no answer, else zero
+	reason error         // why the last connection ended or failed
+	epochs uint64        // connections that were made
+	heard  time.Time     // when Redis last said anything
+	pinged time.Time     // when a PING was sent that has no answer, else zero
+	stuck  chan struct{} // closed while Redis is not read, because Commands are not
 }
 
 // status is how things stand with Redis.
@@ -141,6 +142,7 @@ func newBus(cfg Config) (*Bus, error) {
 		relays: relays,
 		queue:  newQueue(),
 		work:   make(chan struct{}, 1),
+		stuck:  make(chan struct{}),
 		roster: newRoster(len(cfg.Prefixes)),
 		status: statusLocal,
 	}

@@ -292,6 +292,37 @@ func TestNewDoesNotWaitForRedis(t *testing.T) {
 	}
 }
 
+// A join that waits for Redis may be what keeps Redis from being read.
+func TestJoinsDoNotWaitForThemselves(t *testing.T) {
+	server, other := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr(), Confirm: 5 * time.Second})
+	waitReady(t, b)
+	const pushes = 40
+	published := make(chan error, 1)
+	go func() {
+		for range pushes {
+			if err := other.Publish(context.Background(), "ws:all", strings.Repeat("x", 1<<20)).Err(); err != nil {
+				published <- err
+				return
+			}
+		}
+		published <- nil
+	}()
+	eventually(t, "a full queue", func() bool { return b.Stats().ReaderStalls > 0 })
+	began := time.Now()
+	if b.Join(context.Background(), []session.Address{session.User("7")}) || time.Since(began) > time.Second {
+		t.Errorf("a join ended after %v, want it unconfirmed at once", time.Since(began))
+	}
+	for range pushes {
+		next(t, b)
+	}
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the name to be confirmed", func() bool { return b.Stats().NamesConfirmed == 1 })
+	mustJoin(t, b, session.User("8"))
+}
+
 func TestCloseReleasesJoinsAndTheReader(t *testing.T) {
 	server, _ := newServer(t)
 	addr := server.Addr()

@@ -68,7 +68,7 @@ func (b *Bus) deliverText(ctx context.Context, e event, to session.Address, err 
 		return nil
 	}
 	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.payload))}
-	return b.queue.push(ctx, c, len(e.payload))
+	return b.enqueue(ctx, c, len(e.payload))
 }
 
 // deliverCommands delivers a payload of JSON commands, all or none.
@@ -84,7 +84,7 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 	}
 	share := 2 * len(e.payload) / max(1, len(commands)) // names weigh more than their JSON
 	for _, c := range commands {
-		if err := b.queue.push(ctx, c, max(share, payloadSize(c))); err != nil {
+		if err := b.enqueue(ctx, c, max(share, payloadSize(c))); err != nil {
 			return err
 		}
 	}
@@ -96,4 +96,22 @@ func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 	count.Add(1)
 	b.droplog.Warn("push dropped", zap.String("address", e.name[:min(len(e.name), longestLogged)]),
 		zap.Int("bytes", len(e.payload)), zap.Error(why))
+}
+
+// enqueue is queue.push for the one goroutine that reads Redis. While it waits
+// for room no name is confirmed, and who waits for that may be the one that is
+// to make room: so nobody does, see stuck.
+func (b *Bus) enqueue(ctx context.Context, c session.Command, payload int) error {
+	if b.queue.add(item{c, int64(payload) + commandCost}) {
+		signal(b.queue.work)
+		return nil
+	}
+	b.mu.Lock()
+	close(b.stuck)
+	b.mu.Unlock()
+	err := b.queue.push(ctx, c, payload)
+	b.mu.Lock()
+	b.stuck = make(chan struct{})
+	b.mu.Unlock()
+	return err
 }

@@ -26,8 +26,9 @@ const (
 // Join counts one member for each name and returns when Redis has confirmed,
 // in one and the same connection, that it sends this node what is published
 // to them: then confirmed is true. It is false after Config.Confirm, when ctx
-// ends, or at once while Redis is down; the members count all the same, and
-// the names are subscribed as soon as Redis allows. Names are of connections,
+// ends, or at once while Redis is down or the reader of [Bus.Commands] so far
+// behind that Redis is not read; the members count all the same, and the names
+// are subscribed as soon as Redis allows. Names are of connections,
 // users and channels; others are heard anyway and passed over. Without Redis
 // it is true at once.
 func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool) {
@@ -40,12 +41,13 @@ func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool
 	if j != nil && given {
 		b.roster.forget(j)
 	}
+	stuck := b.stuck
 	b.mu.Unlock()
 	if j == nil {
 		return true
 	}
 	signal(b.work)
-	if !given && b.await(ctx, j) {
+	if !given && b.await(ctx, j, stuck) {
 		return true
 	}
 	b.counts.unconfirmed.Add(1)
@@ -53,7 +55,7 @@ func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool
 }
 
 // await waits until j is done; else it forgets j.
-func (b *Bus) await(ctx context.Context, j *join) bool {
+func (b *Bus) await(ctx context.Context, j *join, stuck <-chan struct{}) bool {
 	timer := time.NewTimer(b.cfg.Confirm)
 	defer timer.Stop()
 	select {
@@ -61,6 +63,7 @@ func (b *Bus) await(ctx context.Context, j *join) bool {
 		return true
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-stuck: // what would confirm it is not read before the caller goes on
 	case <-b.ended:
 	}
 	b.mu.Lock()
