@@ -42,8 +42,11 @@ func (c *Conn) park(w Waker) bool {
 	c.mu.Unlock()
 	watch := &c.shared.Wheel.watch
 	if err := watch.add(c); err != nil {
+		if c.unpark() == nil {
+			return true // somebody else is waking it, and owns the input
+		}
 		c.input.yields = false
-		return c.unpark() == nil // false: nobody else is waking it
+		return false
 	}
 	c.mu.Lock()
 	dead := c.dead

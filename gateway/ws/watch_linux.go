@@ -38,16 +38,17 @@ func (w *watcher) add(c *Conn) error {
 	}
 	var failed error
 	err := c.raw.Control(func(fd uintptr) {
+		c.watched = true // before put: whoever is woken may park again before EpollCtl is back
 		w.put(int(fd), c)
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}
 		if failed = unix.EpollCtl(w.fd, op, int(fd), &event); failed != nil {
 			w.take(int(fd), c)
+			c.watched = false
 		}
 	})
 	if err == nil {
 		err = failed
 	}
-	c.watched = err == nil
 	return err
 }
 
