@@ -168,10 +168,24 @@ func groupID(name string) (int, error) {
 // Close stops listening. The file goes while the socket is still open: its
 // inode cannot be another's then.
 func (l *unixListener) Close() error {
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
+	if l.inPlace() == nil {
 		_ = os.Remove(l.path) // a socket that stays is replaced at the next start
 	}
 	return l.UnixListener.Close()
+}
+
+// inPlace is nil while the path leads to this socket; else nobody new comes.
+func (l *unixListener) inPlace() error {
+	now, err := os.Lstat(l.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("listen: unix:%s is gone: clients cannot connect until a restart", l.path)
+	case err != nil:
+		return fmt.Errorf("listen: %w", err)
+	case !os.SameFile(now, l.made):
+		return fmt.Errorf("listen: unix:%s is not this process's socket any more: another process has taken it", l.path)
+	}
+	return nil
 }
 
 // Addr names the path, not the place where the socket was made.

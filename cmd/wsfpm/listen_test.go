@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -146,4 +148,34 @@ func TestAProcessThatCannotStartLeavesTheSocket(t *testing.T) {
 		t.Fatalf("the first cannot be reached any more: %v", err)
 	}
 	conn.Close()
+}
+
+// The first process goes on for its connections, but nobody new finds it.
+func TestAProcessWhoseSocketWasTakenIsNotReady(t *testing.T) {
+	first := run(t, plain)
+	ready := func(want int, why string) {
+		t.Helper()
+		if status, text := first.operate("/ready"); status != want || !strings.Contains(text, why) {
+			t.Errorf("/ready: got %d %s, want %d and %q", status, text, want, why)
+		}
+		gauge := fmt.Sprintf("\nwsfpm_ready %d\n", map[bool]int{true: 1}[want == http.StatusOK])
+		if _, text := first.operate("/metrics"); !strings.Contains(text, gauge) {
+			t.Errorf("/metrics: want %q", gauge)
+		}
+	}
+	ready(http.StatusOK, "ready")
+
+	cfg, err := config.Load(config.Source{File: first.file, Flags: map[string]string{"listen": "unix:" + first.sock}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &server{log: zap.NewNop(), level: zap.NewAtomicLevel(), failed: make(chan error, 1)}
+	if err := second.start(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ready(http.StatusServiceUnavailable, "unix:"+first.sock+" is not this process's socket any more")
+	if err := second.end(); err != nil {
+		t.Fatal(err)
+	}
+	ready(http.StatusServiceUnavailable, "unix:"+first.sock+" is gone")
 }

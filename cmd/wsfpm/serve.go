@@ -68,6 +68,7 @@ type server struct {
 
 	bus     *bus.Bus
 	gateway *gateway.Gateway
+	clients []net.Listener // the listeners for clients
 	public  *http.Server
 	admin   *http.Server   // nil when it is off
 	failed  chan error     // why a listener ended by itself
@@ -87,8 +88,7 @@ func (s *server) start(cfg *config.Config) error {
 		closeListeners(operators)
 		return err
 	}
-	listeners, err := openListeners(ctx, cfg, s.log)
-	if err != nil {
+	if s.clients, err = openListeners(ctx, cfg, s.log); err != nil {
 		closeListeners(operators)
 		return errors.Join(err, s.gateway.Close(ctx), s.bus.Close())
 	}
@@ -97,10 +97,10 @@ func (s *server) start(cfg *config.Config) error {
 		s.admin = adminServer(cfg, s)
 		s.accept(s.admin, operators[0])
 	}
-	for _, l := range listeners {
+	for _, l := range s.clients {
 		s.accept(s.public, l)
 	}
-	s.log.Info("started", zap.String("node", s.gateway.Node()), zap.Strings("listen", addresses(listeners)),
+	s.log.Info("started", zap.String("node", s.gateway.Node()), zap.Strings("listen", addresses(s.clients)),
 		zap.String("admin", cfg.Admin), zap.String("version", readVersion().version), zap.Int("pid", os.Getpid()))
 	notify(ready)
 	return nil
@@ -179,7 +179,7 @@ func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http
 func adminServer(cfg *config.Config, s *server) *http.Server {
 	return &http.Server{
 		Handler: admin.New(admin.Options{
-			Gateway: s.gateway,
+			Gateway: reachable{s.gateway, s.clients},
 			Bus:     s.bus.Stats,
 			Token:   cfg.AdminToken,
 			Private: strings.HasPrefix(cfg.Admin, "unix:"),
@@ -191,6 +191,27 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 		IdleTimeout:       keepAlive,
 		ErrorLog:          httpLog(s.log),
 	}
+}
+
+// reachable is a gateway that is ready only while clients find its listeners.
+type reachable struct {
+	*gateway.Gateway
+	clients []net.Listener
+}
+
+// Ready says what keeps clients or pushes from coming, or nil.
+func (r reachable) Ready() error {
+	if err := r.Gateway.Ready(); err != nil {
+		return err
+	}
+	for _, l := range r.clients {
+		if l, isUnix := l.(*unixListener); isUnix {
+			if err := l.inPlace(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func http1() *http.Protocols {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -107,6 +108,26 @@ func (r *running) request(raw string) *http.Response {
 	}
 	_ = response.Body.Close()
 	return response
+}
+
+// operate asks the operators' listener, and returns its status and answer.
+func (r *running) operate(path string) (int, string) {
+	r.t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", filepath.Join(filepath.Dir(r.file), "admin.sock"))
+	}}
+	client := http.Client{Timeout: patience, Transport: transport}
+	response, err := client.Get("http://admin" + path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
 }
 
 const plain = "drain = \"0s\"\n[[route]]\npath = \"/ws\"\nscript = \"/srv/ws.php\"\n"
