@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 )
 
@@ -19,7 +21,7 @@ import (
 type checkCmd struct {
 	gatewaySettings
 	FPMPool []string `name:"fpm-pool" placeholder:"FILE" help:"Compare with PHP-FPM's own pool file, such as /etc/php/8.2/fpm/pool.d/www.conf; may be repeated."`
-	Dial    bool     `help:"See whether PHP-FPM takes connections."`
+	Dial    bool     `help:"See whether PHP-FPM takes connections, and Redis the subscriptions."`
 }
 
 // Run prints every problem, or what would run; warnings in both cases.
@@ -35,6 +37,7 @@ func (c *checkCmd) Run() error {
 	warnings = append(warnings, missingFiles(cfg)...)
 	if c.Dial {
 		problems = append(problems, dialPools(cfg)...)
+		problems = append(problems, dialRedis(cfg.Redis)...)
 	}
 	if len(problems) == 0 {
 		fmt.Println("ok")
@@ -105,6 +108,49 @@ func dialPools(cfg *config.Config) []string {
 		_ = conn.Close() // nothing was sent
 	}
 	return problems
+}
+
+// redisPatience is how long Redis may take to confirm what every node hears.
+const redisPatience = 3 * time.Second
+
+// dialRedis subscribes once to what every node hears: that needs the password
+// and most of the ACL. For a moment Redis counts one process more.
+func dialRedis(cfg config.Redis) []string {
+	if cfg.URL == "" || cfg.URL == config.Embedded {
+		return nil
+	}
+	b, err := bus.New(context.Background(), busConfig(cfg, nil))
+	if err == nil {
+		err = awaitRedis(b)
+		_ = b.Close() // what counts is known
+	}
+	if err == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("redis.url: Redis takes no subscriptions: %v", err)}
+}
+
+// awaitRedis waits until the first attempt has succeeded or failed.
+func awaitRedis(b *bus.Bus) error {
+	late := time.After(redisPatience)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		s := b.Stats()
+		failed := s.State == "down" || s.State == "connecting" && s.Epochs > 0
+		err := b.Ready()
+		if err == nil {
+			return nil
+		}
+		if reason := errors.Unwrap(err); failed && reason != nil {
+			return reason
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			return fmt.Errorf("not confirmed within %v: %w", redisPatience, err)
+		}
+	}
 }
 
 // summary prints what would run.
