@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -72,6 +73,7 @@ type server struct {
 	public  *http.Server
 	admin   *http.Server   // nil when it is off
 	failed  chan error     // why a listener ended by itself
+	refused atomic.Bool    // the last reload was
 	serving sync.WaitGroup // the goroutines that accept
 }
 
@@ -179,12 +181,13 @@ func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http
 func adminServer(cfg *config.Config, s *server) *http.Server {
 	return &http.Server{
 		Handler: admin.New(admin.Options{
-			Gateway: reachable{s.gateway, s.clients},
-			Bus:     s.bus.Stats,
-			Token:   cfg.AdminToken,
-			Private: strings.HasPrefix(cfg.Admin, "unix:"),
-			Version: readVersion().version,
-			Logger:  s.log,
+			Gateway:       reachable{s.gateway, s.clients},
+			Bus:           s.bus.Stats,
+			Token:         cfg.AdminToken,
+			Private:       strings.HasPrefix(cfg.Admin, "unix:"),
+			Version:       readVersion().version,
+			Logger:        s.log,
+			ConfigRefused: s.refused.Load,
 		}),
 		Protocols:         http1(),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
@@ -263,12 +266,8 @@ func (s *server) wait(signals <-chan os.Signal) error {
 func (s *server) reload() {
 	notify(reloading())
 	defer notify(ready)
-	cfg, err := config.Load(s.source)
-	if err != nil {
-		s.log.Error("configuration was refused, the old one goes on", zap.Error(err))
-		return
-	}
-	restart, err := s.gateway.Reload(cfg)
+	cfg, restart, err := s.replaceConfig()
+	s.refused.Store(err != nil)
 	if err != nil {
 		s.log.Error("configuration was refused, the old one goes on", zap.Error(err))
 		return
@@ -281,6 +280,16 @@ func (s *server) reload() {
 		s.log.Warn("changed keys need a restart to count", zap.Strings("keys", restart))
 	}
 	s.log.Info("reloaded configuration")
+}
+
+// replaceConfig puts what the file says now into force, and names the keys
+// that need a restart.
+func (s *server) replaceConfig() (cfg *config.Config, restart []string, err error) {
+	if cfg, err = config.Load(s.source); err != nil {
+		return nil, nil, err
+	}
+	restart, err = s.gateway.Reload(cfg)
+	return cfg, restart, err
 }
 
 // warn logs what is odd about a configuration.

@@ -148,8 +148,16 @@ func TestReloadCountsAndNamesWhatDoesNot(t *testing.T) {
 	}
 }
 
+func (r *running) expectConfigCurrent(want int) {
+	r.t.Helper()
+	if _, text := r.operate("/metrics"); !strings.Contains(text, fmt.Sprintf("\nwsfpm_config_current %d\n", want)) {
+		r.t.Errorf("want wsfpm_config_current %d", want)
+	}
+}
+
 func TestBrokenFileIsRefusedAndTheOldOneGoesOn(t *testing.T) {
 	r := run(t, plain)
+	r.expectConfigCurrent(1)
 	r.write("nonsense = 1\n")
 	r.signals <- unix.SIGHUP
 	entry := r.await("configuration was refused, the old one goes on")
@@ -159,6 +167,11 @@ func TestBrokenFileIsRefusedAndTheOldOneGoesOn(t *testing.T) {
 	if got := r.request("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n").StatusCode; got != http.StatusUpgradeRequired {
 		t.Errorf("got status %d for the old route, want 426", got)
 	}
+	r.expectConfigCurrent(0)
+	r.write(plain)
+	r.signals <- unix.SIGHUP
+	r.await("reloaded configuration")
+	r.expectConfigCurrent(1)
 }
 
 func TestHeadersBeyondTheLimitAreRefused(t *testing.T) {

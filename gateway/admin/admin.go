@@ -47,6 +47,9 @@ type Options struct {
 	// Private says that only the operator can reach the listener, because it
 	// is a unix socket: then no token is asked for.
 	Private bool
+	// ConfigRefused says that the file, when it was last read, was broken, so
+	// that an older configuration is in force. It may be nil: never.
+	ConfigRefused func() bool
 	// Version is the program's, for /metrics.
 	Version string
 	// Logger may be nil.
@@ -66,6 +69,9 @@ type Options struct {
 func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if o.ConfigRefused == nil {
+		o.ConfigRefused = func() bool { return false }
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -123,6 +123,22 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
+func TestARefusedConfigurationIsShown(t *testing.T) {
+	for _, test := range []struct {
+		refused func() bool
+		want    string
+	}{
+		{nil, "\nwsfpm_config_current 1\n"},
+		{func() bool { return false }, "\nwsfpm_config_current 1\n"},
+		{func() bool { return true }, "\nwsfpm_config_current 0\n"},
+	} {
+		got := ask(New(Options{Gateway: &fake{}, ConfigRefused: test.refused}), "GET", "/metrics", "", nil).Body.String()
+		if !strings.Contains(got, test.want) {
+			t.Errorf("want %q, got %.500s", test.want, got)
+		}
+	}
+}
+
 func TestConnectionsAreLines(t *testing.T) {
 	got := ask(New(Options{Gateway: &fake{}, Private: true}), "GET", "/connections", "", nil).Body.String()
 	if lines := strings.Split(strings.TrimSpace(got), "\n"); len(lines) != 2 || !strings.Contains(lines[1], `"user":"42"`) {
