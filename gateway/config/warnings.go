@@ -125,6 +125,7 @@ func (route *Route) warnings(key string) []string {
 	add(slices.Contains(route.Origins, "*"), "%s.origins: any web page can connect with its visitor's cookies", key)
 	add(slices.Contains(route.Origins, "null"), `%s.origins: "null" is the origin of every sandboxed page and local file`, key)
 	add(route.Public && slices.Contains(route.Events, EventConnect), "%s.public has no effect: the script is asked on connect", key)
+	add(route.Accept == AcceptHeader && !slices.Contains(route.Events, EventConnect), "%s.accept has no effect: the script is not asked on connect", key)
 	passes := func(name string) bool {
 		return slices.ContainsFunc(route.PassHeaders, func(h string) bool { return strings.EqualFold(h, name) })
 	}
