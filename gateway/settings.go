@@ -278,10 +278,12 @@ func configurePools(pools map[string]*pool, cfg *config.Config) error {
 	return nil
 }
 
-// hostName is a Host header without its port.
+// hostName is a Host header without its port, and without the dot that may end
+// a name in full (RFC 3986, 3.2.2): "a.example." is the host "a.example".
 func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.Trim(host, "[]")
 	}
-	return strings.Trim(host, "[]")
+	return strings.TrimSuffix(name, ".")
 }

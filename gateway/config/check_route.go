@@ -159,11 +159,11 @@ func answerStatus(s string) bool {
 func (route *Route) checkHeaders(r *report, key string) {
 	for i, host := range route.Host {
 		u, err := url.Parse("//" + host)
-		if err != nil || host == "" || u.Host != host || u.Port() != "" || strings.ContainsAny(host, "*{} ") {
+		if err != nil || strings.TrimSuffix(host, ".") == "" || u.Host != host || u.Port() != "" || strings.ContainsAny(host, "*{} ") {
 			r.bad(key+".host", `%q: write a host name without scheme and port, such as "example.com"`, clip(host))
 			continue
 		}
-		route.Host[i] = strings.ToLower(host)
+		route.Host[i] = strings.TrimSuffix(strings.ToLower(host), ".")
 	}
 	for i, origin := range route.Origins {
 		plain, ok := plainOrigin(origin)

@@ -93,6 +93,7 @@ var broken = map[string]struct {
 	"multipart":        {func(c *Config) { c.Routes[0].ContentType = "multipart/form-data; boundary=x" }, "multipart/form-data leaves"},
 	"media type":       {func(c *Config) { c.Routes[0].ContentType = "json" }, "is not a media type"},
 	"host":             {func(c *Config) { c.Routes[0].Host = []string{"https://a"} }, "write a host name"},
+	"host of no name":  {func(c *Config) { c.Routes[0].Host = []string{"."} }, "write a host name"},
 	"host port":        {func(c *Config) { c.Routes[0].Host = []string{"a:80"} }, "write a host name"},
 	"origin":           {func(c *Config) { c.Routes[0].Origins = []string{"example.com"} }, "origins"},
 	"origin path":      {func(c *Config) { c.Routes[0].Origins = []string{"https://example.com/app"} }, "origins"},
@@ -161,7 +162,7 @@ func TestAllowedValues(t *testing.T) {
 	r := c.Routes[0]
 	r.Path = "/"
 	r.Origins = []string{"HTTPS://Example.com:443/", "http://a:8080", "*", "null"}
-	r.Host = []string{"Example.COM"}
+	r.Host = []string{"Example.COM."}
 	r.AnswerStatuses = []string{"4xx", "503"}
 	script := NewRoute("/ws/{script}", "")
 	script.Root = "/srv/app/ws"

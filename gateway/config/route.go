@@ -37,7 +37,8 @@ type Route struct {
 	// and a route with a host before one without. Required.
 	Path string `toml:"path"`
 
-	// Host holds the host names for which the route stands, without port.
+	// Host holds the host names for which the route stands, without port; a
+	// dot behind them does not count.
 	// Default: any.
 	Host []string `toml:"host"`
 
