@@ -111,8 +111,11 @@ func (r *comparison) ini(pool *FPM, file *PoolFile) {
 	if value, ok := file.INI["log_errors"]; ok && !iniOn(value) {
 		r.warn("log_errors of [%s] is off: nobody is told why a script failed; write php_admin_flag[log_errors] = on", file.Name)
 	}
-	if file.INI["error_log"] != "" {
-		r.warn("error_log of [%s] keeps PHP's errors from wsfpm, which knows a failure by them: leave it unset", file.Name)
+	switch value, ok := file.INI["error_log"]; {
+	case !ok:
+		r.warn("[%s] does not set error_log: if php.ini does, wsfpm does not hear of PHP's errors, and a login script that fails may let clients in; write php_admin_value[error_log] =", file.Name)
+	case value != "":
+		r.warn("error_log of [%s] keeps PHP's errors from wsfpm, which knows a failure by them; write php_admin_value[error_log] =", file.Name)
 	}
 	if value := file.INI["zlib.output_compression"]; iniOn(value) || value != "" && strings.Trim(value, "0123456789kKmM") == "" && value != "0" {
 		r.warn("zlib.output_compression of [%s] is on: compressed answers are refused; write php_admin_flag[zlib.output_compression] = off", file.Name)

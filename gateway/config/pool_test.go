@@ -63,7 +63,7 @@ func TestBrokenPoolFiles(t *testing.T) {
 }
 
 func TestCompareWithPoolFile(t *testing.T) {
-	const good = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\n"
+	const good = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\n"
 	for name, test := range map[string]struct {
 		file             string
 		change           func(c *Config)
@@ -84,7 +84,8 @@ func TestCompareWithPoolFile(t *testing.T) {
 		"catch":        {file: good + "catch_workers_output = yes\n", warning: "catch_workers_output"},
 		"display":      {file: good + "php_flag[display_errors] = on\n", warning: "display_errors"},
 		"log":          {file: good + "php_admin_flag[log_errors] = off\n", warning: "log_errors"},
-		"error log":    {file: good + "php_admin_value[error_log] = /var/log/x\n", warning: "error_log"},
+		"error log":    {file: strings.Replace(good, "[error_log] =", "[error_log] = /var/log/x", 1), warning: "error_log of [ws] keeps PHP's errors"},
+		"no error log": {file: strings.Replace(good, "php_admin_value[error_log] =", "", 1), warning: "[ws] does not set error_log"},
 		"zlib":         {file: good + "php_flag[zlib.output_compression] = on\n", warning: "zlib.output_compression"},
 		"zlib size":    {file: good + "php_value[zlib.output_compression] = 4096\n", warning: "zlib.output_compression"},
 		"zlib off":     {file: good + "php_flag[zlib.output_compression] = off\n"},

@@ -20,6 +20,7 @@ type FPMOptions struct {
 	TCP              bool              // listen on 127.0.0.1 instead of a unix socket
 	NoINI            bool              // php-fpm -n: no php.ini, no extensions of its own (Redis, opcache)
 	Ini              map[string]string // php_admin_value, set after the defaults of this package
+	PHPINI           map[string]string // as if they stood in php.ini, so that the pool's own go over them
 	Pool             map[string]string // further directives of the pool, such as "listen.backlog"
 	MaxRequests      int               // pm.max_requests, 0 for ever
 	TerminateTimeout time.Duration     // request_terminate_timeout, whole seconds, 0 off
@@ -131,6 +132,9 @@ func (s *FPMServer) Start(t T) {
 	args := []string{"--nodaemonize", "--fpm-config", s.config()}
 	if s.opt.NoINI {
 		args = append(args, "--no-php-ini")
+	}
+	for key, value := range s.opt.PHPINI {
+		args = append(args, "--define", key+"="+value)
 	}
 	if os.Geteuid() == 0 {
 		args = append(args, "--allow-to-run-as-root")
