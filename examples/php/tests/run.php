@@ -6,6 +6,7 @@
 declare(strict_types=1);
 
 require dirname(__DIR__) . '/token/Jwt.php';
+require dirname(__DIR__) . '/token/secret.php';
 require dirname(__DIR__) . '/chat/Store.php';
 
 // This file is its own worker: several of them write to one store at once.
@@ -22,7 +23,7 @@ $passed = $failed = 0;
 $folder = sys_get_temp_dir() . '/wsfpm-examples-' . bin2hex(random_bytes(6));
 mkdir($folder, 0700);
 
-foreach (['files', 'guards', 'tokens', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'logout', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
+foreach (['files', 'guards', 'tokens', 'secrets', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'logout', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
     try {
         $test("$folder/$test");
     } catch (Throwable $e) {
@@ -91,6 +92,22 @@ function tokens(): void
         check(throws(fn () => Jwt::verify($token, $secret), UnexpectedValueException::class), "refused: $what");
     }
     check(throws(fn () => Jwt::sign([], 'short', 60), LogicException::class), 'a short secret is refused');
+}
+
+/** No placeholder and no short word signs tokens, the README's own included. */
+function secrets(): void
+{
+    $readme = file_get_contents(dirname(__DIR__) . '/README.md');
+    check(preg_match('/JWT_SECRET = "(.*?)"/', $readme, $m) === 1, 'the README has a JWT_SECRET');
+    foreach ([$m[1], '', 'short', str_repeat('k', 31)] as $secret) {
+        $_SERVER['JWT_SECRET'] = $secret;
+        check(throws(fn () => jwtSecret(), LogicException::class), "refused as JWT_SECRET: '$secret'");
+    }
+    $_SERVER['JWT_SECRET'] = str_repeat('k', 32);
+    check(jwtSecret() === str_repeat('k', 32), '32 bytes are taken');
+    unset($_SERVER['JWT_SECRET']);
+    putenv('JWT_SECRET');
+    check(throws(fn () => jwtSecret(), LogicException::class), 'without JWT_SECRET nothing is signed');
 }
 
 function history(string $folder): void

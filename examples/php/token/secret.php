@@ -12,5 +12,9 @@ declare(strict_types=1);
  */
 function jwtSecret(): string
 {
-    return $_SERVER['JWT_SECRET'] ?? (getenv('JWT_SECRET') ?: throw new LogicException('JWT_SECRET is not set'));
+    $secret = $_SERVER['JWT_SECRET'] ?? (getenv('JWT_SECRET') ?: throw new LogicException('JWT_SECRET is not set'));
+    if (strlen($secret) < 32) {
+        throw new LogicException('JWT_SECRET has ' . strlen($secret) . ' bytes, at least 32 random ones are needed: see token/secret.php');
+    }
+    return $secret;
 }
