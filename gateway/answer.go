@@ -96,6 +96,9 @@ func (h *head) extra(name, value string, seen map[string]bool) error {
 		return nil
 	case "ws-accept":
 		h.accepted = value == "1"
+		if !h.accepted {
+			return fmt.Errorf("WS-Accept is 1 or is not sent, got %q: a connect is refused by its status", clip(value))
+		}
 		return nil
 	case "ws-join":
 		return appendNames(&h.own.Join, name, value, false)

@@ -117,6 +117,7 @@ func TestPublishTakesTheBodyAway(t *testing.T) {
 func TestMalformedAnswers(t *testing.T) {
 	for _, lines := range [][]string{
 		{"WS-Usr: 42"}, {"WS-Resume: x"},
+		{"WS-Accept: 0"}, {"WS-Accept: "}, {"WS-Accept: true"}, {"WS-Accept: 1, 1"}, {"WS-Accept: 1", "WS-Accept: 1"},
 		{"WS-User: a", "ws-user: a"}, {"WS-State: a", "WS-State: b"}, {"WS-Close: 1000", "WS-Close: 1000"}, {"WS-Protocol: a", "WS-Protocol: b"},
 		{"WS-User: a,b"}, {"WS-User: " + strings.Repeat("x", 201)}, {"WS-Join: a*"}, {"WS-Join: *"}, {"WS-Join: a,,b"}, {"WS-Leave: a;b"},
 		{"WS-State: " + strings.Repeat("x", session.MaxState+1)},

@@ -46,6 +46,17 @@ func TestUnknownAndRepeatedHeadersAreMalformed(t *testing.T) {
 	equal(t, "two WS-Protocol", w2.refused("", stack.DialOptions{Protocols: []string{"a", "b"}}).Status, 502)
 }
 
+func TestWSAcceptIsOneOrNothing(t *testing.T) {
+	w := start(t, setup{script: `if (isset($_GET['accept'])) header('WS-Accept: ' . $_GET['accept']);`}, "2.accept-value")
+	for _, value := range []string{"0", "no", ""} {
+		equal(t, "WS-Accept: "+value, w.refused("?accept="+value, stack.DialOptions{}).Status, 502)
+	}
+	w.AwaitLog(t, "", "WS-Accept is 1 or is not sent")
+	w.dial("?accept=1", stack.DialOptions{}).Close(1000, "")
+	c := start(t, setup{script: "chatty.php"}, "2.accept-value").open()
+	rejected(t, c, "WS-Accept: 0")
+}
+
 func TestListsWithCommasOrRepeated(t *testing.T) {
 	w := start(t, setup{script: "chatty.php"}, "2.lists", "2.whole-value")
 	c := w.open()
