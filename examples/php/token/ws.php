@@ -4,7 +4,7 @@
 //
 //   new WebSocket('wss://example.com/ws/app?token=' + jwt)
 //
-// or, better, in the list of subprotocols, which no access log shows:
+// or, better, in the list of subprotocols, which nginx logs nowhere:
 //
 //   new WebSocket('wss://example.com/ws/app', ['app.v1', 'auth.' + jwt])
 //
