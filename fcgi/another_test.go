@@ -1,6 +1,7 @@
 package fcgi
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -42,5 +43,27 @@ func TestAnotherServerAtTheSameAddress(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A server too busy to answer the first question answers it before the request
+// behind it, and so tells that it works.
+func TestABusyServerTellsOfTheProbeLater(t *testing.T) {
+	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 1})
+	p := poolFor(t, s, Config{})
+	other, err := net.Dial(s.Network, s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a busy worker", func() bool { return s.Open() == 1 })
+	answered := make(chan error, 1)
+	go func() {
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		answered <- err
+	}()
+	time.Sleep(probeAnswer + 200*time.Millisecond)
+	other.Close()
+	if err := <-answered; err != nil || !p.Stats().Probe {
+		t.Errorf("got %v, probe %v, want an answer and a sign of life", err, p.Stats().Probe)
 	}
 }

@@ -247,12 +247,14 @@ func (p *Pool) doubt(c *conn) {
 }
 
 // concludeLocked takes what became of a probe and the request behind it: a server
-// that has answered the request but not the probe before it never will. In any other
-// case the next connection is to find out.
+// that has answered both keeps the connection, and one that has answered the request
+// only never answers the probe. In any other case the next connection is to find out.
 func (p *Pool) concludeLocked(c *conn) {
 	switch {
 	case c.epoch != p.epoch:
-	case c.answered && !c.accepted:
+	case c.answered && c.accepted:
+		p.probing = probeWorks
+	case c.answered:
 		p.probing = probeFails
 		p.sendLocked(Event{Kind: EventNoProbe})
 	default:
