@@ -42,9 +42,8 @@ type connection struct {
 	over    bool    // end was called; owned by who reads
 
 	mu      sync.Mutex
-	ended   bool   // nothing can reach the client any more
 	expired bool   // its close is under way, see sweep
-	leaving bool   // no stream may run for it any more
+	leaving bool   // or has left: no stream may run for it any more
 	stopped func() // ends the running stream, if there is one
 }
 
@@ -73,16 +72,8 @@ func (c *connection) log() *zap.Logger {
 	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script))
 }
 
-// lost marks that nothing can reach the client any more and stops a stream
-// that runs for it, so that PHP stops at its next flush.
-func (c *connection) lost() {
-	c.mu.Lock()
-	c.ended = true
-	c.mu.Unlock()
-	c.endStream()
-}
-
-// endStream stops the stream that runs for the client, if there is one.
+// endStream stops the stream that runs for the client, if there is one, so that
+// PHP stops at its next flush. No other begins for it.
 func (c *connection) endStream() {
 	c.mu.Lock()
 	c.leaving = true
@@ -93,13 +84,13 @@ func (c *connection) endStream() {
 	}
 }
 
-// whenLost arranges for stop to be called when the client is lost; it reports
-// false when it is lost already. A nil stop takes the arrangement back.
+// whenLost arranges for stop to be called when the client leaves; it reports
+// false when it does so already. A nil stop takes the arrangement back.
 func (c *connection) whenLost(stop func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = stop
-	return !c.ended && !c.leaving
+	return !c.leaving
 }
 
 // offeredProtocols reads the subprotocols that a client offers (RFC 6455,

@@ -215,7 +215,7 @@ func (c *connection) end() cause {
 	dropped := c.inbox.close(end.code == lostCode)
 	c.g.stats.dropped.Add(int64(len(dropped)))
 	c.discard(dropped...)
-	c.lost()
+	c.endStream()
 	c.inbox.wait()
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
