@@ -102,8 +102,7 @@ func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 // for room no name is confirmed, and who waits for that may be the one that is
 // to make room: so nobody does, see stuck.
 func (b *Bus) enqueue(ctx context.Context, c session.Command, payload int) error {
-	if b.queue.add(item{c, int64(payload) + commandCost}) {
-		signal(b.queue.work)
+	if b.queue.tryPush(c, payload) {
 		return nil
 	}
 	b.mu.Lock()

@@ -49,24 +49,24 @@ func newQueue() *queue {
 // push adds a command whose payload has so many bytes. It waits for room
 // until ctx ends.
 func (q *queue) push(ctx context.Context, c session.Command, payload int) error {
-	it := item{c, int64(payload) + commandCost}
-	if !q.add(it) {
-		q.stalls.Add(1)
-		for !q.add(it) {
-			select {
-			case <-q.room:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		signal(q.room) // the next that waits may fit as well
+	if q.tryPush(c, payload) {
+		return nil
 	}
-	signal(q.work)
+	q.stalls.Add(1)
+	for !q.tryPush(c, payload) {
+		select {
+		case <-q.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	signal(q.room) // the next that waits may fit as well
 	return nil
 }
 
-// add appends it if it fits.
-func (q *queue) add(it item) bool {
+// tryPush is push for a command that fits, and tells whether it did.
+func (q *queue) tryPush(c session.Command, payload int) bool {
+	it := item{c, int64(payload) + commandCost}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count > 0 && (q.count >= queueCount || q.bytes+it.bytes > queueBytes) {
@@ -75,6 +75,7 @@ func (q *queue) add(it item) bool {
 	q.items = append(q.items, it)
 	q.count++
 	q.bytes += it.bytes
+	signal(q.work)
 	return true
 }
 
