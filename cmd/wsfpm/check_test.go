@@ -9,6 +9,7 @@ import (
 	redisserver "github.com/alicebob/miniredis/v2/server"
 
 	"wsfpm/gateway/config"
+	"wsfpm/test/stack"
 )
 
 // redisConfig is the default with this URL.
@@ -33,7 +34,7 @@ func TestDialTellsWhyRedisIsOfNoUse(t *testing.T) {
 		{"none", redisConfig(""), "", ""},
 		{"embedded", redisConfig(config.Embedded), "", ""},
 		{"a good one", relayed, "", ""},
-		{"nobody there", redisConfig("redis://app:" + secret + "@" + freeAddress(t)), "", "connection refused"},
+		{"nobody there", redisConfig("redis://app:" + secret + "@" + stack.FreeAddress(t)), "", "connection refused"},
 		{"no socket", redisConfig("unix://app:" + secret + "@/none/redis.sock"), "", "no such file"},
 		{"a wrong password", redisConfig("redis://app:not-" + secret + "@" + redis.Addr()), "", "WRONGPASS"},
 		{"no password", redisConfig("redis://" + redis.Addr()), "", "NOAUTH"},

@@ -12,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"wsfpm/test/stack"
 )
 
 func TestMain(m *testing.M) {
@@ -37,7 +39,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("ADDRESS", freeAddress(t))
+			env.Setenv("ADDRESS", stack.FreeAddress(t))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -45,17 +47,6 @@ func TestScripts(t *testing.T) {
 			"answer": answer,
 		},
 	})
-}
-
-// freeAddress is an address on which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await waits until a unix socket takes connections: await FILE.

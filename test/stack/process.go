@@ -114,23 +114,6 @@ func children(pid int) []int {
 	return pids
 }
 
-// FreePort returns a loopback TCP port that nobody listens on.
-func FreePort(t T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// FreeAddress is 127.0.0.1 with a free port.
-func FreeAddress(t T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
-}
-
 // accepts tells whether somebody listens there.
 func accepts(network, address string) bool {
 	c, err := net.DialTimeout(network, address, time.Second)
