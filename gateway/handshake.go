@@ -126,7 +126,7 @@ func checkHandshake(r *http.Request) error {
 		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
-		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
+		refused.header = http.Header{"Sec-WebSocket-Version": {"13"}, "Upgrade": {"websocket"}} // as RFC 6455 spells it
 		return refused
 	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
 		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version stands twice")
@@ -312,7 +312,12 @@ var notOn101 = map[string]bool{
 // notOnRefusal is the same for a refusal, which is an ordinary answer.
 var notOnRefusal = map[string]bool{"Content-Length": true, "Status": true}
 
-// passOn copies an answer's headers into h, all but those in without.
+// readByServer are the headers that may be passed on and that net/http looks up
+// itself, in Go's spelling.
+var readByServer = map[string]bool{"Content-Type": true, "Content-Encoding": true, "Date": true}
+
+// passOn copies an answer's headers into h, all but those in without, in the
+// script's own spelling of their names.
 func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
@@ -321,6 +326,9 @@ func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
 			continue
 		case without["Location"] && (strings.HasPrefix(name, "Sec-Websocket-") || strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "X-Accel-")):
 			continue
+		}
+		if !readByServer[name] {
+			name = f.Name
 		}
 		h[name] = append(h[name], f.Value)
 	}

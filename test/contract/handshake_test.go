@@ -1,0 +1,43 @@
+package contract
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+// answerBlock is the answer to a handshake with further lines, as it comes over
+// the wire, up to its empty line.
+func (w *world) answerBlock(version string, lines ...string) string {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.Listen)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(stack.Patience))
+	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: %s\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n", w.Listen, version, strings.Join(lines, "\r\n"))
+	var block strings.Builder
+	for one := make([]byte, 1); !strings.HasSuffix(block.String(), "\r\n\r\n"); block.Write(one) {
+		if _, err := io.ReadFull(conn, one); err != nil {
+			w.t.Fatalf("the answer ends at %q: %v", block.String(), err)
+		}
+	}
+	return block.String()
+}
+
+func TestHeaderNamesHaveTheirAuthorsSpelling(t *testing.T) {
+	w := start(t, setup{script: `header('X-DeviceID: 7');`, route: "protocols = [\"v1\"]\ncompression = true"}, "2.header-spelling")
+	accepted := w.answerBlock("13", "Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Extensions: permessage-deflate")
+	for _, want := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "X-DeviceID"} {
+		equal(t, want+" as it is spelled", strings.Count(accepted, "\r\n"+want+": "), 1)
+	}
+	refused := w.answerBlock("8", "X: y")
+	equal(t, "Sec-WebSocket-Version of a 426", strings.Count(refused, "\r\nSec-WebSocket-Version: 13\r\n"), 1)
+}
