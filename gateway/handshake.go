@@ -26,6 +26,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.web.ServeHTTP(w, r)
 		return
 	}
+	w = speller{w}
 	var a reply
 	if err == nil {
 		a, err = c.enter(w, r, passed)
@@ -126,7 +127,7 @@ func checkHandshake(r *http.Request) error {
 		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
-		refused.header = http.Header{"Sec-WebSocket-Version": {"13"}, "Upgrade": {"websocket"}} // as RFC 6455 spells it
+		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
 		return refused
 	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
 		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version stands twice")

@@ -60,25 +60,6 @@ type takeover struct {
 	hijack func(*library) error
 }
 
-// spellings are the names of the answer's headers as RFC 6455 writes them. Case
-// has no meaning in HTTP, but some devices and game engines compare bytes.
-var spellings = [...]string{
-	"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version",
-}
-
-// WriteHeader gives the headers their RFC's names: net/http writes a name as it
-// stands in the map, and http.Header.Set has put it there in Go's spelling.
-func (t *takeover) WriteHeader(status int) {
-	h := t.Header()
-	for _, name := range spellings {
-		if values := h.Values(name); len(values) > 0 {
-			h.Del(name)
-			h[name] = values
-		}
-	}
-	t.ResponseWriter.WriteHeader(status)
-}
-
 // Hijack implements http.Hijacker.
 func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err := t.hijack(t.l); err != nil {
