@@ -107,6 +107,7 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, script string, who c
 		since:   time.Now(),
 	}
 	c.socket = ws.New(rt.limits, g.sockets)
+	c.socket.Negotiate(r.Header)
 	c.session = session.New(g.node+"-"+newID(), c.socket)
 	return c
 }

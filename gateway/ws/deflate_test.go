@@ -57,6 +57,7 @@ func packing(t *testing.T, s *Shared, l Limits) (*Conn, *peer) {
 	r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
 	w := &hijacked{header: http.Header{}, conn: server}
 	c := New(&l, s)
+	c.Negotiate(r.Header)
 	if err := c.Upgrade(w, r, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +173,28 @@ func TestLimitCountsWhatComesOut(t *testing.T) {
 		if m, err := c.Read(); err != nil || string(m.Data) != whole {
 			t.Errorf("got %d bytes, %v", len(m.Data), err)
 		}
+	}
+}
+
+func TestPushBeforeTheUpgradeGoesOutAsAgreed(t *testing.T) {
+	s := NewShared(0)
+	defer s.Wheel.Stop()
+	r := handshake()
+	r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+	c := New(&Limits{Compression: true}, s)
+	c.Negotiate(r.Header)
+	long := strings.Repeat("a push during the upgrade ", 100)
+	if err := c.Queue(text(long)); err != nil {
+		t.Fatal(err)
+	}
+	server, client := sockets(t, "unix")
+	if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, r, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	f, err := newPeer(client).frame()
+	if err != nil || f.first != 0xc1 || unpacked(t, f.payload) != long {
+		t.Fatalf("got frame %#x of %d bytes, %v", f.first, len(f.payload), err)
 	}
 }
 

@@ -193,7 +193,7 @@ func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
 	for in.lo < in.hi {
 		held := in.buf[in.lo:in.hi]
-		h, complete, err := parseHeader(held, c.compressed)
+		h, complete, err := parseHeader(held, c.extensions != "")
 		if err != nil || !complete {
 			return false, err
 		}
