@@ -42,8 +42,8 @@ type Limits struct {
 	// PongTimeout is how long the client may say nothing after a ping, while
 	// Read is waiting for it. Then the connection ends as lost.
 	PongTimeout time.Duration
-	// MaxFragments is how many frames one message may come in; more close the
-	// connection with 1008.
+	// MaxFragments is how many frames of less than a KiB one message may come
+	// in; more close the connection with 1008.
 	MaxFragments int
 	// AssemblyTimeout is how long a message may take from the first wait for
 	// its rest to its end; longer closes the connection with 1008.
