@@ -19,7 +19,6 @@ const comeBack = 10
 // admission counts the connections of the process, of addresses and of users,
 // and newcomers by the second. The zero value is ready.
 type admission struct {
-	unread  unread
 	ofUsers atomic.Int64 // kept out by limits.connections_per_user
 
 	mu        sync.Mutex // guards what follows

@@ -5,7 +5,8 @@
 // The walk goes through the files in one direction:
 //
 //	handshake.go  who asks, for which route, may they; the upgrade
-//	admission.go  how many, how fast    handshake_size.go, handshake_unread.go
+//	admission.go  how many, how fast    handshake_size.go
+//	accepted.go   every socket, from accept to close
 //	settings.go   routes and pools      client.go, origin.go  the peer
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies
 //	serve.go      a connection's life: messages, then the end

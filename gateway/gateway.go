@@ -40,6 +40,9 @@ type Options struct {
 	Bus Bus
 	// Logger may be nil.
 	Logger *zap.Logger
+	// Files is how many file descriptors there are for clients and PHP-FPM
+	// together; 0: any number. Beyond it newcomers are refused.
+	Files int
 	// Middleware describes handshakes further, in the manner of gofast: it may
 	// add parameters for PHP. It sees no answer.
 	Middleware []fcgi.Middleware
@@ -57,7 +60,9 @@ type Gateway struct {
 	node       string // name and six random characters of this start
 	web        http.Handler
 	started    *config.Config // some of which counts until a restart
+	files      int            // see Options
 	admission  admission
+	accepted   accepted
 	stats      stats
 	fanout     *fanout
 	relief     relief
@@ -91,6 +96,7 @@ func New(o Options) (*Gateway, error) {
 		sockets:    ws.NewShared(int64(cfg.Limits.InboundMemory)),
 		middleware: o.Middleware,
 		started:    cfg,
+		files:      o.Files,
 		name:       cfg.Node,
 		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
 		live:       make(map[*connection]bool),
@@ -106,6 +112,8 @@ func New(o Options) (*Gateway, error) {
 	if err := configurePools(pools, cfg); err != nil {
 		return nil, err
 	}
+	g.accepted.websockets = g.sockets.Stats.Sockets.Load
+	g.accepted.bound(cfg.Sockets(g.files))
 	g.pools = pools
 	g.settings.Store(next)
 	if cfg.Web != "" {
@@ -147,6 +155,7 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.pools = pools
 	g.settings.Store(next)
 	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
+	g.accepted.bound(cfg.Sockets(g.files))
 	g.spreadLimits(next)
 	select {
 	case g.resettled <- struct{}{}:

@@ -20,9 +20,10 @@ import (
 // does PHP say, then the upgrade. From there serve goes on, on a goroutine of
 // its own, so that the server's memory for the handshake is freed.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.admission.unread.came(r)
+	g.accepted.came(r)
 	c, passed, err := g.receive(r)
 	if err != nil && g.web != nil && !wantsUpgrade(r) {
+		allow(w, r, pageTime)
 		g.web.ServeHTTP(w, r)
 		return
 	}
@@ -88,6 +89,11 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if refused != nil {
 		return nil, nil, refused
 	}
+	if most, full := g.accepted.full(); full {
+		refused := refuse(http.StatusServiceUnavailable, "sockets", "%d sockets of clients are open, which is all that file descriptors and limits.connections allow", most)
+		refused.header = retryAfter(comeBack)
+		return nil, nil, refused
+	}
 	if refused := g.admission.admit(&who, &s.Limits); refused != nil {
 		return nil, nil, refused
 	}
@@ -107,7 +113,6 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, script string, who c
 		since:   time.Now(),
 	}
 	c.socket = ws.New(rt.limits, g.sockets)
-	c.socket.Negotiate(r.Header)
 	c.session = session.New(g.node+"-"+newID(), c.socket)
 	return c
 }
@@ -261,8 +266,25 @@ func (c *connection) refusal(err error) *refusal {
 	return refused
 }
 
-// refusalTime is how long a client may take to read why it was refused.
-const refusalTime = 10 * time.Second
+// refusalTime is how long a client may take to read why it was refused, and to
+// send the rest of a body that nobody wants; pageTime is the same for a page.
+const (
+	refusalTime = 10 * time.Second
+	pageTime    = 5 * time.Minute
+)
+
+// allow bounds the time in which a request's body comes and its answer goes: a
+// client that does neither is not waited for. A request without a body has been
+// read, and its reading is not bounded: net/http would take that for the end of
+// the client.
+func allow(w http.ResponseWriter, r *http.Request, d time.Duration) {
+	within := time.Now().Add(d)
+	to := http.NewResponseController(w)
+	_ = to.SetWriteDeadline(within)
+	if r.ContentLength != 0 {
+		_ = to.SetReadDeadline(within)
+	}
+}
 
 // refuse answers a handshake with the status that err asks for.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
@@ -279,8 +301,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if refused.status == 0 {
 		return // the upgrade has answered, or the socket is taken over
 	}
-	// A client that does not read its refusal is not waited for.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(refusalTime))
+	allow(w, r, refusalTime)
 	for name, values := range refused.header {
 		w.Header()[name] = values
 	}

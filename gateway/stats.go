@@ -95,6 +95,7 @@ type Stats struct {
 	Opened      int64 // upgraded since the start
 	Draining    bool
 
+	Sockets  Sockets
 	Refusals map[Refusal]int64
 	Late     int64         // connections that sent no whole handshake in time
 	Broken   int64         // connections that ended in the middle of one, or sent none that can be read
@@ -139,7 +140,7 @@ func (g *Gateway) Stats() Stats {
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
 	s.mu.Unlock()
-	out.Late, out.Broken = g.admission.unread.counts()
+	out.Sockets, out.Late, out.Broken = g.accepted.snapshot()
 	out.Limits = g.limits(&out)
 	g.mu.Lock()
 	out.Draining = g.draining

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -91,7 +92,27 @@ func New(o Options) http.Handler {
 	for _, path := range []string{"/push", "/connections", "/debug/pprof/"} {
 		mux.Handle(path, o.guarded(private))
 	}
-	return mux
+	return patient(mux)
+}
+
+// patience is how long a request's body may take to come, and its answer to be
+// read; a profile lasts as long as it was asked to.
+const patience = time.Minute
+
+// patient lets no asker hold a request for longer, with or without a token. A
+// request without a body has been read: net/http would take a deadline for its
+// end.
+func patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		within, to := time.Now().Add(patience), http.NewResponseController(w)
+		if r.ContentLength != 0 {
+			_ = to.SetReadDeadline(within)
+		}
+		if !strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+			_ = to.SetWriteDeadline(within)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // guarded lets in who has the token.

@@ -3,11 +3,16 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"wsfpm/gateway"
 	"wsfpm/session"
@@ -143,5 +148,61 @@ func TestConnectionsAreLines(t *testing.T) {
 	got := ask(New(Options{Gateway: &fake{}, Private: true}), "GET", "/connections", "", nil).Body.String()
 	if lines := strings.Split(strings.TrimSpace(got), "\n"); len(lines) != 2 || !strings.Contains(lines[1], `"user":"42"`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// pipes is a listener whose connections are pipes, for a clock that is fake.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, open := <-p; open {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func TestNoAskerIsWaitedForWithoutEnd(t *testing.T) {
+	for name, test := range map[string]struct {
+		request string
+		reads   bool
+	}{
+		"a push without a token whose body never comes": {"POST /push HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", true},
+		"one with it":                  {"POST /push HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer token\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", true},
+		"an answer that is never read": {"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := make(pipes)
+				server := &http.Server{Handler: New(Options{Gateway: &fake{}, Token: "token"}), IdleTimeout: time.Second}
+				var open atomic.Int64
+				server.ConnState = func(_ net.Conn, state http.ConnState) {
+					switch state {
+					case http.StateNew:
+						open.Add(1)
+					case http.StateClosed:
+						open.Add(-1)
+					}
+				}
+				go server.Serve(l)
+				client, conn := net.Pipe()
+				defer client.Close()
+				l <- conn
+				if _, err := io.WriteString(client, test.request); err != nil {
+					t.Fatal(err)
+				}
+				if test.reads {
+					go io.Copy(io.Discard, client)
+				}
+				time.Sleep(patience + 2*time.Second) // by the fake clock
+				synctest.Wait()
+				if open.Load() != 0 {
+					t.Errorf("the connection is open %v later", patience)
+				}
+				close(l)
+			})
+		})
 	}
 }

@@ -67,6 +67,10 @@ func split(labels []string) (names, values []string) {
 func (m metrics) clients(s gateway.Stats) {
 	m.gauge("wsfpm_connections", "Clients connected now.", float64(s.Connections))
 	m.gauge("wsfpm_draining", "1 while the process drains.", flag(s.Draining))
+	for state, n := range map[string]int{"reading": s.Sockets.Reading, "answering": s.Sockets.Answering, "websocket": s.Sockets.WebSocket} {
+		m.gauge("wsfpm_sockets", "Open sockets of clients, by what they wait for.", float64(n), "state", state)
+	}
+	m.gauge("wsfpm_sockets_limit", "Sockets of clients that may be open at most; 0: any number.", float64(s.Sockets.Most))
 	m.counter("wsfpm_connections_opened_total", "Upgraded handshakes.", float64(s.Opened))
 	for r, n := range s.Refusals {
 		m.counter("wsfpm_handshakes_refused_total", "Refused handshakes by status and reason.", float64(n), "status", strconv.Itoa(r.Status), "reason", r.Reason)

@@ -224,7 +224,7 @@ func (c *Conn) shut() {
 		if c.raw != nil {
 			c.shared.Wheel.watch.forget(c)
 		}
-		c.conn.Close()
+		c.closeSocket()
 		if !active {
 			lib.end()
 		}
@@ -238,6 +238,12 @@ func (c *Conn) shut() {
 	if c.waker != nil {
 		go c.wake()
 	}
+}
+
+// closeSocket closes the socket; it is called once.
+func (c *Conn) closeSocket() {
+	_ = c.conn.Close() // whatever it says, the descriptor is given back
+	c.shared.Stats.Sockets.Add(-1)
 }
 
 // discard throws away input that has come in already.

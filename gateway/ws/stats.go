@@ -5,6 +5,7 @@ import "sync/atomic"
 // Stats counts for all connections that share it. Its zero value is ready; it
 // must not be copied.
 type Stats struct {
+	Sockets                 atomic.Int64 // taken over by Upgrade and not closed yet
 	BytesIn, BytesOut       atomic.Int64 // on the socket, frame headers included
 	MessagesIn, MessagesOut atomic.Int64
 	SlowReaders             atomic.Int64 // closed with 4408
