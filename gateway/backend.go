@@ -35,6 +35,9 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 			c.g.stats.event(e.kind, err, a.took)
 		}
 	}()
+	if err := c.followLinks(began); err != nil {
+		return reply{}, err
+	}
 	rt := c.route()
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{
@@ -87,7 +90,7 @@ func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.
 		}
 	}
 	if scriptMissing(stderr) {
-		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.script), stderr, body)
+		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)
 	}
 	if len(stderr) > 0 {
 		c.log().Warn("script wrote to stderr", zap.Stringer("event", k), zap.ByteString("php", clipBytes(stderr)))

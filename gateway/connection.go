@@ -22,7 +22,7 @@ type connection struct {
 
 	// Set by the handshake, not changed afterwards.
 	rt       *route // as it was then; see route
-	script   string
+	script   string // as configured
 	client   client
 	offered  []string // subprotocols, WS_PROTOCOLS
 	protocol string   // the agreed one
@@ -30,6 +30,7 @@ type connection struct {
 
 	// Owned by whoever runs the connection's events, one at a time.
 	env     *fcgi.Env
+	paths   *paths // those that env was made with
 	user    string // as admission counts it
 	first   *reply // the answer to connect, until its effects are done
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …

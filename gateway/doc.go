@@ -8,6 +8,7 @@
 //	admission.go  how many, how fast    handshake_size.go
 //	accepted.go   every socket, from accept to close
 //	settings.go   routes and pools      client.go, origin.go  the peer
+//	resolve.go    the script's real path
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies
 //	serve.go      a connection's life: messages, then the end
 //	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile

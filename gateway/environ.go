@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,11 +114,7 @@ func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Heade
 	}
 	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
 	rt := c.route()
-	root := rt.documentRoot(c.script)
-	scriptName := "/" + strings.TrimPrefix(strings.TrimPrefix(c.script, root), "/")
-	if !strings.HasPrefix(c.script, strings.TrimSuffix(root, "/")+"/") {
-		scriptName = "/" + path.Base(c.script)
-	}
+	name := scriptName(c.rt.files.configured.documentRoot, c.script)
 	set := map[string]string{
 		"GATEWAY_INTERFACE": "CGI/1.1",
 		"SERVER_PROTOCOL":   r.Proto,
@@ -127,10 +122,10 @@ func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Heade
 		"REDIRECT_STATUS":   "200",
 		"REQUEST_URI":       requestURI(r),
 		"QUERY_STRING":      r.URL.RawQuery,
-		"SCRIPT_FILENAME":   c.script,
-		"SCRIPT_NAME":       scriptName,
-		"DOCUMENT_URI":      scriptName,
-		"DOCUMENT_ROOT":     root,
+		"SCRIPT_FILENAME":   c.filename(c.paths),
+		"SCRIPT_NAME":       name,
+		"DOCUMENT_URI":      name,
+		"DOCUMENT_ROOT":     c.paths.documentRoot,
 		"HTTP_HOST":         r.Host,
 		"WS_CONNECTION":     c.id(),
 		"WS_NODE":           g.node,

@@ -118,12 +118,13 @@ func FuzzRoute(f *testing.F) {
 	if err := os.Symlink("../secret.php", filepath.Join(root, "link.php")); err != nil {
 		f.Fatal(err)
 	}
-	s := &settings{routes: []*route{
-		{Route: &config.Route{Path: "/fixed", Script: "/srv/fixed.php", Host: []string{"example.com"}}},
-		{Route: &config.Route{Path: "/ws/" + config.ScriptVar, Root: root}},
-	}}
+	s := routes(f,
+		&config.Route{Path: "/fixed", Script: "/srv/fixed.php", Host: []string{"example.com"}},
+		&config.Route{Path: "/ws/" + config.ScriptVar, Root: root, ResolveRoot: true},
+	)
 	f.Fuzz(func(t *testing.T, host, path string) {
-		rt, script := s.find(host, path)
+		rt, named := s.find(host, path)
+		script := named.script
 		switch {
 		case rt == nil && script == "":
 		case rt == s.routes[0] && script == "/srv/fixed.php" && path == "/fixed" && strings.EqualFold(hostName(host), "example.com"):

@@ -66,7 +66,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if refused := checkHeaders(r, &s.Limits); refused != nil {
 		return nil, nil, refused
 	}
-	rt, script := s.find(r.Host, r.URL.Path)
+	rt, named := s.find(r.Host, r.URL.Path)
 	if rt == nil {
 		return nil, nil, refuse(http.StatusNotFound, "route", "no route")
 	}
@@ -97,7 +97,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if refused := g.admission.admit(&who, &s.Limits); refused != nil {
 		return nil, nil, refused
 	}
-	c := g.newConnection(r, rt, script, who)
+	c := g.newConnection(r, rt, named, who)
 	if !g.enter(c) {
 		g.admission.release(&who)
 		return nil, nil, refuseDraining()
@@ -106,9 +106,9 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	return c, passed, nil
 }
 
-func (g *Gateway) newConnection(r *http.Request, rt *route, script string, who client) *connection {
+func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who client) *connection {
 	c := &connection{
-		g: g, rt: rt, script: script, client: who,
+		g: g, rt: rt, script: named.script, paths: named.paths, client: who,
 		offered: offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol")),
 		since:   time.Now(),
 	}

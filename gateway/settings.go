@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +37,13 @@ type route struct {
 	connect  bool // events asked for
 	message  bool
 	farewell bool
+	files    *resolver
+}
+
+// target is the script that a handshake named.
+type target struct {
+	script string // as configured
+	paths  *paths // where the route's links led
 }
 
 // newSettings works cfg out over pools that are running.
@@ -57,6 +62,7 @@ func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) 
 			connect:  slices.Contains(r.Events, config.EventConnect),
 			message:  slices.Contains(r.Events, config.EventMessage),
 			farewell: slices.Contains(r.Events, config.EventDisconnect),
+			files:    newResolver(configuredPaths(r), r.ResolveRoot),
 		})
 	}
 	slices.SortStableFunc(s.routes, func(a, b *route) int { return b.rank() - a.rank() })
@@ -79,52 +85,58 @@ func (r *route) rank() int {
 	return rank
 }
 
+// configuredPaths are a route's paths as the configuration has them.
+func configuredPaths(r *config.Route) paths {
+	p := paths{documentRoot: path.Clean(r.DocumentRoot), base: r.Script}
+	if r.Root != "" {
+		p.base = path.Clean(r.Root)
+	}
+	if r.DocumentRoot == "" && r.Root != "" {
+		p.documentRoot = p.base
+	} else if r.DocumentRoot == "" {
+		p.documentRoot = path.Dir(r.Script)
+	}
+	return p
+}
+
 // find returns the route for a request and the script that it names, or nil.
-func (s *settings) find(host, urlPath string) (*route, string) {
+func (s *settings) find(host, urlPath string) (*route, target) {
 	host = hostName(host)
 	for _, r := range s.routes {
 		if len(r.Host) > 0 && !slices.ContainsFunc(r.Host, func(h string) bool { return strings.EqualFold(h, host) }) {
 			continue
 		}
-		if script := r.match(urlPath); script != "" {
-			return r, script
+		if named, ok := r.match(urlPath); ok {
+			return r, named
 		}
 	}
-	return nil, ""
+	return nil, target{}
 }
 
-// match returns the script that answers urlPath on this route, or "".
-func (r *route) match(urlPath string) string {
+// match returns the script that answers urlPath on this route, if one does. A
+// name that is not there is looked for again after a new look at the links: the
+// script may be new in this release.
+func (r *route) match(urlPath string) (target, bool) {
+	now := time.Now()
 	prefix, byName := strings.CutSuffix(r.Path, config.ScriptVar)
 	if !byName {
-		if r.Path == urlPath || r.Path == config.AnyPath {
-			return r.Script
+		if r.Path != urlPath && r.Path != config.AnyPath {
+			return target{}, false
 		}
-		return ""
+		return target{r.Script, r.files.current(now)}, true
 	}
 	name, found := strings.CutPrefix(urlPath, prefix)
 	if !found || !isScriptName(name) {
-		return ""
+		return target{}, false
 	}
-	return scriptIn(r.Root, name+".php")
-}
-
-// scriptIn is the path of a file in root, or "" when it is not there or leads
-// out of it by a link. A root that this machine does not have is PHP-FPM's
-// alone, behind tcp: there its own answer decides.
-func scriptIn(root, file string) string {
-	dir, err := os.OpenRoot(root)
-	if os.IsNotExist(err) {
-		return path.Join(root, file)
+	script := name + ".php"
+	p := r.files.current(now)
+	ok := holds(p.base, script)
+	if !ok {
+		p = r.files.since(now, time.Now())
+		ok = holds(p.base, script)
 	}
-	if err != nil {
-		return ""
-	}
-	defer dir.Close()
-	if info, err := dir.Stat(file); err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
-	return filepath.Join(root, file)
+	return target{path.Join(r.Root, script), p}, ok
 }
 
 // isScriptName reports whether a client may choose a script by this name:
@@ -191,17 +203,6 @@ func (r *route) asks(k kind) bool {
 		return r.message
 	}
 	return r.farewell
-}
-
-// documentRoot is DOCUMENT_ROOT for a script on this route.
-func (r *route) documentRoot(script string) string {
-	if r.DocumentRoot != "" {
-		return path.Clean(r.DocumentRoot)
-	}
-	if r.Root != "" {
-		return path.Clean(r.Root)
-	}
-	return path.Dir(script)
 }
 
 // maxStderr is how much of what a script writes to stderr is looked at for

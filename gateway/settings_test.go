@@ -7,13 +7,23 @@ import (
 	"wsfpm/gateway/config"
 )
 
+// routes are settings with these routes, all of one pool without PHP-FPM.
+func routes(t testing.TB, list ...*config.Route) *settings {
+	t.Helper()
+	s, err := newSettings(&config.Config{Routes: list}, map[string]*pool{"": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // A route for one host often has other rules than the one for all: no spelling
 // of the host may lead past it.
 func TestAHostIsFoundInEverySpelling(t *testing.T) {
-	s := &settings{routes: []*route{
-		{Route: &config.Route{Path: "/ws", Script: "/srv/own.php", Host: []string{"a.example"}}},
-		{Route: &config.Route{Path: "/ws", Script: "/srv/any.php"}},
-	}}
+	s := routes(t,
+		&config.Route{Path: "/ws", Script: "/srv/own.php", Host: []string{"a.example"}},
+		&config.Route{Path: "/ws", Script: "/srv/any.php"},
+	)
 	for host, want := range map[string]string{
 		"a.example":       "/srv/own.php",
 		"A.Example":       "/srv/own.php",
@@ -26,8 +36,8 @@ func TestAHostIsFoundInEverySpelling(t *testing.T) {
 		".":               "/srv/any.php",
 		"":                "/srv/any.php",
 	} {
-		if _, script := s.find(host, "/ws"); script != want {
-			t.Errorf("host %q: got %s, want %s", host, script, want)
+		if _, named := s.find(host, "/ws"); named.script != want {
+			t.Errorf("host %q: got %s, want %s", host, named.script, want)
 		}
 	}
 }

@@ -72,6 +72,7 @@ func NewRoute(path, script string) *Route {
 	return &Route{
 		Path:            path,
 		Script:          script,
+		ResolveRoot:     true,
 		DetectPHPErrors: true,
 		Events:          []string{EventConnect, EventMessage, EventDisconnect},
 		ContentType:     "text/plain; charset=utf-8",

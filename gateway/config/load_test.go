@@ -114,6 +114,7 @@ push_limit = "1MiB"
 path = "/ws"
 script = "/srv/ws.php"
 document_root = "/srv"
+resolve_root = true
 fpm = "default"
 origins = []
 require_origin = false

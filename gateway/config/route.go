@@ -52,6 +52,13 @@ type Route struct {
 	// below it. Default: the script's folder, or Root.
 	DocumentRoot string `toml:"document_root"`
 
+	// ResolveRoot resolves the symbolic links in Script, Root and DocumentRoot,
+	// again and again, as $realpath_root of nginx does: after a deploy that
+	// switches a link the next event runs the new release. What this machine
+	// does not have is passed on as it is. Default: true; false is for a
+	// PHP-FPM that has the files elsewhere, such as in a container.
+	ResolveRoot bool `toml:"resolve_root"`
+
 	// FPM names the pool that runs the script. Default: "default", or the only
 	// pool there is.
 	FPM string `toml:"fpm"`
