@@ -19,7 +19,7 @@ func TestDrainEndsThoughAStreamRuns(t *testing.T) {
 			return
 		}
 		w.Stdout("Content-Type: application/x-ndjson\r\n\r\n0\n")
-		for i := 1; i < 300; i++ {
+		for i := 1; ; i++ {
 			select {
 			case <-stop:
 				return
@@ -40,13 +40,12 @@ func TestDrainEndsThoughAStreamRuns(t *testing.T) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	began := time.Now()
 	done := make(chan int, 1)
 	go func() { done <- h.Drain(ctx) }()
 	select {
 	case <-done:
-	case <-time.After(4 * time.Second):
-		t.Errorf("Drain still runs %v after its context ended (drain = 100ms)", time.Since(began)-300*time.Millisecond)
+	case <-time.After(patience):
+		t.Error("Drain still runs long after its context ended (drain = 100ms)")
 	}
 	close(stop)
 }

@@ -29,7 +29,7 @@ func TestHandshakeDuringDrainLeavesOnce(t *testing.T) {
 	ann.want("hello")
 	result := make(chan string, 1)
 	go func() {
-		_, answer, err := websocket.Dial(within(t, 10*time.Second), h.url+"/?late", nil)
+		_, answer, err := websocket.Dial(within(t, patience), h.url+"/?late", nil)
 		s := fmt.Sprint(err)
 		if answer != nil {
 			s = answer.Status
@@ -48,7 +48,12 @@ func TestHandshakeDuringDrainLeavesOnce(t *testing.T) {
 	late.sendOff(closeDraining) // what Drain does to it
 	close(gate)
 	t.Logf("late handshake: %s", <-result)
-	time.Sleep(100 * time.Millisecond)
+	eventually(t, "its end", func() bool {
+		h.Gateway.mu.Lock()
+		defer h.Gateway.mu.Unlock()
+		_, live := h.live[late]
+		return !live
+	})
 	cb.mu.Lock()
 	defer cb.mu.Unlock()
 	if n := cb.members[session.Channel("lobby")]; n != 1 {

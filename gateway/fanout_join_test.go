@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"context"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,35 +12,46 @@ import (
 	"wsfpm/session"
 )
 
-type slowBus struct{ Bus }
+// slowBus is a bus whose Redis is up, and silent about one channel for as long
+// as a join may wait.
+type slowBus struct {
+	Bus
+	mu    *sync.Mutex
+	until map[time.Time]int // joins that have waited, by their deadline
+}
 
-func (slowBus) Join(ctx context.Context, names []session.Address) bool {
-	for _, n := range names {
-		if n == session.Channel("new") { // Redis is up and silent
-			<-ctx.Done()
-			return false
-		}
+func (b slowBus) Join(ctx context.Context, names []session.Address) bool {
+	if !slices.Contains(names, session.Channel("new")) {
+		return true
 	}
-	return true
+	b.mu.Lock()
+	deadline, _ := ctx.Deadline()
+	b.until[deadline]++
+	b.mu.Unlock()
+	<-ctx.Done()
+	return false
 }
 
 func TestAJoinOfManyHoldsNobodyElseUp(t *testing.T) {
+	const many = 12
+	slow := slowBus{mu: &sync.Mutex{}, until: make(map[time.Time]int)}
 	h := startOn(t, func(params map[string]string, _ string) (string, string) {
 		return "WS-User: " + params["QUERY_STRING"], ""
-	}, nil, func(b *bus.Bus) Bus { return slowBus{b} })
-	for range 12 {
+	}, nil, func(b *bus.Bus) Bus { slow.Bus = b; return slow })
+	for range many {
 		h.dial("/?many", nil)
 	}
 	ann, bob := h.dial("/?ann", nil), h.dial("/?bob", nil)
-	eventually(t, "all there", func() bool { return h.hub.Len() == 14 })
+	eventually(t, "all there", func() bool { return h.hub.Len() == many+2 })
 	_, _ = h.Push(t.Context(), []session.Command{
 		{To: []session.Address{session.User("many")}, Join: []string{"new"}},
 		{To: []session.Address{session.User("ann"), session.User("bob")}, Message: session.NewMessage(false, []byte("hi"))},
 	})
-	began := time.Now()
 	ann.want("hi")
 	bob.want("hi")
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("a push to others waited %v behind a join of 12 clients", took.Round(100*time.Millisecond))
+	slow.mu.Lock()
+	defer slow.mu.Unlock()
+	if workers := runtime.GOMAXPROCS(0); len(slow.until) == 0 || len(slow.until) > workers {
+		t.Errorf("a push to others waited for joins of %d clients until %d different times, want one for each of %d workers", many, len(slow.until), workers)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,10 @@ import (
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 )
+
+// patience is how long a test waits for something that should happen soon. It
+// is long because machines that run tests are slow and shared.
+const patience = time.Minute
 
 // script stands in for PHP: it answers one event.
 type script func(params map[string]string, body string) (header, answer string)
@@ -75,7 +80,7 @@ func startOn(t testing.TB, s script, change func(*config.Config), around func(*b
 }
 
 func (h *house) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if n := h.Drain(ctx); n > 0 {
 		h.t.Errorf("gave up %d connections", n)
@@ -108,7 +113,7 @@ type peer struct {
 
 func (h *house) dial(path string, o *websocket.DialOptions) *peer {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, h.url+path, o)
 	if err != nil {
@@ -128,7 +133,7 @@ func (p *peer) send(text string) {
 
 func (p *peer) want(text string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	_, got, err := p.Read(ctx)
 	if err != nil || string(got) != text {
@@ -138,7 +143,7 @@ func (p *peer) want(text string) {
 
 func (p *peer) wantClose(code int) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	_, got, err := p.Read(ctx)
 	if int(websocket.CloseStatus(err)) != code {
@@ -149,13 +154,18 @@ func (p *peer) wantClose(code int) {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ok() {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
+}
+
+// waitsIn tells whether a goroutine is inside a function, such as one that
+// waits for a lock.
+func waitsIn(function string) bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function+"(")
 }
 
 // echo answers connect with nothing and messages with themselves.

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"wsfpm/gateway/config"
 )
@@ -13,9 +12,10 @@ import (
 // and no message.
 func TestAnsweredClientsHoldNoMessages(t *testing.T) {
 	const clients, size = 40, 1 << 20
+	first := make(chan struct{}) // a client's first message is handled when the others wait
 	h := start(t, func(p map[string]string, body string) (string, string) {
 		if p["WS_EVENT"] == "message" && p["WS_SEQ"] == "1" {
-			time.Sleep(150 * time.Millisecond)
+			<-first
 		}
 		if p["WS_EVENT"] == "message" {
 			return "X: y", p["WS_SEQ"]
@@ -41,6 +41,8 @@ func TestAnsweredClientsHoldNoMessages(t *testing.T) {
 		p.send("a")
 		p.send(strings.Repeat("x", size))
 		p.send("c")
+		eventually(t, "messages that wait", func() bool { return h.Stats().InboundBytes > size })
+		first <- struct{}{}
 		for _, n := range []string{"1", "2", "3"} {
 			p.want(n)
 		}

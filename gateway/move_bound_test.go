@@ -3,7 +3,6 @@ package gateway
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"wsfpm/session"
 )
@@ -19,7 +18,7 @@ func TestPushWithLeaveEscapesQueueBound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(300 * time.Millisecond)
+	eventually(t, "the client that never reads to be closed", func() bool { return h.Stats().Socket.SlowReaders == 1 })
 	for c := range h.Connections() {
 		if c.Queued > 8<<20 {
 			t.Errorf("%d MiB wait for one client, limits.queue is 1 MiB; slow readers: %d", c.Queued>>20, h.Stats().Socket.SlowReaders)

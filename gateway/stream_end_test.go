@@ -56,13 +56,16 @@ func TestADrainCutsStreamsThatBeginLater(t *testing.T) {
 					}
 				}
 			}()
-			began := time.Now()
 			done := make(chan int, 1)
-			go func() { done <- h.Drain(context.Background()) }()
-			time.Sleep(200 * time.Millisecond) // the drain takes half of it
+			go func() { done <- h.Drain(within(t, patience)) }()
+			eventually(t, "the client to be told to leave", func() bool {
+				c.inbox.mu.Lock()
+				defer c.inbox.mu.Unlock()
+				return c.inbox.shut
+			})
 			close(late)
-			if lost := <-done; lost > 0 || time.Since(began) > 5*time.Second {
-				t.Errorf("the drain gave %d up after %v: the stream went on", lost, time.Since(began))
+			if lost := <-done; lost > 0 {
+				t.Errorf("the drain gave %d up: the stream went on", lost)
 			}
 		})
 	}

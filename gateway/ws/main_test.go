@@ -230,6 +230,16 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	}
 }
 
+// over tells whether a channel is closed.
+func over(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
 // wantCause checks the end.
 func wantCause(t *testing.T, c *Conn, code int, clean bool) {
 	t.Helper()

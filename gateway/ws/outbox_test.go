@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsfpm/session"
@@ -200,43 +201,41 @@ func TestReplyThatNobodyTakesEndsWithTheWriteTimeout(t *testing.T) {
 }
 
 func TestProgressRenewsTheWriteTimeout(t *testing.T) {
-	for _, network := range []string{"unix", "tcp"} {
-		t.Run(network, func(t *testing.T) {
-			const timeout = 200 * time.Millisecond
-			c, p := pair(t, network, Limits{QueueLimit: 1 << 20, WriteTimeout: timeout})
-			go readEnd(c)
-			big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB
-			start := time.Now()
-			pace := time.NewTicker(timeout / 4)
-			defer pace.Stop()
-			c.QueueReply(session.NewMessage(true, big))
-			c.Queue(text("behind"))
-			c.Flush()
-			got := make([]byte, len(big)+10)
-			for n := 0; n < len(got); { // slow: the whole takes several timeouts
-				part := min(len(got)-n, 1<<20)
-				if _, err := io.ReadFull(p, got[n:n+part]); err != nil {
-					t.Fatalf("after %d bytes: %v", n, err)
-				}
-				n += part
-				<-pace.C
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 200 * time.Millisecond
+		c, p := piped(t, Limits{QueueLimit: 1 << 20, WriteTimeout: timeout})
+		go readEnd(c)
+		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB
+		start := time.Now()
+		c.QueueReply(session.NewMessage(true, big))
+		c.Queue(text("behind"))
+		c.Flush()
+		got := make([]byte, len(big)+10)
+		for n := 0; n < len(got); { // slow: the whole takes several timeouts
+			part := min(len(got)-n, 1<<20)
+			if _, err := io.ReadFull(p, got[n:n+part]); err != nil {
+				t.Fatalf("after %d bytes: %v", n, err)
 			}
-			if took := time.Since(start); took < 2*timeout {
-				t.Fatalf("took %v: nothing was tested", took)
-			}
-			if !bytes.Equal(got[10:], big) {
-				t.Fatal("got other bytes")
-			}
-			p.want(t, 0x81, "behind")
-			if err := c.Drained(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			<-time.After(2 * timeout) // the deadline of the waiting write must not outlive it
+			n += part
+			time.Sleep(timeout / 4)
+		}
+		if took := time.Since(start); took < 2*timeout {
+			t.Fatalf("took %v: nothing was tested", took)
+		}
+		if !bytes.Equal(got[10:], big) {
+			t.Fatal("got other bytes")
+		}
+		p.want(t, 0x81, "behind")
+		if err := c.Drained(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * timeout) // the deadline of the waiting write must not outlive it
+		go func() {
 			c.Queue(text("later"))
 			c.Flush()
-			p.want(t, 0x81, "later")
-		})
-	}
+		}()
+		p.want(t, 0x81, "later")
+	})
 }
 
 func TestPongDoesNotLandInsideAFrame(t *testing.T) {
@@ -264,11 +263,10 @@ func TestPongDoesNotLandInsideAFrame(t *testing.T) {
 // waitFor waits until a condition holds.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -1,6 +1,8 @@
 package ws
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,19 +14,31 @@ func TestTimeUnreadDoesNotPileUpForEver(t *testing.T) {
 		if _, err := c.Read(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		c.input.unread = c.input.unread.Add(-100 * time.Millisecond)
 	}
 	read := make(chan error, 1)
 	go func() { _, err := c.Read(); read <- err }()
-	time.Sleep(50 * time.Millisecond) // it has read everything by now, and waits
+	waitFor(t, "everything to be read", readWaits)
 	for range 8 {
 		p.say(t, masked(0x8a, ""))
 	}
 	select {
 	case <-read:
-	case <-time.After(2 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("8 at once were taken, 2 are allowed")
 		c.CloseNow()
 		<-read
 	}
+}
+
+// readWaits tells whether a goroutine in Read waits for its socket.
+func readWaits() bool {
+	stacks := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		state, _, _ := strings.Cut(stack, "\n")
+		if strings.Contains(state, "[IO wait") && strings.Contains(stack, "ws.(*Conn).Read(") {
+			return true
+		}
+	}
+	return false
 }
