@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -19,9 +21,24 @@ func reloading() string {
 	return daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
 }
 
-// notify tells systemd, if it started this process and listens.
+// notifyTime is how long systemd may take to accept a notice: reloads and the
+// drain wait for that.
+const notifyTime = time.Second
+
+// notify sends systemd a notice, if it started this process and listens.
+// daemon.SdNotify would wait for ever while systemd does not read.
 func notify(state string) {
-	_, _ = daemon.SdNotify(false, state) // nobody can do anything about a failure
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return // nothing can be done about a failure
+	}
+	defer conn.Close()
+	_ = conn.SetWriteDeadline(time.Now().Add(notifyTime))
+	_, _ = conn.Write([]byte(state))
 }
 
 // watchdog shows systemd that the process lives, when the unit has
