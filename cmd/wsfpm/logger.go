@@ -17,27 +17,56 @@ import (
 // ones every logBurst-th is. No client can fill the disk.
 const logBurst = 100
 
-// newLogger writes to a file, in practice stderr. The level can be changed
-// later.
-func newLogger(cfg config.Log, to *os.File) (*zap.Logger, zap.AtomicLevel, error) {
+// logFlush is how long the end of the process may wait for the reader of the
+// log.
+const logFlush = time.Second
+
+// journal is the process's log. Its lines go through a [lineWriter], so that
+// logging never makes a client, an event or a signal wait.
+type journal struct {
+	log   *zap.Logger
+	level zap.AtomicLevel // can be changed later
+	lines *lineWriter
+}
+
+// openJournal logs to a file, in practice stderr. Close ends it.
+func openJournal(cfg config.Log, to *os.File) (*journal, error) {
 	level, err := zap.ParseAtomicLevel(cfg.Level)
 	if err != nil {
-		return nil, level, fmt.Errorf("log.level: %w", err)
+		return nil, fmt.Errorf("log.level: %w", err)
 	}
-	var encoder zapcore.Encoder
-	if cfg.Format == "console" || cfg.Format == "auto" && isTerminal(to) {
-		console := zap.NewDevelopmentEncoderConfig()
-		console.EncodeTime = zapcore.TimeEncoderOfLayout(time.TimeOnly + ".000")
-		encoder = zapcore.NewConsoleEncoder(console)
-	} else {
-		json := zap.NewProductionEncoderConfig()
-		json.TimeKey, json.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
-		json.EncodeDuration = zapcore.StringDurationEncoder
-		encoder = zapcore.NewJSONEncoder(json)
-	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(to), level)
+	encoder := newEncoder(cfg.Format == "console" || cfg.Format == "auto" && isTerminal(to))
+	lines := newLineWriter(to, logBuffer, func(missing int64) []byte { return droppedNotice(encoder, missing) })
+	core := zapcore.NewCore(encoder, lines, level)
 	core = zapcore.NewSamplerWithOptions(core, time.Second, logBurst, logBurst)
-	return zap.New(core), level, nil
+	return &journal{zap.New(core), level, lines}, nil
+}
+
+// Close writes what waits, for a second at most.
+func (j *journal) Close() { j.lines.Close(logFlush) }
+
+func newEncoder(console bool) zapcore.Encoder {
+	if console {
+		cfg := zap.NewDevelopmentEncoderConfig()
+		cfg.EncodeTime = zapcore.TimeEncoderOfLayout(time.TimeOnly + ".000")
+		return zapcore.NewConsoleEncoder(cfg)
+	}
+	cfg := zap.NewProductionEncoderConfig()
+	cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	cfg.EncodeDuration = zapcore.StringDurationEncoder
+	return zapcore.NewJSONEncoder(cfg)
+}
+
+// droppedNotice is the line that stands where lines are missing.
+func droppedNotice(encoder zapcore.Encoder, missing int64) []byte {
+	entry := zapcore.Entry{Level: zap.WarnLevel, Time: time.Now(),
+		Message: "log lines were dropped: the reader of the log was too slow or had gone"}
+	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int64("lines", missing)})
+	if err != nil {
+		return nil // an entry of constants can be encoded
+	}
+	defer line.Free()
+	return append([]byte(nil), line.Bytes()...)
 }
 
 // isTerminal reports whether a person reads along.

@@ -21,11 +21,12 @@ func logged(t *testing.T, cfg config.Log, use func(*zap.Logger, zap.AtomicLevel)
 		t.Fatal(err)
 	}
 	defer f.Close()
-	log, level, err := newLogger(cfg, f)
+	journal, err := openJournal(cfg, f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	use(log, level)
+	use(journal.log, journal.level)
+	journal.Close()
 	text, err := os.ReadFile(f.Name())
 	if err != nil {
 		t.Fatal(err)

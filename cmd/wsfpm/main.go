@@ -8,13 +8,14 @@
 //
 // The keys of the configuration are described in package gateway/config. The
 // way in: main.go (the command line), serve.go (the gateway's life), listen.go
-// (sockets), logger.go; check.go, push.go, version.go.
+// (sockets), logger.go and line_writer.go (the log); check.go, push.go, version.go.
 package main
 
 import (
 	"fmt"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -48,8 +49,22 @@ func main() {
 		os.Exit(exitUsage)
 	}
 	if err := command.Run(); err != nil {
-		fmt.Fprintf(os.Stderr, "wsfpm: %v\n", err)
+		complain(err)
 		os.Exit(exitFailed)
+	}
+}
+
+// complain prints why a command failed. A reader of stderr that has stopped
+// reading does not keep the process from ending.
+func complain(err error) {
+	printed := make(chan struct{})
+	go func() { // ends with the process at the latest
+		fmt.Fprintf(os.Stderr, "wsfpm: %v\n", err)
+		close(printed)
+	}()
+	select {
+	case <-printed:
+	case <-time.After(logFlush):
 	}
 }
 

@@ -45,13 +45,18 @@ func (c *serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	log, level, err := newLogger(cfg.Log, os.Stderr)
+	// Go ends a process that writes to a pipe without a reader, if the pipe is
+	// its stdout or stderr. Clients outlive the reader of the log.
+	signal.Ignore(unix.SIGPIPE)
+	journal, err := openJournal(cfg.Log, os.Stderr)
 	if err != nil {
 		return err
 	}
+	defer journal.Close()
+	defer zap.RedirectStdLog(journal.log)() // libraries that print by themselves
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	s := &server{source: source, log: log, level: level, failed: make(chan error, 1)}
+	s := &server{source: source, log: journal.log, level: journal.level, dropped: journal.lines.Dropped, failed: make(chan error, 1)}
 	if err := s.start(cfg); err != nil {
 		return err
 	}
@@ -63,9 +68,10 @@ func (c *serveCmd) Run() error {
 
 // server is a gateway with the listeners and the bus around it.
 type server struct {
-	source config.Source
-	log    *zap.Logger
-	level  zap.AtomicLevel
+	source  config.Source
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	dropped func() int64 // lines that the log lacks; may be nil
 
 	bus     *bus.Bus
 	gateway *gateway.Gateway
@@ -188,6 +194,7 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 			Version:       readVersion().version,
 			Logger:        s.log,
 			ConfigRefused: s.refused.Load,
+			LogDropped:    s.dropped,
 		}),
 		Protocols:         http1(),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),

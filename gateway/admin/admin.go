@@ -51,6 +51,9 @@ type Options struct {
 	// ConfigRefused says that the file, when it was last read, was broken, so
 	// that an older configuration is in force. It may be nil: never.
 	ConfigRefused func() bool
+	// LogDropped is the number of log lines that were never written. It may be
+	// nil: none.
+	LogDropped func() int64
 	// Version is the program's, for /metrics.
 	Version string
 	// Logger may be nil.
@@ -73,6 +76,9 @@ func New(o Options) http.Handler {
 	}
 	if o.ConfigRefused == nil {
 		o.ConfigRefused = func() bool { return false }
+	}
+	if o.LogDropped == nil {
+		o.LogDropped = func() int64 { return 0 }
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

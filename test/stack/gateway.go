@@ -36,6 +36,7 @@ type GatewayOptions struct {
 	File     string   // a complete configuration, instead of the above
 	Env      []string // further environment, KEY=value
 	Args     []string // further arguments of wsfpm serve
+	Stderr   *os.File // where the log goes, instead of to LogText
 	NotReady bool     // do not wait for /ready: Redis is down, for example
 }
 
@@ -124,6 +125,9 @@ func (g *GatewayServer) Start(t T) {
 	t.Helper()
 	cmd := exec.Command(g.binary, append([]string{"serve", "--config", g.Config}, g.opt.Args...)...)
 	cmd.Env = append(environ(), g.opt.Env...)
+	if g.opt.Stderr != nil {
+		cmd.Stderr = g.opt.Stderr
+	}
 	g.proc = startProcess(t, "wsfpm", g.out, cmd)
 	network, address := "tcp", g.Listen
 	if path, ok := strings.CutPrefix(g.Listen, "unix:"); ok {

@@ -46,7 +46,9 @@ func (o *output) String() string {
 // end when the test process dies, so that nothing outlives a panic.
 func startProcess(t T, name string, out *output, cmd *exec.Cmd) *process {
 	t.Helper()
-	cmd.Stdout, cmd.Stderr = out, out
+	if cmd.Stdout = out; cmd.Stderr == nil {
+		cmd.Stderr = out
+	}
 	cmd.WaitDelay = 2 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := cmd.Start(); err != nil {
