@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -47,14 +45,15 @@ func parseSetCookie(line string, now time.Time) (name, value string, deleted, ok
 	}
 	var byAge bool
 	for attribute := range strings.SplitSeq(attributes, ";") {
-		key, v, _ := strings.Cut(strings.TrimSpace(attribute), "=")
-		switch strings.ToLower(key) {
+		key, v, _ := strings.Cut(attribute, "=")
+		v = strings.TrimSpace(v)
+		switch strings.ToLower(strings.TrimSpace(key)) {
 		case "max-age": // wins over Expires (RFC 6265, 5.3 step 3)
-			if age, err := strconv.Atoi(v); err == nil {
-				deleted, byAge = age <= 0, true
+			if digits := strings.TrimPrefix(v, "-"); digits != "" && strings.Trim(digits, "0123456789") == "" {
+				deleted, byAge = digits != v || strings.Trim(digits, "0") == "", true
 			}
 		case "expires":
-			if at, err := http.ParseTime(strings.ReplaceAll(v, "-", " ")); err == nil && !byAge {
+			if at, ok := cookieDate(v); ok && !byAge {
 				deleted = !at.After(now)
 			}
 		}

@@ -66,6 +66,21 @@ func TestCookiesLiveInAJarPerConnection(t *testing.T) {
 	equal(t, "log lines about cookies set after the 101", lines, 1)
 }
 
+func TestEveryFormOfAnOldDateDeletesACookie(t *testing.T) {
+	w := start(t, setup{script: `
+		switch (file_get_contents('php://input')) {
+		case '': foreach (range(0, 4) as $i) { setcookie("c$i", '1'); } exit;
+		case 'delete': foreach ([DATE_COOKIE, DATE_RFC850, DATE_RFC1123, DATE_RFC1036, 'D M j H:i:s Y'] as $i => $form) {
+			header("Set-Cookie: c$i=; EXPIRES = " . gmdate($form, 1), false);
+		}}
+		echo 'cookies: ' . implode(',', array_keys($_COOKIE));`}, "1.cookie-delete")
+	c := w.open()
+	c.Send("delete")
+	c.Expect("cookies: c0,c1,c2,c3,c4")
+	c.Send("which")
+	c.Expect("cookies: ")
+}
+
 func TestTheJarHolds16KiB(t *testing.T) {
 	w := start(t, setup{script: sessionScript}, "1.cookie-limit")
 	c := w.open()
