@@ -1,16 +1,17 @@
 package gateway
 
 import (
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"wsfpm/gateway/config"
 )
 
-// maxHops bounds X-Forwarded-For.
+// maxHops bounds the list of a forwarding header.
 const maxHops = 16
 
 // client is who sends a handshake, as far as it can be known.
@@ -39,38 +40,58 @@ func clientOf(r *http.Request, trust config.Trusted) (client, error) {
 	if !c.trusted {
 		return c, nil
 	}
-	proto := strings.ToLower(strings.TrimSpace(r.Header.Get("X-Forwarded-Proto")))
-	c.secure = proto == "https" || proto == "wss"
-	forwarded, found, err := forwardedFor(r.Header.Values("X-Forwarded-For"), trust)
+	hops, err := forwarded(r, "X-Forwarded-For")
 	if err != nil {
 		return c, err
 	}
+	protos, err := forwarded(r, "X-Forwarded-Proto")
+	if err != nil {
+		return c, err
+	}
+	c.secure = slices.ContainsFunc(protos, isSecure)
+	addr, found := forwardedFor(hops, trust)
 	if c.known = found; found {
-		c.addr, c.port = forwarded, "0"
+		c.addr, c.port = addr, "0"
 	}
 	return c, nil
 }
 
+// forwarded is the list in a forwarding header: all its lines in order, cut at
+// commas, without spaces and empty elements (RFC 9110, 5.6.1).
+func forwarded(r *http.Request, name string) (list []string, err error) {
+	for _, line := range r.Header.Values(name) {
+		for element := range strings.SplitSeq(line, ",") {
+			if element = strings.TrimSpace(element); element != "" {
+				list = append(list, element)
+			}
+		}
+	}
+	if len(list) > maxHops {
+		return nil, fmt.Errorf("%s has %d elements, at most %d are allowed", name, len(list), maxHops)
+	}
+	return list, nil
+}
+
+// isSecure reports whether a hop was encrypted. One such hop is enough for the
+// stricter check of the origin: proxies append to the list or replace it, so that
+// the client's own hop may be anywhere in it.
+func isSecure(proto string) bool {
+	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
+}
+
 // forwardedFor finds the client in X-Forwarded-For.
-func forwardedFor(lines []string, trust config.Trusted) (addr netip.Addr, found bool, err error) {
-	if len(lines) == 0 {
-		return addr, false, nil
-	}
-	hops := strings.Split(strings.Join(lines, ","), ",")
-	if len(hops) > maxHops {
-		return addr, false, errors.New("X-Forwarded-For has too many addresses")
-	}
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := parseHop(strings.TrimSpace(hops[i]))
+func forwardedFor(hops []string, trust config.Trusted) (addr netip.Addr, found bool) {
+	for _, text := range slices.Backward(hops) {
+		hop, err := parseHop(text)
 		if err != nil {
-			return addr, found, nil // what stands further left cannot be believed
+			return addr, found // what stands further left cannot be believed
 		}
 		addr, found = hop, true
 		if !trust.Contains(hop) {
 			break
 		}
 	}
-	return addr, found, nil
+	return addr, found
 }
 
 // parseHop reads an address, with or without a port.

@@ -39,6 +39,7 @@ func TestClientAddressIsReadFromTheRight(t *testing.T) {
 		{"garbage on the right", local, []string{"198.51.100.1, unknown"}, "127.0.0.1", false},
 		{"garbage on the left", local, []string{"unknown, 198.51.100.1"}, "198.51.100.1", true},
 		{"nothing", local, nil, "127.0.0.1", false},
+		{"empty elements", local, []string{"", "192.0.2.5,, 198.51.100.1 ,", " ,"}, "198.51.100.1", true},
 		{"unix", unix, []string{"198.51.100.1"}, "198.51.100.1", true},
 		{"unix, nothing", unix, nil, "127.0.0.1", false},
 	} {
@@ -52,11 +53,33 @@ func TestClientAddressIsReadFromTheRight(t *testing.T) {
 			t.Errorf("%s: got %v, known %v, %v, want %s, %v", test.name, c.addr, c.known, err, test.want, test.known)
 		}
 	}
-	r := httptest.NewRequest("GET", "/", nil)
-	r.RemoteAddr = local
-	r.Header.Set("X-Forwarded-For", strings.Repeat("198.51.100.1,", 16)+"198.51.100.1")
-	if _, err := clientOf(r, trust("127.0.0.1/32")); err == nil {
-		t.Error("seventeen hops were taken")
+	for header, element := range map[string]string{"X-Forwarded-For": "198.51.100.1", "X-Forwarded-Proto": "http"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = local
+		r.Header[header] = []string{strings.Repeat(element+",", 10), strings.Repeat(element+",", 7)}
+		if _, err := clientOf(r, trust("127.0.0.1/32")); err == nil || !strings.Contains(err.Error(), header) {
+			t.Errorf("%s: seventeen hops were taken, %v", header, err)
+		}
+	}
+}
+
+func TestOneEncryptedHopMakesTheClientSecure(t *testing.T) {
+	for _, test := range []struct {
+		lines []string
+		want  bool
+	}{
+		{nil, false}, {[]string{"http"}, false}, {[]string{""}, false}, {[]string{"ws, http", "httpss"}, false},
+		{[]string{"https"}, true}, {[]string{"WSS"}, true}, {[]string{" Https "}, true},
+		{[]string{"https,http"}, true}, {[]string{"http, https"}, true}, {[]string{"https", "http"}, true}, {[]string{"http", ",, wss ,"}, true},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["X-Forwarded-Proto"] = test.lines
+		for peer, want := range map[string]bool{"127.0.0.1:9": test.want, "203.0.113.9:9": false} {
+			r.RemoteAddr = peer
+			if c, err := clientOf(r, trust("127.0.0.1/32")); err != nil || c.secure != want {
+				t.Errorf("%q from %s: got %v, %v, want %v", test.lines, peer, c.secure, err, want)
+			}
+		}
 	}
 }
 

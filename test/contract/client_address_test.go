@@ -45,6 +45,20 @@ func TestForwardedProtoAndHost(t *testing.T) {
 	}
 }
 
+func TestForwardedListsAreReadAlike(t *testing.T) {
+	w := start(t, setup{script: "dump.php"}, "1.forwarded-proto", "1.forwarded-lists", "2.foreign-origin")
+	for _, lines := range [][]string{{"https,http"}, {"http , HTTPS"}, {"https", "http"}, {"http", ", wss"}} {
+		header := http.Header{"X-Forwarded-Proto": lines, "X-Forwarded-For": {"6.6.6.6, ,", "192.0.2.7, "}}
+		e := w.dial("", stack.DialOptions{Host: "chat.example.com", Origin: "https://chat.example.com", Header: header}).NextEvent()
+		equal(t, "HTTPS", e.Var("HTTPS"), "on")
+		equal(t, "REMOTE_ADDR", e.Var("REMOTE_ADDR"), "192.0.2.7")
+		got := w.refused("", stack.DialOptions{Host: "chat.example.com", Origin: "http://chat.example.com", Header: header})
+		equal(t, "a plain page on an encrypted site", got.Status, 403)
+	}
+	long := http.Header{"X-Forwarded-Proto": {strings.Repeat("http,", 17)}}
+	equal(t, "seventeen elements", w.refused("", stack.DialOptions{Header: long}).Status, 400)
+}
+
 func TestWithNothingUsableThePerAddressLimitIsNotApplied(t *testing.T) {
 	w := start(t, setup{script: "dump.php", options: stack.GatewayOptions{Limits: "connections_per_address = 2"}}, "1.forwarded-none")
 	for range 4 {
