@@ -113,6 +113,7 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who cl
 		since:   time.Now(),
 	}
 	c.socket = ws.New(rt.limits, g.sockets)
+	c.socket.Negotiate(r.Header)
 	c.session = session.New(g.node+"-"+newID(), c.socket)
 	return c
 }

@@ -83,8 +83,8 @@ type Limits struct {
 	// the answer is 431. Default: 64. A browser behind a CDN sends about 30.
 	HandshakeHeaderCount int `toml:"handshake_header_count"`
 
-	// MaxFragments is the number of frames that one message may come in; beyond
-	// it the client is closed with 1008. Default: 1024.
+	// MaxFragments is the number of frames of less than 1 KiB that one message
+	// may come in; beyond it the client is closed with 1008. Default: 1024.
 	MaxFragments int `toml:"max_fragments"`
 
 	// AssemblyTimeout is how long one message may take to arrive; beyond it the

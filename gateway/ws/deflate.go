@@ -82,22 +82,19 @@ func windowBits(value string) int {
 	return 0
 }
 
-// extend agrees on permessage-deflate where the limits say so.
-func (c *Conn) extend(w http.ResponseWriter, r *http.Request) {
-	w.Header().Del("Sec-WebSocket-Extensions")
-	if !c.limits.Load().Compression {
-		return
-	}
-	if answer := agreeDeflate(r.Header.Values("Sec-WebSocket-Extensions")); answer != "" {
-		c.compressed = true
-		w.Header().Set("Sec-WebSocket-Extensions", answer)
+// Negotiate agrees on permessage-deflate with the headers of the client's
+// handshake, where the limits say so. It comes before others find the
+// connection and queue messages: what it agrees on is not changed afterwards.
+func (c *Conn) Negotiate(handshake http.Header) {
+	if c.limits.Load().Compression {
+		c.extensions = agreeDeflate(handshake.Values("Sec-WebSocket-Extensions"))
 	}
 }
 
 // frameOf is the message as this client takes it. Compressing takes a while
 // for the first that does, and no time for others.
 func (c *Conn) frameOf(m *session.Message) []byte {
-	if !c.compressed || len(m.Data()) < deflateFrom {
+	if c.extensions == "" || len(m.Data()) < deflateFrom {
 		return m.Frame()
 	}
 	return m.Deflated(c.shared.deflate)

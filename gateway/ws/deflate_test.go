@@ -3,6 +3,7 @@ package ws
 import (
 	"bytes"
 	"compress/flate"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -57,6 +58,7 @@ func packing(t *testing.T, s *Shared, l Limits) (*Conn, *peer) {
 	r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
 	w := &hijacked{header: http.Header{}, conn: server}
 	c := New(&l, s)
+	c.Negotiate(r.Header)
 	if err := c.Upgrade(w, r, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +140,7 @@ func TestBrokenCompressionClosesTheConnection(t *testing.T) {
 		"no deflate":             {masked(0xc1, "not compressed at all"), 1007},
 		"cut":                    {masked(0xc1, packed("a long text that is cut")[:9]), 1007},
 		"no UTF-8":               {masked(0xc1, packed("\xff")), 1007},
+		"empty last blocks":      {masked(0xc1, strings.Repeat("\x03\x00", 100)+"\x00"), 1007},
 		"inflates beyond":        {masked(0xc1, packed(strings.Repeat("x", 1001))), 1009},
 		"comes in beyond":        {masked(0xc2, strings.Repeat("\x00\x00\x00\xff\xff", 220)), 1009},
 	} {
@@ -172,6 +175,57 @@ func TestLimitCountsWhatComesOut(t *testing.T) {
 		if m, err := c.Read(); err != nil || string(m.Data) != whole {
 			t.Errorf("got %d bytes, %v", len(m.Data), err)
 		}
+	}
+}
+
+func TestLastBlocksMayComeAsOftenAsTheyHoldSomething(t *testing.T) {
+	part := strings.Repeat("what a client flushes at a time\n", 200)
+	const parts = 100
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(nil, flate.BestCompression)
+	for range parts {
+		w.Reset(&b)
+		io.WriteString(w, part)
+		w.Close() // ends with a last block
+	}
+	c, p := packing(t, NewShared(0), Limits{MessageLimit: int64(parts * len(part))})
+	go p.Write(masked(0xc1, b.String()+"\x00"))
+	if m, err := c.Read(); err != nil || string(m.Data) != strings.Repeat(part, parts) {
+		t.Errorf("got %d bytes, %v, want %d", len(m.Data), err, parts*len(part))
+	}
+}
+
+func TestEmptyLastBlocksAreNotInflated(t *testing.T) {
+	const limit = 64 << 10
+	full := packed(strings.Repeat("x", limit)) + flushed // the window is full
+	c, p := packing(t, NewShared(0), Limits{MessageLimit: limit})
+	go p.Write(masked(0xc1, full+strings.Repeat("\x03\x00", (limit-len(full))/2-1)+"\x00"))
+	_, err := c.Read()
+	var broken *violation
+	if !errors.As(err, &broken) || broken.code != 1007 || !strings.Contains(broken.reason, "last blocks") {
+		t.Fatalf("got %v, want 1007 for too many last blocks", err)
+	}
+}
+
+func TestPushBeforeTheUpgradeGoesOutAsAgreed(t *testing.T) {
+	s := NewShared(0)
+	defer s.Wheel.Stop()
+	r := handshake()
+	r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+	c := New(&Limits{Compression: true}, s)
+	c.Negotiate(r.Header)
+	long := strings.Repeat("a push during the upgrade ", 100)
+	if err := c.Queue(text(long)); err != nil {
+		t.Fatal(err)
+	}
+	server, client := sockets(t, "unix")
+	if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, r, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	f, err := newPeer(client).frame()
+	if err != nil || f.first != 0xc1 || unpacked(t, f.payload) != long {
+		t.Fatalf("got frame %#x of %d bytes, %v", f.first, len(f.payload), err)
 	}
 }
 

@@ -26,6 +26,7 @@ func FuzzCompressedClient(f *testing.F) {
 		c := New(&Limits{MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, WriteTimeout: patience, Compression: true}, shared)
 		r := handshake()
 		r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+		c.Negotiate(r.Header)
 		if err := c.Upgrade(&hijacked{header: http.Header{}, conn: server}, r, ""); err != nil {
 			t.Fatal(err)
 		}

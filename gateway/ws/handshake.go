@@ -9,12 +9,16 @@ import (
 // Upgrade answers the handshake (RFC 6455, 4.2) with 101 and the headers that
 // w has, takes the socket over and begins to write what is queued. Then
 // ServeHTTP may return. The subprotocol is the one to agree on, as the client
-// spells it in its offer; "" agrees on none. The caller has checked the origin. On an error the
-// answer has been written to w, if there was one to give, and nothing more may
-// be done with the connection.
+// spells it in its offer; "" agrees on none; extensions are those of
+// [Conn.Negotiate]. The caller has checked the origin. On an error the answer has
+// been written to w, if there was one to give, and nothing more may be done with
+// the connection.
 func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) error {
 	w.Header().Del("Sec-WebSocket-Protocol")
-	c.extend(w, r)
+	w.Header().Del("Sec-WebSocket-Extensions")
+	if c.extensions != "" {
+		w.Header().Set("Sec-WebSocket-Extensions", c.extensions)
+	}
 	lib, err := accept(w, r, subprotocol, func(l *library) error {
 		l.c = c
 		return c.takeOver(w)

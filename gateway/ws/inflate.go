@@ -18,6 +18,15 @@ type flateReader interface {
 // inflateWindow is how far back compressed data refers, in bytes.
 const inflateWindow = 32 << 10
 
+// A message may have so many last blocks, and one more for each lastBlockBytes
+// of it, compressed and inflated. After each of them the decompressor begins
+// anew and copies its window, so that without a bound 32,000 empty ones, 64 KiB,
+// would cost a gigabyte of copying.
+const (
+	lastBlocks     = 64
+	lastBlockBytes = inflateWindow / 8
+)
+
 // inflate is the message that a client has compressed to payload (RFC 7692,
 // 7.2.2). Its memory grows with what comes out, and not beyond the limit for
 // messages.
@@ -45,7 +54,7 @@ func (c *Conn) inflate(payload []byte, text bool) ([]byte, error) {
 func (c *Conn) inflateAll(f flateReader, in *bytes.Reader, hint int) ([]byte, error) {
 	limit := c.messageLimit()
 	var data []byte
-	for {
+	for last := 0; ; {
 		if len(data) == cap(data) {
 			var err error
 			if data, err = c.widen(data, hint, limit); err != nil {
@@ -62,7 +71,10 @@ func (c *Conn) inflateAll(f flateReader, in *bytes.Reader, hint int) ([]byte, er
 			return nil, &violation{1007, "compressed data is broken"}
 		case in.Len() == 0:
 			return data, nil
+		case last > lastBlocks+(int(in.Size())+len(data))/lastBlockBytes:
+			return nil, &violation{1007, "compressed data has too many last blocks"}
 		default:
+			last++
 			_ = f.Reset(in, data[max(0, len(data)-inflateWindow):]) // never fails
 		}
 	}

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -13,6 +14,10 @@ import (
 // inputBuffer is the size of a read buffer, in bytes. A connection holds one
 // only while it has input that is not used up.
 const inputBuffer = 16 << 10
+
+// smallFrame is the length in bytes from which a frame does not count as one of
+// Limits.MaxFragments: of larger ones the limit for messages allows few.
+const smallFrame = 1 << 10
 
 // errIdle is what the library reads between two messages when nothing more
 // has come: it gives the goroutine back to Read, which waits on a shorter
@@ -33,7 +38,7 @@ type input struct {
 	final     bool  // the current frame ends its message
 	open      bool  // a message has begun whose last frame has not
 	packed    bool  // the message is compressed
-	fragments int   // frames of the message so far
+	fragments int   // small frames of the message so far
 	size      int64 // payload bytes of the message that were announced so far
 	peer      *CloseError
 
@@ -193,7 +198,7 @@ func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
 	for in.lo < in.hi {
 		held := in.buf[in.lo:in.hi]
-		h, complete, err := parseHeader(held, c.compressed)
+		h, complete, err := parseHeader(held, c.extensions != "")
 		if err != nil || !complete {
 			return false, err
 		}
@@ -231,11 +236,12 @@ func (c *Conn) acceptData(h header) error {
 	case h.opcode != opContinuation:
 		in.fragments, in.size, in.packed = 0, 0, h.packed
 	}
-	in.fragments++
-	l := c.limits.Load()
-	if l.MaxFragments > 0 && in.fragments > l.MaxFragments {
+	if h.length < smallFrame {
+		in.fragments++
+	}
+	if most := c.limits.Load().MaxFragments; most > 0 && in.fragments > most {
 		c.shared.Stats.TooManyFragments.Add(1)
-		return &violation{1008, "too many fragments"}
+		return &violation{1008, fmt.Sprintf("more than %d frames below %d bytes in one message", most, smallFrame)}
 	}
 	limit := c.messageLimit()
 	most := limit

@@ -44,6 +44,24 @@ func TestPushesThatWereWrittenDoNotCount(t *testing.T) {
 	}
 }
 
+func TestLargeFramesAreNotTooManyFragments(t *testing.T) {
+	c, p := pair(t, "tcp", Limits{MessageLimit: 1 << 20, MaxFragments: 2})
+	large := strings.Repeat("x", smallFrame)
+	sent := masked(0x01, large)
+	for range 100 {
+		sent = append(sent, masked(0x00, large)...)
+	}
+	go p.Write(append(sent, masked(0x80, "the rest")...))
+	if m, err := c.Read(); err != nil || len(m.Data) != 101*smallFrame+len("the rest") {
+		t.Fatalf("got %d bytes, %v", len(m.Data), err)
+	}
+	p.say(t, masked(0x01, "a"), masked(0x00, "b"), masked(0x80, "c"))
+	if _, err := c.Read(); err == nil {
+		t.Fatal("a message in three small frames was taken")
+	}
+	wantCause(t, c, 1008, false)
+}
+
 func TestEachLimitIsCounted(t *testing.T) {
 	limits := Limits{MessageLimit: 1000, MaxFragments: 2, ControlRate: 1e-9, ControlBurst: 1}
 	for name, test := range map[string]struct {

@@ -42,8 +42,8 @@ type Limits struct {
 	// PongTimeout is how long the client may say nothing after a ping, while
 	// Read is waiting for it. Then the connection ends as lost.
 	PongTimeout time.Duration
-	// MaxFragments is how many frames one message may come in; more close the
-	// connection with 1008.
+	// MaxFragments is how many frames of less than a KiB one message may come
+	// in; more close the connection with 1008.
 	MaxFragments int
 	// AssemblyTimeout is how long a message may take from the first wait for
 	// its rest to its end; longer closes the connection with 1008.
@@ -53,8 +53,8 @@ type Limits struct {
 	// takes any number.
 	ControlRate  float64
 	ControlBurst int
-	// Compression lets Upgrade agree on permessage-deflate (RFC 7692). Changing
-	// it later has no effect.
+	// Compression lets Negotiate agree on permessage-deflate (RFC 7692).
+	// Changing it later has no effect.
 	Compression bool
 }
 
@@ -82,7 +82,7 @@ func NewShared(memory int64) *Shared {
 
 // Conn is one WebSocket connection on the server's side. All methods may be
 // called at the same time, but for Read and Next, which belong to one goroutine
-// at a time, and Upgrade, which comes once and before them. Of its methods only
+// at a time, and Negotiate and Upgrade, which come once and before them. Of its methods only
 // Read, Next, Drained and Upgrade wait for anything.
 //
 // The owner calls Read or Next until it returns an error; a connection that nobody
@@ -95,7 +95,7 @@ type Conn struct {
 	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
 	lib  *library        // nil while the connection is parked
 
-	compressed bool // permessage-deflate was agreed on
+	extensions string // permessage-deflate, as it was agreed on; else empty
 
 	input  input  // what came in; owned by the goroutine in Read
 	writer writer // what the one who writes needs; owned by it

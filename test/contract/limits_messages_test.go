@@ -61,6 +61,14 @@ func TestConnectionsOfOneUser(t *testing.T) {
 	w.counted("connections_per_user", 2)
 }
 
+func TestLargeFramesAreNotCountedAsFragments(t *testing.T) {
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "max_fragments = 3"}}, "5.large-fragments")
+	c := w.open()
+	part := strings.Repeat("x", 1024)
+	c.SendFragments(websocket.MessageText, []byte(part), []byte(part), []byte(part), []byte(part), []byte("end"))
+	c.Expect(strings.Repeat(part, 4) + "end")
+}
+
 func TestRulesForWhatAClientSends(t *testing.T) {
 	const route = "message_limit = \"1KiB\"\ncompression = true"
 	for name, test := range map[string]struct {
