@@ -128,9 +128,19 @@ func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
 	if err := os.MkdirAll(shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	drive(t, []string{program, "chat.mjs", c.nginx.URL(), "http://" + c.second, shots}, func(word string) { c.do(t, word) })
+	if t.Failed() {
+		t.Logf("screenshots in %s", shots)
+	}
+}
+
+// drive runs a browser program to its end, and does what it asks for by lines
+// "do WORD".
+func drive(t *testing.T, args []string, do func(word string)) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "chat.mjs", c.nginx.URL(), "http://"+c.second, shots)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -147,11 +157,11 @@ func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
 	for lines.Scan() {
 		t.Log(lines.Text())
 		if word, asked := strings.CutPrefix(lines.Text(), "do "); asked {
-			c.do(t, word)
+			do(word)
 			io.WriteString(in, "done\n")
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("chat.mjs: %v; screenshots in %s", err, shots)
+		t.Errorf("%s: %v", args[1], err)
 	}
 }

@@ -68,6 +68,19 @@ try {
   await text(ann, 'Back again');
   await Promise.all([shot(ann, 'back-ann'), shot(bob, 'back-bob')]);
   console.log('ok he comes back by himself');
+
+  // Ann logs out in another tab: with her next message the chat ends, for good.
+  const tab = await ann.context().newPage();
+  await tab.goto(`${one}/room.php`);
+  await tab.click('button[name=logout]');
+  await tab.waitForURL('**/index.php');
+  await tab.close();
+  await say(ann, 'Am I still here?');
+  await ann.waitForSelector('#state[data-state=stopped]');
+  await ann.locator('#banner-text', { hasText: 'you have logged out' }).waitFor();
+  await ann.evaluate(() => { window.dispatchEvent(new Event('online')); document.dispatchEvent(new Event('visibilitychange')); });
+  await ann.waitForSelector('#state[data-state=stopped]');
+  console.log('ok who has logged out stays away');
 } catch (e) {
   console.log(`failed: ${e.message}`);
   for (const [i, context] of browser.contexts().entries()) {

@@ -58,7 +58,7 @@ function whoIsLoggedIn(): ?string
 function message(Store $store): void
 {
     if (whoIsLoggedIn() !== $_SERVER['WS_USER']) { // in another tab, perhaps
-        header('WS-Close: 4401 you have logged out');
+        header('WS-Close: 4001 you have logged out');   // final: the page does not come back
         return;
     }
     $in = json_decode(file_get_contents('php://input'), true, 4);

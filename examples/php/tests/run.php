@@ -255,7 +255,7 @@ function worker(Store $store, string $connection, string $name): void
     echo json_encode($passes);
 }
 
-/** Whoever has logged out on the site is closed with 4401 at the next message. */
+/** Whoever has logged out on the site is closed with 4001 at the next message. */
 function logout(string $folder): void
 {
     mkdir($folder);
@@ -267,9 +267,9 @@ function logout(string $folder): void
     file_put_contents($session, 'name|s:3:"Ann";');
     check($sends() === ['WS-Publish: channel:room.lobby; except=self'], 'a message of somebody who is logged in is published');
     file_put_contents($session, 'name|s:3:"Bob";');
-    check($sends() === ['WS-Close: 4401 you have logged out'], 'another person in the same browser: closed with 4401');
+    check($sends() === ['WS-Close: 4001 you have logged out'], 'another person in the same browser: closed with 4001');
     unlink($session);
-    check($sends() === ['WS-Close: 4401 you have logged out'], 'logged out: closed with 4401, and nothing else');
+    check($sends() === ['WS-Close: 4001 you have logged out'], 'logged out: closed with 4001, and nothing else');
 }
 
 function pushArguments(): void

@@ -56,7 +56,7 @@ function connect(): void
 function message(): void
 {
     if (time() > (int) $_SERVER['WS_STATE']) {
-        header('WS-Close: 4401 token expired');   // the client fetches a new one and comes back
+        header('WS-Close: 4401 token expired');   // not final: the client gets a new one and comes back
         exit;
     }
     echo json_encode([

@@ -8,10 +8,14 @@ const LONGEST = 30_000
 const STABLE = 10_000       // open for that long: the next failure is a first one again
 const OPENING = 15_000      // a handshake that takes longer has failed
 
-/** Whether a close code says "do not come back". The rest is a restart, an overload or a lost line. */
+/**
+ * Whether a close code says "do not come back", as in the table of docs/contract.md.
+ * The rest is a restart, an overload or a lost line; 4401 asks for a new token
+ * first, 4408 was too slow a reader.
+ */
 export function isFinal(code) {
-  if (code === 4408) return false                       // wsfpm: too slow a reader
-  return code === 1000 || code === 1008 || (code >= 4000 && code <= 4999)
+  if (code === 4401 || code === 4408) return false
+  return code === 1000 || code === 1005 || code === 1008 || code >= 3000
 }
 
 export class Socket {
