@@ -11,6 +11,7 @@
 //	resolve.go    the script's real path
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies
 //	serve.go      a connection's life: messages, then the end
+//	farewell.go   the disconnect events that wait
 //	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
 //	event.go      one event's own parameters
 //	backend.go    the call of PHP, and whether its answer counts

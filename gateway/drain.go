@@ -27,6 +27,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
 	ctx, cancel := context.WithTimeout(ctx, over+farewellTime)
 	defer cancel()
+	g.eachPool(func(p *pool) { p.farewells.prune() }) // what is lost before is not given up here
 	lost := g.stats.farewellsLost.Load()
 	g.mu.Lock()
 	g.draining = true
@@ -58,15 +59,22 @@ func (g *Gateway) abandon() (connections int) {
 	}
 	connections = len(g.live)
 	g.mu.Unlock()
-	close(g.cut)
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
+	g.eachPool(func(p *pool) {
+		p.farewells.cut()
+		_ = p.Pool.Close(now) // says no more than that time is over
+	})
+	return connections
+}
+
+// eachPool does something with each pool while none comes or goes.
+func (g *Gateway) eachPool(do func(*pool)) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	for _, p := range g.pools {
-		_ = p.Pool.Close(now) // says no more than that time is over
+		do(p)
 	}
-	return connections
 }
 
 // sendOff closes the clients, spread evenly over a time with jitter, so that
@@ -104,11 +112,7 @@ func (c *connection) sendOff(with session.Close) {
 func (g *Gateway) Close(ctx context.Context) error {
 	close(g.stop)
 	var errs []error
-	g.reload.Lock()
-	for _, p := range g.pools {
-		errs = append(errs, p.Pool.Close(ctx))
-	}
-	g.reload.Unlock()
+	g.eachPool(func(p *pool) { errs = append(errs, p.Pool.Close(ctx)) })
 	g.sockets.Wheel.Stop()
 	g.loops.Wait()
 	return errors.Join(errs...)

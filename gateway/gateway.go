@@ -80,7 +80,6 @@ type Gateway struct {
 	running sync.WaitGroup // connections, until their disconnect event is over
 	loops   sync.WaitGroup // goroutines of the gateway itself
 	stop    chan struct{}  // closed to end them
-	cut     chan struct{}  // closed when a drain waits no longer
 }
 
 // New starts a gateway. [Gateway.Drain] and [Gateway.Close] end it.
@@ -102,7 +101,6 @@ func New(o Options) (*Gateway, error) {
 		live:       make(map[*connection]bool),
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
-		cut:        make(chan struct{}),
 		relief:     relief{work: make(chan struct{}, 1)},
 	}
 	pools, next, err := prepare(nil, cfg)

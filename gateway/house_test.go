@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/bus"
@@ -32,6 +34,7 @@ type house struct {
 	web *httptest.Server
 	fpm *fcgitest.Server
 	bus *bus.Bus
+	log *observer.ObservedLogs // from warnings on
 
 	mu     sync.Mutex
 	events []map[string]string // what the script was called with, body as ""
@@ -70,7 +73,9 @@ func startOn(t testing.TB, s script, change func(*config.Config), around func(*b
 	if h.bus, err = bus.New(t.Context(), bus.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if h.Gateway, err = New(Options{Config: cfg, Bus: around(h.bus)}); err != nil {
+	core, log := observer.New(zap.WarnLevel)
+	h.log = log
+	if h.Gateway, err = New(Options{Config: cfg, Bus: around(h.bus), Logger: zap.New(core)}); err != nil {
 		t.Fatal(err)
 	}
 	h.web = httptest.NewServer(h.Gateway)

@@ -3,12 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
 
-	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
@@ -39,7 +37,9 @@ func (c *connection) serve(a *reply) {
 			return
 		}
 		if err != nil {
-			c.farewell(c.end())
+			end := c.end()
+			reads = false
+			c.depart(end)
 			return
 		}
 		if c.received(m) {
@@ -221,52 +221,6 @@ func (c *connection) end() cause {
 	c.g.admission.release(&c.client)
 	c.g.stats.closed(end.code)
 	return end
-}
-
-// farewell runs the disconnect event. While nothing of it was sent it is tried
-// again, for disconnect_retry at most; then it is logged and counted.
-func (c *connection) farewell(end cause) {
-	if !c.rt.asks(kindDisconnect) {
-		return
-	}
-	c.events++
-	e := event{kind: kindDisconnect, close: end}
-	giveUp := time.Now().Add(time.Duration(c.g.settings.Load().DisconnectRetry))
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		a, err := c.call(context.Background(), e)
-		if err == nil {
-			c.publish(context.Background(), a.others)
-			c.g.stats.event(kindDisconnect, nil, a.took)
-			return
-		}
-		if unsent(err) && time.Now().Before(giveUp) && c.pause(pause) {
-			continue
-		}
-		c.logFailure(kindDisconnect, err)
-		if unsent(err) {
-			c.g.stats.farewellsLost.Add(1)
-		}
-		return
-	}
-}
-
-// pause waits about that long before another try; it reports false when the
-// process cannot wait any more.
-func (c *connection) pause(about time.Duration) bool {
-	timer := time.NewTimer(about/2 + rand.N(about))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-c.g.cut:
-		return false
-	}
-}
-
-// unsent reports that an event failed before anything of it reached PHP.
-func unsent(err error) bool {
-	var e *fcgi.Error
-	return errors.As(err, &e) && e.Sent == fcgi.SentNo
 }
 
 // discard is the end of messages, handled or not: the memory that they held is

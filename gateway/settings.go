@@ -22,10 +22,12 @@ type settings struct {
 	routes []*route // in the order of precedence
 }
 
-// pool is a PHP-FPM pool with the places for streams in it.
+// pool is a PHP-FPM pool with the places for streams in it, and the disconnect
+// events that wait for it.
 type pool struct {
 	*fcgi.Pool
-	streams places
+	streams   places
+	farewells farewells
 }
 
 // route is a configured route with what is worked out once.
@@ -275,6 +277,7 @@ func configurePools(pools map[string]*pool, cfg *config.Config) error {
 			return fmt.Errorf("fpm.%s: %w", name, err)
 		}
 		pools[name].streams.resize(f.MaxStreams)
+		pools[name].farewells.resize(cfg.Limits.Connections, f.MaxConnections)
 	}
 	return nil
 }

@@ -108,7 +108,8 @@ type Stats struct {
 	Delivered        int64            // pushes and commands, per connection
 	PublishFailed    int64
 	JoinsUnconfirmed int64
-	DisconnectsLost  int64 // disconnect events given up
+	DisconnectsLost  int64          // disconnect events given up
+	Disconnects      map[string]int // that wait or run, by pool
 	Panics           int64
 
 	InboundBytes   int64 // of messages being received or waiting
@@ -136,6 +137,7 @@ func (g *Gateway) Stats() Stats {
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(),
 		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
+		Disconnects: make(map[string]int),
 	}
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
@@ -152,6 +154,7 @@ func (g *Gateway) Stats() Stats {
 		}
 		out.Pools[name] = p.Stats()
 		out.Streams[name], out.StreamsRefused[name] = p.streams.counts()
+		out.Disconnects[name] = p.farewells.len()
 	}
 	g.reload.Unlock()
 	for k := range kinds {

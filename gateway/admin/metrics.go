@@ -90,6 +90,9 @@ func (m metrics) clients(s gateway.Stats) {
 	m.counter("wsfpm_publish_failed_total", "Pushes of scripts and of POST /push that Redis did not take.", float64(s.PublishFailed))
 	m.counter("wsfpm_joins_unconfirmed_total", "Replies that went out before Redis had confirmed their subscriptions.", float64(s.JoinsUnconfirmed))
 	m.counter("wsfpm_disconnects_lost_total", "Disconnect events that PHP never got.", float64(s.DisconnectsLost))
+	for name, n := range s.Disconnects {
+		m.gauge("wsfpm_disconnects_waiting", "Disconnect events that wait for PHP or run.", float64(n), "fpm", name)
+	}
 	m.counter("wsfpm_panics_total", "Bugs that one connection met and the others survived.", float64(s.Panics))
 	m.gauge("wsfpm_inbound_bytes", "Messages being received or waiting for PHP.", float64(s.InboundBytes))
 }

@@ -1,0 +1,290 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"wsfpm/fcgi"
+)
+
+// farewells is the queue of one pool's disconnect events, first in, first out.
+// As many goroutines as wsfpm may use workers serve it, and none while nothing
+// can be sent: then a timer brings the next try. An event that could not be
+// sent keeps its place. The zero value has no room.
+type farewells struct {
+	mu      sync.Mutex    // guards what follows
+	again   []*farewell   // that could not be sent
+	waiting []*farewell   // oldest first, and all younger than those in again
+	most    int           // how many may wait or be served
+	workers int           // how many may serve
+	working int           // how many do, each with one event
+	pause   time.Duration // the last one; 0 since something was sent
+	timer   *time.Timer   // nil: no pause
+	closed  bool          // nothing waits any more
+}
+
+// farewell is the disconnect event of a connection that has ended. The
+// connection is kept until the event is over.
+type farewell struct {
+	c     *connection
+	event event
+	since time.Time // when the connection ended
+	err   error     // of the last try; nil before the first
+}
+
+const (
+	// mostFarewells is how many disconnect events of a pool may wait where
+	// limits.connections is no limit.
+	mostFarewells = 100_000
+
+	firstPause = 100 * time.Millisecond // between two tries
+	lastPause  = 5 * time.Second
+)
+
+// Why a disconnect event is given up that was not tried, or not once more.
+var (
+	errPushedOut = fmt.Errorf("%w: more disconnect events wait than limits.connections", fcgi.ErrOverloaded)
+	errTooLate   = fmt.Errorf("%w: those before it took too long", fcgi.ErrOverloaded)
+	errCut       = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
+)
+
+// depart runs the disconnect event, if PHP wants it, and then leaves.
+func (c *connection) depart(end cause) {
+	if !c.rt.asks(kindDisconnect) {
+		c.g.leave(c)
+		return
+	}
+	c.events++
+	c.route().pool.farewells.push(&farewell{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
+}
+
+// push adds an event. If too few serve the queue, the caller's goroutine does.
+// One more than may wait pushes the oldest out.
+func (q *farewells) push(f *farewell) {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, f)
+	out, why := (*farewell)(nil), errPushedOut
+	if q.closed {
+		why = errCut
+	}
+	if q.closed || q.lenLocked() > q.most {
+		out = q.popLocked()
+	}
+	serve := q.enlistLocked()
+	q.mu.Unlock()
+	if out != nil {
+		out.over(why)
+	}
+	if serve {
+		q.serve()
+	}
+}
+
+// serve runs one event after another until none waits, or none can be sent.
+func (q *farewells) serve() {
+	for f := q.next(); f != nil; f = q.next() {
+		if f.overdue() {
+			f.over(errTooLate)
+			continue
+		}
+		f.err = f.try()
+		if !unsent(f.err) {
+			q.went()
+		} else if !f.overdue() && q.putBack(f) {
+			continue
+		}
+		f.over(f.err)
+	}
+}
+
+// next is the oldest event, or nil: then the caller serves no longer.
+func (q *farewells) next() (f *farewell) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.timer == nil {
+		f = q.popLocked()
+	}
+	if f == nil {
+		q.working--
+	}
+	return f
+}
+
+// putBack gives an event that could not be sent its place back, and has all
+// wait a while. It reports false when there is no time left.
+func (q *farewells) putBack(f *farewell) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.again = append(q.again, f)
+	if q.timer == nil {
+		q.pause = min(max(2*q.pause, firstPause), lastPause)
+		if errors.Is(f.err, fcgi.ErrOverloaded) { // PHP-FPM is there
+			q.pause = firstPause
+		}
+		q.timer = time.AfterFunc(q.pause/2+rand.N(q.pause), q.resume)
+	}
+	return true
+}
+
+// resume ends a pause.
+func (q *farewells) resume() {
+	q.mu.Lock()
+	q.timer = nil
+	serve := q.enlistLocked()
+	q.mu.Unlock()
+	if serve {
+		q.serve()
+	}
+}
+
+// went notes that an event was sent, and so that others may go too.
+func (q *farewells) went() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pause = 0
+	if q.enlistLocked() {
+		go q.serve() // ends with the last event, for which the drain waits
+	}
+}
+
+// enlistLocked reports whether one more is to serve the queue, and counts it.
+func (q *farewells) enlistLocked() bool {
+	if q.timer != nil || q.working >= q.workers || len(q.again)+len(q.waiting) == 0 {
+		return false
+	}
+	q.working++
+	return true
+}
+
+// popLocked takes the oldest event; nil when none waits.
+func (q *farewells) popLocked() (f *farewell) {
+	from := &q.again
+	if len(*from) == 0 {
+		from = &q.waiting
+	}
+	if len(*from) == 0 {
+		return nil
+	}
+	f, (*from)[0] = (*from)[0], nil
+	if *from = (*from)[1:]; len(*from) == 0 {
+		*from = nil // gives its memory back
+	}
+	return f
+}
+
+// resize sets how many events may wait, 0 being the default, and how many may
+// run at once.
+func (q *farewells) resize(most, workers int) {
+	if most <= 0 {
+		most = mostFarewells
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.most, q.workers = most, workers
+}
+
+// len is how many events wait or run.
+func (q *farewells) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lenLocked()
+}
+
+func (q *farewells) lenLocked() int { return len(q.again) + len(q.waiting) + q.working }
+
+// prune gives up the events whose time is over while nothing can be sent.
+func (q *farewells) prune() {
+	q.mu.Lock()
+	paused := q.timer != nil
+	q.mu.Unlock()
+	if paused {
+		q.remove((*farewell).outlived, errTooLate)
+	}
+}
+
+// cut gives up all events, those too that come later.
+func (q *farewells) cut() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.remove(func(*farewell) bool { return true }, errCut)
+}
+
+// remove gives up events that wait.
+func (q *farewells) remove(which func(*farewell) bool, why error) {
+	q.mu.Lock()
+	var kept, out []*farewell
+	for f := q.popLocked(); f != nil; f = q.popLocked() {
+		if which(f) {
+			out = append(out, f)
+		} else {
+			kept = append(kept, f)
+		}
+	}
+	q.waiting = kept
+	q.mu.Unlock()
+	for _, f := range out {
+		f.over(why)
+	}
+}
+
+// try runs the event once.
+func (f *farewell) try() (err error) {
+	c := f.c
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("disconnect", v)
+			err = failed("a bug")
+		}
+	}()
+	a, err := c.call(context.Background(), f.event)
+	if err == nil {
+		c.publish(context.Background(), a.others)
+		c.g.stats.event(kindDisconnect, nil, a.took)
+	}
+	return err
+}
+
+// outlived reports whether disconnect_retry is over.
+func (f *farewell) outlived() bool {
+	return time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
+}
+
+// overdue reports whether there is no time left for a try. The first may come as
+// late as any event that waits for a worker.
+func (f *farewell) overdue() bool {
+	pool := f.c.g.settings.Load().FPM[f.c.route().FPM] // nil: taken away by a reload
+	if f.err == nil && pool != nil && time.Since(f.since) <= time.Duration(pool.QueueWait) {
+		return false
+	}
+	return f.outlived()
+}
+
+// over is the end of the event, and of its connection; why is nil when it ran.
+// One of which PHP never heard is counted.
+func (f *farewell) over(why error) {
+	c := f.c
+	if f.err != nil {
+		why = f.err // says more
+	}
+	if why != nil {
+		c.logFailure(kindDisconnect, why)
+		if f.err == nil || unsent(f.err) {
+			c.g.stats.farewellsLost.Add(1)
+		}
+	}
+	c.g.leave(c)
+}
+
+// unsent reports that an event failed before anything of it reached PHP.
+func unsent(err error) bool {
+	var e *fcgi.Error
+	return errors.As(err, &e) && e.Sent == fcgi.SentNo
+}

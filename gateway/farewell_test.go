@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"wsfpm/fcgi/fcgitest"
+	"wsfpm/gateway/config"
+)
+
+// flaky is a gateway whose PHP-FPM can be stopped and started.
+type flaky struct {
+	*house
+	socket string
+	fpm    *fcgitest.Server
+
+	mu   sync.Mutex // guards what follows
+	left []string   // users, in the order of their disconnect events
+}
+
+func startFlaky(t *testing.T, change func(*config.Config)) *flaky {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fpm") // shorter than t.TempDir, as a socket's path must be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	f := &flaky{socket: filepath.Join(dir, "sock")}
+	f.startFPM()
+	f.house = start(t, echo, func(c *config.Config) {
+		c.FPM["default"].Network, c.FPM["default"].Addr = "unix", f.socket
+		c.FPM["default"].QueueWait = config.Duration(time.Millisecond)
+		if change != nil {
+			change(c)
+		}
+	})
+	t.Cleanup(func() { f.fpm.Close() })
+	return f
+}
+
+func (f *flaky) startFPM() {
+	f.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
+		if r.Params["WS_EVENT"] == "disconnect" {
+			f.mu.Lock()
+			f.left = append(f.left, r.Params["WS_USER"])
+			f.mu.Unlock()
+		}
+		w.Stdout("Content-Type: text/plain\r\nWS-User: " + r.Params["QUERY_STRING"] + "\r\n\r\n")
+	}, fcgitest.Options{Address: f.socket, Workers: 8})
+}
+
+// goodbyes are the users of the disconnect events so far.
+func (f *flaky) goodbyes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.left)
+}
+
+// comeAndGo lets users connect, and leave one after another while PHP-FPM is
+// stopped.
+func (f *flaky) comeAndGo(users ...string) {
+	f.t.Helper()
+	var peers []*peer
+	for _, u := range users {
+		peers = append(peers, f.dial("/?"+u, nil))
+	}
+	f.fpm.Close()
+	for i, p := range peers {
+		_ = p.CloseNow()
+		eventually(f.t, users[i]+" to be gone", func() bool { return f.Stats().Connections == len(peers)-i-1 })
+		eventually(f.t, users[i]+"'s event to wait", func() bool {
+			s := f.Stats()
+			return s.Disconnects["default"]+int(s.DisconnectsLost) >= i+1
+		})
+	}
+}
+
+func TestDisconnectEventsThatWaitAreBounded(t *testing.T) {
+	t.Log("contract-row: 1.disconnect-bound")
+	const most, clients = 10, 60
+	f := startFlaky(t, func(c *config.Config) {
+		c.Routes[0].Events, c.Routes[0].Public = []string{config.EventMessage, config.EventDisconnect}, true
+		c.Limits.Connections = most
+	})
+	f.fpm.Close()
+	before := runtime.NumGoroutine()
+	for i := range clients {
+		p := f.dial("/", nil)
+		_ = p.CloseNow()
+		eventually(t, "the client to be gone", func() bool { return f.Stats().Opened == int64(i+1) && f.Stats().Connections == 0 })
+		if n := f.Stats().Disconnects["default"]; n > most {
+			t.Fatalf("%d events wait, want at most %d", n, most)
+		}
+	}
+	eventually(t, "the others to be given up", func() bool { return f.Stats().DisconnectsLost == clients-most })
+	eventually(t, "no goroutine to be left for each", func() bool { return runtime.NumGoroutine() < before+most })
+	f.startFPM()
+	eventually(t, "PHP to be told of those that waited", func() bool { return len(f.goodbyes()) == most })
+}
+
+func TestTheOldestDisconnectEventGivesWay(t *testing.T) {
+	f := startFlaky(t, func(c *config.Config) { c.FPM["default"].MaxConnections = 1 })
+	f.setMost(3)
+	f.comeAndGo("a", "b", "c", "d", "e")
+	eventually(t, "two to be given up", func() bool { return f.Stats().DisconnectsLost == 2 })
+	if n := f.Stats().Disconnects["default"]; n != 3 {
+		t.Errorf("%d wait, want 3", n)
+	}
+	var lost []string
+	for _, line := range f.log.FilterMessage("event failed").All() {
+		fields := line.ContextMap()
+		lost = append(lost, fmt.Sprint(fields["user"], " ", fields["event"]))
+		if fields["connection"] == "" {
+			t.Errorf("%v names no connection", fields)
+		}
+	}
+	if want := []string{"a disconnect", "b disconnect"}; !slices.Equal(lost, want) {
+		t.Errorf("logged as lost: %v, want %v", lost, want)
+	}
+	f.startFPM()
+	eventually(t, "the others to be told", func() bool { return len(f.goodbyes()) == 3 })
+	if got, want := f.goodbyes(), []string{"c", "d", "e"}; !slices.Equal(got, want) {
+		t.Errorf("PHP was told of %v, want %v: they keep their places over retries", got, want)
+	}
+}
+
+// setMost bounds the events that wait, apart from limits.connections.
+func (f *flaky) setMost(n int) {
+	f.eachPool(func(p *pool) { p.farewells.resize(n, 1) })
+}
