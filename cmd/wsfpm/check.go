@@ -15,6 +15,7 @@ import (
 
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/redisurl"
 )
 
 // checkCmd is wsfpm check.
@@ -196,13 +197,9 @@ func redisSummary(cfg config.Redis) string {
 	case config.Embedded:
 		return "embedded on " + cfg.Listen + ", prefix " + strings.Join(cfg.Prefix, " ")
 	}
-	scheme, rest, _ := strings.Cut(cfg.URL, "://")
-	address, query, _ := strings.Cut(rest, "?")
-	if at := strings.LastIndexByte(address, '@'); at >= 0 {
-		address = "…@" + address[at+1:]
+	u, err := redisurl.Parse(cfg.URL)
+	if err != nil {
+		return err.Error() // Load has refused such a URL
 	}
-	if query != "" {
-		address += "?…"
-	}
-	return scheme + "://" + address + ", prefix " + strings.Join(cfg.Prefix, " ")
+	return u.String() + ", prefix " + strings.Join(cfg.Prefix, " ")
 }

@@ -15,11 +15,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/redisurl"
 )
 
 // Exit codes.
@@ -45,7 +47,7 @@ func main() {
 	}
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "wsfpm: %v\nTry: wsfpm --help\n", err)
+		fmt.Fprintf(os.Stderr, "wsfpm: %s\nTry: wsfpm --help\n", redisurl.Redact(strings.ReplaceAll(err.Error(), "\n", " ")))
 		os.Exit(exitUsage)
 	}
 	if err := command.Run(); err != nil {
@@ -59,7 +61,7 @@ func main() {
 func complain(err error) {
 	printed := make(chan struct{})
 	go func() { // ends with the process at the latest
-		fmt.Fprintf(os.Stderr, "wsfpm: %v\n", err)
+		fmt.Fprintf(os.Stderr, "wsfpm: %s\n", redisurl.Redact(err.Error()))
 		close(printed)
 	}()
 	select {

@@ -174,6 +174,16 @@ func TestBrokenFileIsRefusedAndTheOldOneGoesOn(t *testing.T) {
 	r.expectConfigCurrent(1)
 }
 
+func TestAReloadShowsNoPassword(t *testing.T) {
+	r := run(t, plain)
+	r.write(plain + "[redis]\nurl = \"redis://app:hush/x@h\"\n")
+	r.signals <- unix.SIGHUP
+	entry := r.await("configuration was refused, the old one goes on")
+	if got := fmt.Sprint(entry.ContextMap()["error"]); !strings.Contains(got, "redis.url: has a character that must be escaped") || strings.Contains(got, "hush") {
+		t.Errorf("got %s, want the problem without the password", got)
+	}
+}
+
 func TestHeadersBeyondTheLimitAreRefused(t *testing.T) {
 	r := run(t, plain+"[limits]\nhandshake_headers = \"8KiB\"\n")
 	for size, want := range map[int]int{7 << 10: http.StatusUpgradeRequired, 9 << 10: http.StatusRequestHeaderFieldsTooLarge} {

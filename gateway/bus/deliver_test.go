@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
 
@@ -78,19 +79,18 @@ func TestNewTellsWhatIsWrong(t *testing.T) {
 
 func TestURLsOfEveryKind(t *testing.T) {
 	tests := []struct {
-		url, want         string
-		cluster, sentinel bool
+		url, want string
+		kind      redisurl.Kind
 	}{
-		{"redis://u:p@h:1/2", "redis://u:p@h:1/2", false, false},
-		{"unix:///run/a,b.sock?db=1", "unix:///run/a,b.sock?db=1", false, false},
-		{"rediss://u:p%40@h1:1,h2:2?cluster=true", "rediss://u:p%40@h1:1?addr=h2%3A2", true, false},
-		{"redis://s1:1,s2:2,s3:3/0?master_name=m", "redis://s1:1/0?addr=s2%3A2&addr=s3%3A3&master_name=m", false, true},
-		{"redis://[::1]:1,[::2]:2/?cluster=true", "redis://[::1]:1/?addr=%5B%3A%3A2%5D%3A2", true, false},
+		{"redis://u:p@h:1/2", "redis://u:p@h:1/2", redisurl.Single},
+		{"unix:///run/a,b.sock?db=1", "unix:///run/a,b.sock?db=1", redisurl.Single},
+		{"rediss://u:p%40@h1:1,h2:2?cluster=true", "rediss://u:p%40@h1:1?addr=h2%3A2", redisurl.Cluster},
+		{"redis://s1:1,s2:2,s3:3/0?master_name=m", "redis://s1:1/0?addr=s2%3A2&addr=s3%3A3&master_name=m", redisurl.Sentinel},
+		{"redis://[::1]:1,[::2]:2/?cluster=true", "redis://[::1]:1/?addr=%5B%3A%3A2%5D%3A2", redisurl.Cluster},
 	}
 	for _, tt := range tests {
-		got, cluster, sentinel, err := splitURL(tt.url)
-		if err != nil || got != tt.want || cluster != tt.cluster || sentinel != tt.sentinel {
-			t.Errorf("%s: got %s, %v, %v, %v", tt.url, got, cluster, sentinel, err)
+		if u, err := redisurl.Parse(tt.url); err != nil || u.Full() != tt.want || u.Kind != tt.kind {
+			t.Errorf("%s: got %v, %v, want %s", tt.url, u, err, tt.want)
 		}
 		if c, err := newClient(tt.url, "ws:all"); err != nil {
 			t.Errorf("%s: %v", tt.url, err)

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // Times that a connection to Redis may take. They are longer than a healthy
@@ -38,23 +38,38 @@ type client struct {
 	moves bool
 }
 
-// newClient reads the URL of a Redis, see [Config.URL]. It does not connect.
-// No error holds the URL, which may have a password in it.
+// newClient makes a client for a URL, see [Config.URL]. It does not connect. No
+// error holds the URL, which may have a password in it.
 func newClient(rawURL, anchor string) (*client, error) {
 	redis.SetLogger(silent{}) // what it would print, the Bus says in its own log
-	rawURL, isCluster, isSentinel, err := splitURL(rawURL)
+	u, err := redisurl.Parse(rawURL)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, fmt.Errorf("redis url: %w", err)
 	}
-	switch {
-	case isCluster:
-		return newCluster(rawURL, anchor)
-	case isSentinel:
-		return newSentinel(rawURL, anchor)
-	}
-	o, err := redis.ParseURL(rawURL)
+	c, err := newKind(u)
 	if err != nil {
-		return nil, withoutURL(err)
+		// What package redisurl accepts go-redis reads. Its errors hold values.
+		return nil, errors.New("redis url: go-redis does not read it: please report this")
+	}
+	c.anchor = anchor
+	return c, nil
+}
+
+func newKind(u *redisurl.URL) (*client, error) {
+	switch u.Kind {
+	case redisurl.Cluster:
+		return newCluster(u.Full())
+	case redisurl.Sentinel:
+		return newSentinel(u.Full())
+	}
+	return newSingle(u.Full())
+}
+
+// newSingle makes a client for one Redis.
+func newSingle(url string) (*client, error) {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
 	}
 	o.Dialer = dialer(o.TLSConfig)
 	o.DB = 0                 // pub/sub knows no databases: SELECT would only need a permission
@@ -65,27 +80,27 @@ func newClient(rawURL, anchor string) (*client, error) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
 	o.MaintNotificationsConfig = noMaintenance()
-	return &client{redis: redis.NewClient(o), anchor: anchor}, nil
+	return &client{redis: redis.NewClient(o)}, nil
 }
 
 // newSentinel makes a client for the master of a Sentinel group.
-func newSentinel(rawURL, anchor string) (*client, error) {
-	o, err := redis.ParseFailoverURL(rawURL)
+func newSentinel(url string) (*client, error) {
+	o, err := redis.ParseFailoverURL(url)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, err
 	}
 	o.Dialer = dialer(o.TLSConfig)
 	o.DB, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 0, 2, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
-	return &client{redis: redis.NewFailoverClient(o), anchor: anchor, moves: true}, nil
+	return &client{redis: redis.NewFailoverClient(o), moves: true}, nil
 }
 
 // newCluster makes a client for a Cluster.
-func newCluster(rawURL, anchor string) (*client, error) {
-	o, err := redis.ParseClusterURL(rawURL)
+func newCluster(url string) (*client, error) {
+	o, err := redis.ParseClusterURL(url)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, err
 	}
 	o.Dialer = dialer(o.TLSConfig)
 	o.Protocol, o.MaxRetries, o.MaxRedirects, o.DialerRetries, o.DisableIdentity = 2, -1, -1, 1, true
@@ -94,53 +109,7 @@ func newCluster(rawURL, anchor string) (*client, error) {
 	o.ClusterStateReloadInterval = clusterLook
 	o.MaintNotificationsConfig = noMaintenance()
 	c := redis.NewClusterClient(o)
-	return &client{redis: c, cluster: c, anchor: anchor, moves: true}, nil
-}
-
-// splitURL finds out which kind of Redis a URL means, and brings a list of
-// hosts into the form that go-redis reads: the first host, the others as addr.
-func splitURL(rawURL string) (plain string, isCluster, isSentinel bool, err error) {
-	scheme, rest, found := strings.Cut(rawURL, "://")
-	if !found {
-		return "", false, false, errors.New("want redis://, rediss:// or unix://")
-	}
-	if scheme == "unix" {
-		return rawURL, false, false, nil
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	authority, tail := rest[:end], rest[end:]
-	at := strings.LastIndex(authority, "@") + 1
-	hosts := strings.Split(authority[at:], ",")
-	u, err := url.Parse(scheme + "://" + authority[:at] + hosts[0] + tail)
-	if err != nil {
-		return "", false, false, err
-	}
-	q := u.Query()
-	isCluster, isSentinel = q.Get("cluster") == "true", q.Has("master_name")
-	if len(hosts) > 1 && !isCluster && !isSentinel {
-		return "", false, false, errors.New("several hosts need cluster=true or master_name=…")
-	}
-	if q.Has("cluster") && !isCluster {
-		return "", false, false, fmt.Errorf(`cluster=%q: want "true", or leave it out`, q.Get("cluster"))
-	}
-	q.Del("cluster")
-	for _, h := range hosts[1:] {
-		q.Add("addr", h)
-	}
-	u.RawQuery = q.Encode()
-	return u.String(), isCluster, isSentinel, nil
-}
-
-// withoutURL takes the URL, and so its password, from an error of net/url.
-func withoutURL(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		err = ue.Err
-	}
-	return fmt.Errorf("redis url: %w", err)
+	return &client{redis: c, cluster: c, moves: true}, nil
 }
 
 // dialer connects as long as its context lives, which [line] relies on.

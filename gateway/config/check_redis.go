@@ -1,10 +1,10 @@
 package config
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
+	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
 
@@ -47,32 +47,8 @@ func (c *Redis) checkURL(r *report) {
 	if c.URL == "" || c.URL == Embedded {
 		return
 	}
-	const hint = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "embedded", or "" for none`
-	scheme, rest, _ := strings.Cut(c.URL, "://")
-	switch scheme {
-	case "unix":
-		if !strings.HasPrefix(rest, "/") && !strings.Contains(rest, "@/") {
-			r.bad("redis.url", "has no absolute path: %s", hint)
-		}
-		return
-	case "redis", "rediss":
-	default: // it may be a password that lacks its scheme: do not show it
-		r.bad("redis.url", "has another scheme: %s", hint)
-		return
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	hosts := strings.Split(rest[strings.LastIndexByte(rest[:end], '@')+1:end], ",")
-	for _, host := range hosts {
-		if u, err := url.Parse(scheme + "://" + host); err != nil || u.Hostname() == "" {
-			r.bad("redis.url", "%q is no host: %s", clip(host), hint)
-		}
-	}
-	query, err := url.ParseQuery(strings.TrimPrefix(strings.TrimLeft(rest[end:], "/0123456789"), "?"))
-	if err != nil || len(hosts) > 1 && query.Get("cluster") != "true" && query.Get("master_name") == "" {
-		r.bad("redis.url", "has several hosts: add ?cluster=true, or ?master_name=… for Sentinels")
+	if _, err := redisurl.Parse(c.URL); err != nil {
+		r.bad("redis.url", "%v", err)
 	}
 }
 
@@ -90,6 +66,6 @@ func (relay Relay) check(r *report, key string, prefixes []string) {
 		}
 	}
 	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
-		r.bad(key+".to", `%v, such as "channel:{name}"`, err)
+		r.bad(key+".to", `%q is no address: write conn:<id>, user:<name>, channel:<name> or all, such as "channel:{name}"`, clip(relay.To))
 	}
 }

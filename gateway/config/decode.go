@@ -50,6 +50,10 @@ func (d *decoder) value(path string, into reflect.Value, field reflect.StructFie
 // scalar sets a field that is one value.
 func (d *decoder) scalar(path string, into reflect.Value, value any) {
 	text, ok := scalarText(into, value)
+	if !ok && into.Kind() == reflect.String { // a token that consists of digits stays unseen
+		d.bad(path, "want %s", wanted(into))
+		return
+	}
 	if !ok {
 		d.bad(path, "want %s, got %s", wanted(into), describe(value))
 		return

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -20,7 +22,8 @@ type Problem struct {
 	Text string
 }
 
-// String is the problem on one line.
+// String is the problem on one line. It shows no password of a URL, whatever
+// the text quotes.
 func (p Problem) String() string {
 	s := p.Text
 	if p.Key != "" {
@@ -29,7 +32,7 @@ func (p Problem) String() string {
 	if p.Where != "" {
 		s = p.Where + ": " + s
 	}
-	return s
+	return redisurl.Redact(s)
 }
 
 // Error holds every problem of a configuration, at least one.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // Duration is a time span in the file, written "30s", "1m30s" or "250ms". 0 may
@@ -130,9 +132,11 @@ func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 // String writes the mode as four octal digits.
 func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
 
-// clip keeps a long value from filling an error.
+// clip keeps a long value from filling an error, and secrets out of it: the
+// value may be a URL that stands in the wrong place.
 func clip(s string) string {
 	const most = 60
+	s = redisurl.Redact(s)
 	if len(s) <= most {
 		return s
 	}

@@ -1,0 +1,124 @@
+package redisurl
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestShownURLs(t *testing.T) {
+	for _, test := range []struct{ raw, shown string }{
+		{"redis://h", "redis://h"},
+		{"rediss://app:secret@h:6380/2", "rediss://…@h:6380/2"},
+		{"redis://:se@cret@h", "redis://…@h"},
+		{"redis://u:p%2F%3F%23@[::1]:6379/0?client_name=secret", "redis://…@[::1]:6379/0?…"},
+		{"redis://u:secret@a:1,b:2/?cluster=true", "redis://…@a:1,b:2/?…"},
+		{"redis://s1:1,s2:2?master_name=m&password=secret", "redis://s1:1,s2:2?…"},
+		{"unix:///run/a@b.sock", "unix:///run/a@b.sock"},
+		{"unix://u:secret@/run/r.sock?db=1", "unix://…@/run/r.sock?…"},
+	} {
+		u, err := Parse(test.raw)
+		if err != nil {
+			t.Errorf("%s: %v", test.raw, err)
+			continue
+		}
+		if u.String() != test.shown {
+			t.Errorf("%s: got %s, want %s", test.raw, u, test.shown)
+		}
+		if u.Kind == Cluster {
+			continue // in go-redis' form nothing says so
+		}
+		if again, err := Parse(u.Full()); err != nil || again.Full() != u.Full() {
+			t.Errorf("%s: %s is read again as %v, %v", test.raw, u.Full(), again, err)
+		}
+	}
+}
+
+func TestRefusedURLsSayWhy(t *testing.T) {
+	for _, test := range []struct{ raw, why string }{
+		{"secret", "another scheme"},
+		{"http://secret@h", "another scheme"},
+		{"redis://:secret/x@h:6379", "must be escaped"},
+		{"redis://app:secret?x@h:6379", "must be escaped"},
+		{"redis://:secret#x@h:6379", "must be escaped"},
+		{"redis://app:12/secret@h:6379", "must be escaped"},
+		{"redis://app:12/secret@h:6379/?cluster=true", "must be escaped"},
+		{"redis://:sec ret@h", "must be escaped"},
+		{"redis://:sec%ret@h", "must be escaped"},
+		{"unix://:secret/x@/run/r.sock", "must be escaped"},
+		{"unix://:secret/x", "no absolute path"},
+		{"unix:///run/r.sock#secret", "must be escaped"},
+		{"unix://redis.sock", "no absolute path"},
+		{"redis://:secret", "the host is none"},
+		{"redis://u:p@", `"" is no host`},
+		{"redis://h:70000", "a number from 1 to 65535"},
+		{"redis://a:1,b:2", "several hosts"},
+		{"redis://a:1,b?cluster=true", "host 2 of 2: the address lacks its port"},
+		{"redis://h/secret", "the database is no number"},
+		{"redis://h/-1", "the database is no number"},
+		{"redis://h?cluster=secret", "cluster="},
+		{"redis://h?master_name=", "master_name="},
+		{"redis://h?colour=secret", "unknown parameter: colour"},
+		{"redis://h?Secret1", "unknown parameter"},
+		{"redis://h?master_name=m&password=a&secret", "unknown parameter"},
+		{"redis://h?skip_verify=1", "unknown parameter: skip_verify"},
+		{"redis://h?pool_size=-1", "parameter pool_size: write a whole number"},
+		{"redis://h?read_timeout=secret", "parameter read_timeout: write a duration"},
+		{"redis://h?pool_fifo=secret", "parameter pool_fifo: write"},
+		{"redis://h?idle_timeout=1&conn_max_idle_time=1", "former name"},
+		{"redis://h?master_name=m&addr=secret", "parameter addr: write host:port"},
+		{"redis://h?master_name=m&route_by_latency=true", "unknown parameter: route_by_latency"},
+		{"redis://h?client_name=%zzsecret", "must be escaped"},
+	} {
+		u, err := Parse(test.raw)
+		switch {
+		case err == nil:
+			t.Errorf("%s: is read as %s", test.raw, u)
+		case !strings.Contains(err.Error(), test.why):
+			t.Errorf("%s: got %q, want %q", test.raw, err, test.why)
+		case strings.Contains(strings.ToLower(err.Error()), "secret"):
+			t.Errorf("%s: %q shows a part of it", test.raw, err)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"":            "",
+		"no URL, a@b": "no URL, a@b",
+		`want x, got "redis://u:a/b@c@h:1"` + "\nredis://h\n": `want x, got "redis://…@h:1"` + "\nredis://h\n",
+	} {
+		if got := Redact(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// FuzzParse puts any text into the place of the password, as it is. Whatever
+// becomes of the URL, no part of the password is shown.
+func FuzzParse(f *testing.F) {
+	const mark = "hush" // around the text, so that it is known again
+	for _, password := range []string{"", "/x", "?x", "#x", "@", "%", "%zz", " ", ":", ",", "[", "/0?x=", "\n", "1/2", "?cluster=true", "\x00", "//", "@/", "&", "&x="} {
+		for shape := range uint8(8) {
+			f.Add(password, shape)
+		}
+	}
+	shapes := []string{"redis://:*@h:6379", "rediss://app:*@h:6379/0", "redis://*@h", "redis://app:*@a:1,b:2/?cluster=true",
+		"redis://:*@a:1,b:2?master_name=m", "redis://a:1?master_name=m&password=*", "unix://u:*@/run/r.sock?db=1", "redis://app:1*@h"}
+	f.Fuzz(func(t *testing.T, password string, shape uint8) {
+		raw := strings.Replace(shapes[int(shape)%len(shapes)], "*", password+mark, 1)
+		u, err := Parse(raw)
+		if err != nil && strings.Contains(err.Error(), mark) || err == nil && strings.Contains(u.String(), mark) {
+			t.Fatalf("%q: shows the password: %v, %v", raw, u, err)
+		}
+		raw = strings.Replace(shapes[int(shape)%len(shapes)], "*", mark+password, 1)
+		u, err = Parse(raw)
+		if err != nil && strings.Contains(err.Error(), mark) || err == nil && strings.Contains(u.String(), mark) {
+			t.Fatalf("%q: shows the password: %v, %v", raw, u, err)
+		}
+		if err == nil && u.Kind != Cluster {
+			if _, err := Parse(u.Full()); err != nil {
+				t.Fatalf("%q is not read again: %v", u.Full(), err)
+			}
+		}
+	})
+}
