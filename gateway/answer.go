@@ -43,7 +43,10 @@ type head struct {
 }
 
 // publish is where WS-Publish sends the body.
-type publish struct{ to, except []session.Address }
+type publish struct {
+	named      bool // the header is there, though perhaps with no address
+	to, except []session.Address
+}
 
 // parseHead reads the header block of an answer. Anything in it that is not
 // by the contract makes the answer malformed.
@@ -71,7 +74,7 @@ func parseHead(status int, fields fcgi.Header) (head, error) {
 	if n := len(h.own.Join) + len(h.own.Leave); n > session.MaxAddresses {
 		return h, failed("WS-Join and WS-Leave name %d channels, at most %d are allowed", n, session.MaxAddresses)
 	}
-	if len(h.publish.to) > 0 && (h.mediaType == typeCommands || h.mediaType == typeStream) {
+	if h.publish.named && (h.mediaType == typeCommands || h.mediaType == typeStream) {
 		return h, failed("WS-Publish beside %s: put the addresses into the commands", h.mediaType)
 	}
 	return h, nil
@@ -130,11 +133,11 @@ func (h *head) state(value string) error {
 
 func (h *head) close(value string) error {
 	digits, reason, _ := strings.Cut(value, " ")
-	code, err := strconv.Atoi(digits)
+	code, err := strconv.ParseUint(digits, 10, 16) // without a sign
 	if err != nil {
 		return fmt.Errorf("WS-Close %q: want a code and, behind a space, a reason", clip(value))
 	}
-	closing, err := session.NewClose(code, strings.TrimSpace(reason))
+	closing, err := session.NewClose(int(code), strings.TrimSpace(reason))
 	if err != nil {
 		return fmt.Errorf("WS-Close: %w", err)
 	}
@@ -161,15 +164,19 @@ func appendNames(list *[]string, header, value string, star bool) error {
 	return nil
 }
 
-// parse reads addresses and, behind a semicolon, "except=self".
+// parse reads addresses and, behind a semicolon, "except=self". An empty list is
+// no address.
 func (p *publish) parse(value string) error {
+	p.named = true
 	addresses, parameters, _ := strings.Cut(value, ";")
-	for text := range strings.SplitSeq(addresses, ",") {
-		a, err := session.ParseAddress(strings.TrimSpace(text))
-		if err != nil {
-			return fmt.Errorf("WS-Publish: %w", err)
+	if addresses = strings.TrimSpace(addresses); addresses != "" {
+		for text := range strings.SplitSeq(addresses, ",") {
+			a, err := session.ParseAddress(strings.TrimSpace(text))
+			if err != nil {
+				return fmt.Errorf("WS-Publish: %w", err)
+			}
+			p.to = append(p.to, a)
 		}
-		p.to = append(p.to, a)
 	}
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		parameter = strings.TrimSpace(parameter)
@@ -224,9 +231,10 @@ func parseAnswer(h head, body []byte) (reply, error) {
 		return a, err
 	}
 	a.oddity = oddity
-	if len(h.publish.to) == 0 {
+	switch {
+	case !h.publish.named:
 		a.own.Message = message
-	} else if message != nil {
+	case message != nil && len(h.publish.to) > 0:
 		a.others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message}}
 	}
 	return a, nil

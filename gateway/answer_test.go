@@ -114,15 +114,33 @@ func TestPublishTakesTheBodyAway(t *testing.T) {
 	}
 }
 
+func TestAnEmptyPublishIsForNoClient(t *testing.T) {
+	for _, lines := range [][]string{{"WS-Publish: "}, {"WS-Publish:  ; except=self"}, {"WS-Publish: ", "WS-Publish: "}} {
+		a, err := parse(200, "hi", append(lines, "WS-State: s")...)
+		if err != nil || len(sent(a)) != 0 || len(a.others) != 0 || a.own.State == nil {
+			t.Errorf("%q: got %+v, %v, want the state and no message", lines, a, err)
+		}
+	}
+	a, err := parse(200, "hi", "WS-Publish: ", "WS-Publish: user:1")
+	if err != nil || len(a.others) != 1 || len(a.others[0].To) != 1 {
+		t.Errorf("an empty line and one with an address: got %+v, %v", a, err)
+	}
+	for _, media := range []string{typeCommands, typeStream} {
+		if _, err := parse(200, "", "WS-Publish: ", "Content-Type: "+media); err == nil {
+			t.Errorf("an empty WS-Publish beside %s passes", media)
+		}
+	}
+}
+
 func TestMalformedAnswers(t *testing.T) {
 	for _, lines := range [][]string{
-		{"WS-Usr: 42"}, {"WS-Resume: x"},
+		{"WS-Usr: 42"}, {"WS-Resume: x"}, {"WS-Publish: ,"}, {"WS-Publish: user:1,"}, {"WS-Close: +4001"}, {"WS-Close: 04001.0"},
 		{"WS-Accept: 0"}, {"WS-Accept: "}, {"WS-Accept: true"}, {"WS-Accept: 1, 1"}, {"WS-Accept: 1", "WS-Accept: 1"},
 		{"WS-User: a", "ws-user: a"}, {"WS-State: a", "WS-State: b"}, {"WS-Close: 1000", "WS-Close: 1000"}, {"WS-Protocol: a", "WS-Protocol: b"},
 		{"WS-User: a,b"}, {"WS-User: " + strings.Repeat("x", 201)}, {"WS-Join: a*"}, {"WS-Join: *"}, {"WS-Join: a,,b"}, {"WS-Leave: a;b"},
 		{"WS-State: " + strings.Repeat("x", session.MaxState+1)},
 		{"WS-Close: 1002"}, {"WS-Close: gone"}, {"WS-Close: "}, {"WS-Close: 5000"},
-		{"WS-Publish: lobby"}, {"WS-Publish: channel:a; except"}, {"WS-Publish: channel:a; only=self"}, {"WS-Publish: "}, {"WS-Publish: self"},
+		{"WS-Publish: lobby"}, {"WS-Publish: channel:a; except"}, {"WS-Publish: channel:a; only=self"}, {"WS-Publish: self"},
 		{"Content-Encoding: gzip"},
 		{"Content-Type: application/vnd.wsfpm+json", "WS-Publish: all"},
 		{"Content-Type: application/x-ndjson", "WS-Publish: all"},

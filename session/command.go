@@ -98,6 +98,24 @@ func (c Command) Resolve(id string) Command {
 	return c
 }
 
+// wireCommand is a Command as JSON, in the form in which it is written.
+type wireCommand struct {
+	To     []string        `json:"to,omitempty"`
+	Except []string        `json:"except,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
+	Base64 *string         `json:"base64,omitempty"`
+	Join   []string        `json:"join,omitempty"`
+	Leave  []string        `json:"leave,omitempty"`
+	Close  *wireClose      `json:"close,omitempty"`
+	User   *string         `json:"user,omitempty"`
+	State  *string         `json:"state,omitempty"`
+}
+
+type wireClose struct {
+	Code   int    `json:"code"`
+	Reason string `json:"reason,omitempty"`
+}
+
 // Encode is the JSON text of a command, as [Decode] reads it.
 func (c Command) Encode() ([]byte, error) {
 	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State}
@@ -120,8 +138,8 @@ func (c Command) Encode() ([]byte, error) {
 }
 
 // texts writes addresses as users do.
-func texts(list []Address) names {
-	var out names
+func texts(list []Address) []string {
+	var out []string
 	for _, a := range list {
 		out = append(out, a.String())
 	}

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // Source says where commands come from, and so what they may hold.
@@ -19,239 +17,278 @@ type Source uint8
 const (
 	FromAnswer Source = iota // a script's answer: To may be missing, fields must be known
 	FromPush                 // POST /push and wsfpm push: fields must be known
-	FromBus                  // Redis: unknown fields are told, not refused, so that mixed versions work
+	FromBus                  // Redis: unknown fields are reported, not refused, so that mixed versions work
 )
 
-// wireCommand is a Command as JSON.
-type wireCommand struct {
-	To     names           `json:"to,omitempty"`
-	Except names           `json:"except,omitempty"`
-	Data   json.RawMessage `json:"data,omitempty"`
-	Base64 *string         `json:"base64,omitempty"`
-	Join   names           `json:"join,omitempty"`
-	Leave  names           `json:"leave,omitempty"`
-	Close  *wireClose      `json:"close,omitempty"`
-	User   *string         `json:"user,omitempty"`
-	State  *string         `json:"state,omitempty"`
-}
+// fields are the values of a command that stand in its JSON; nil does not.
+type fields struct{ to, except, data, base64, join, leave, closing, user, state []byte }
 
-type wireClose struct {
-	Code   int    `json:"code"`
-	Reason string `json:"reason,omitempty"`
-}
-
-// names is a list of names; a single string stands for a list of one.
-type names []string
-
-// UnmarshalJSON accepts "a" and ["a", "b"].
-func (n *names) UnmarshalJSON(b []byte) error {
-	var one string
-	if err := json.Unmarshal(b, &one); err == nil && b[0] == '"' {
-		*n = names{one}
-		return nil
+// named is the field of this name, or nil.
+func (f *fields) named(name string) *[]byte {
+	switch name {
+	case "to":
+		return &f.to
+	case "except":
+		return &f.except
+	case "data":
+		return &f.data
+	case "base64":
+		return &f.base64
+	case "join":
+		return &f.join
+	case "leave":
+		return &f.leave
+	case "close":
+		return &f.closing
+	case "user":
+		return &f.user
+	case "state":
+		return &f.state
 	}
-	var many []string
-	if err := json.Unmarshal(b, &many); err != nil {
-		return errors.New("want a string or a list of strings")
-	}
-	*n = many
 	return nil
+}
+
+// decoder reads the commands of one answer or push.
+type decoder struct {
+	from    Source
+	unknown string // the first field that was passed over, in quotes
 }
 
 // Decode reads one JSON command or a list of at most [MaxCommands]. All of
 // them are valid, or none is returned. Unknown is the name of a field that was
 // passed over, which happens with [FromBus] only.
 func Decode(body []byte, from Source) (commands []Command, unknown string, err error) {
-	if !utf8.Valid(body) {
-		return nil, "", errors.New("commands are not UTF-8")
+	if err := checkJSON(body); err != nil {
+		return nil, "", fmt.Errorf("commands: %w", err)
 	}
-	wire, err := decodeWire(body, true)
-	if field, isUnknown := unknownField(err); isUnknown && from == FromBus {
-		unknown = field
-		wire, err = decodeWire(body, false)
-	}
-	if err != nil {
-		return nil, unknown, fmt.Errorf("commands: %w", err)
-	}
-	if len(wire) > MaxCommands {
-		return nil, unknown, fmt.Errorf("commands: %d in one list, at most %d are allowed", len(wire), MaxCommands)
-	}
-	commands = make([]Command, len(wire))
-	for i, w := range wire {
-		if commands[i], err = w.command(from); err != nil {
-			return nil, unknown, fmt.Errorf("command %d: %w", i+1, err)
-		}
-	}
-	return commands, unknown, nil
-}
-
-// decodeWire reads a command or a list of them, and nothing behind it.
-func decodeWire(body []byte, strict bool) ([]wireCommand, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if strict {
-		d.DisallowUnknownFields()
-	}
-	var list []wireCommand
-	var err error
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
-		err = d.Decode(&list)
-	} else {
-		list = make([]wireCommand, 1)
-		err = d.Decode(&list[0])
-	}
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the body is empty")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is text behind the JSON value")
-	}
-	return list, nil
-}
-
-// unknownField recognises the decoder's complaint about a field that it does
-// not know; encoding/json has no typed error for it.
-func unknownField(err error) (string, bool) {
-	if err == nil {
-		return "", false
-	}
-	return strings.CutPrefix(err.Error(), "json: unknown field ")
-}
-
-// command checks a decoded command and gives it its final form.
-func (w *wireCommand) command(from Source) (Command, error) {
-	var c Command
-	var err error
-	if len(w.To)+len(w.Except) > MaxAddresses {
-		return c, fmt.Errorf("%d addresses, at most %d are allowed", len(w.To)+len(w.Except), MaxAddresses)
-	}
-	if c.To, err = parseAddresses(w.To); err != nil {
-		return c, fmt.Errorf("to: %w", err)
-	}
-	if c.Except, err = parseExcept(w.Except, from); err != nil {
-		return c, fmt.Errorf("except: %w", err)
-	}
-	if err = w.checkTarget(from); err != nil {
-		return c, err
-	}
-	if c.Message, err = w.message(); err != nil {
-		return c, err
-	}
-	if c.Join, c.Leave, err = w.channels(); err != nil {
-		return c, err
-	}
-	if w.Close != nil {
-		closing, err := NewClose(w.Close.Code, w.Close.Reason)
+	d := decoder{from: from}
+	body = bytes.TrimSpace(body)
+	if body[0] != '[' {
+		c, err := d.command(1, body)
 		if err != nil {
-			return c, err
+			return nil, d.unknown, err
 		}
-		c.Close = &closing
+		return []Command{c}, d.unknown, nil
 	}
-	c.User, c.State = w.User, w.State
+	for rest := inside(body); len(rest) > 0; {
+		var object []byte
+		object, rest = cut(rest)
+		n := len(commands) + 1
+		if n > MaxCommands {
+			return nil, d.unknown, fmt.Errorf("commands: %d or more in one list, at most %d are allowed", n, MaxCommands)
+		}
+		c, err := d.command(n, object)
+		if err != nil {
+			return nil, d.unknown, err
+		}
+		commands = append(commands, c)
+	}
+	return commands, d.unknown, nil
+}
+
+// command reads command number n.
+func (d *decoder) command(n int, value []byte) (c Command, err error) {
+	if value[0] != '{' {
+		return c, fmt.Errorf("command %d: got %s, want an object", n, shown(value))
+	}
+	var f fields
+	if err = readObject(value, f.named, d.passOver); err == nil {
+		c, err = d.build(&f)
+	}
+	if err != nil {
+		return c, fmt.Errorf("command %d: %w", n, err)
+	}
 	return c, nil
 }
 
-// checkTarget checks what depends on whether the command is for the
-// connection itself or for others.
-func (w *wireCommand) checkTarget(from Source) error {
-	own := len(w.To) == 0
-	switch {
-	case own && from != FromAnswer:
-		return errors.New(`"to" is missing: name the clients, for instance "user:42"`)
-	case own && len(w.Except) > 0:
-		return errors.New(`"except" without "to"`)
-	case !own && (w.User != nil || w.State != nil):
-		return errors.New(`"user" and "state" are for the connection itself: they cannot stand beside "to"`)
-	case w.User != nil && *w.User != "":
-		if err := CheckName(*w.User); err != nil {
-			return fmt.Errorf("user: %w", err)
-		}
+// passOver takes note of a field that a command or its close does not have, or
+// refuses it.
+func (d *decoder) passOver(name string) error {
+	if d.from != FromBus {
+		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, user or state, and in close code and reason", shorten(name))
 	}
-	if w.State != nil && len(*w.State) > MaxState {
-		return fmt.Errorf("state has %d bytes, at most %d are allowed", len(*w.State), MaxState)
-	}
-	if w.State != nil && strings.ContainsRune(*w.State, 0) {
-		return errors.New("state has a NUL byte")
+	if d.unknown == "" {
+		d.unknown = strconv.Quote(name)
 	}
 	return nil
 }
 
+// build makes a command of its fields.
+func (d *decoder) build(f *fields) (c Command, err error) {
+	if err := d.target(&c, f); err != nil {
+		return c, err
+	}
+	if c.Message, err = f.message(); err != nil {
+		return c, err
+	}
+	if c.Join, err = readList(f.join, "the name of a channel", joinable); err != nil {
+		return c, fmt.Errorf("join: %w", err)
+	}
+	if c.Leave, err = readList(f.leave, "the name of a channel", leavable); err != nil {
+		return c, fmt.Errorf("leave: %w", err)
+	}
+	if n := len(c.Join) + len(c.Leave); n > MaxAddresses {
+		return c, fmt.Errorf("%d channels, at most %d are allowed", n, MaxAddresses)
+	}
+	if c.Close, err = d.closing(f.closing); err != nil {
+		return c, err
+	}
+	if c.User, err = readOptional(f.user, `the name of a user, or ""`, checkUser); err != nil {
+		return c, fmt.Errorf("user: %w", err)
+	}
+	if c.State, err = readOptional(f.state, "a string", checkState); err != nil {
+		return c, fmt.Errorf("state: %w", err)
+	}
+	return c, nil
+}
+
+// target reads whom the command is for. Only in an answer, and only when the field
+// is not there, that is the connection itself.
+func (d *decoder) target(c *Command, f *fields) (err error) {
+	switch {
+	case f.to == nil && d.from != FromAnswer:
+		return errors.New(`"to" is missing: name the clients, for instance "user:42"`)
+	case f.to == nil && f.except != nil:
+		return errors.New(`"except" without "to"`)
+	case f.to != nil && (f.user != nil || f.state != nil):
+		return errors.New(`"user" and "state" are for the connection itself: they cannot stand beside "to"`)
+	}
+	if c.To, err = readList(f.to, `an address, such as "user:42"`, ParseAddress); err != nil {
+		return fmt.Errorf("to: %w", err)
+	}
+	if f.to != nil && len(c.To) == 0 {
+		return errors.New(`"to" is an empty list: name the clients, for instance "user:42"`)
+	}
+	if c.Except, err = readList(f.except, `an address, such as "user:42"`, d.exception); err != nil {
+		return fmt.Errorf("except: %w", err)
+	}
+	if n := len(c.To) + len(c.Except); n > MaxAddresses {
+		return fmt.Errorf("%d addresses, at most %d are allowed", n, MaxAddresses)
+	}
+	return nil
+}
+
+// exception reads an address of except, where an answer may say "self".
+func (d *decoder) exception(s string) (Address, error) {
+	switch {
+	case s != "self":
+		return ParseAddress(s)
+	case d.from != FromAnswer:
+		return Address{}, errors.New(`"self" has a meaning in a script's answer only: name the connection, "conn:<id>"`)
+	}
+	return Self, nil
+}
+
 // message is the payload: a string as it is, any other JSON value as its
 // compact text, or bytes from base64.
-func (w *wireCommand) message() (*Message, error) {
+func (f *fields) message() (*Message, error) {
 	switch {
-	case w.Data != nil && w.Base64 != nil:
+	case f.data != nil && f.base64 != nil:
 		return nil, errors.New(`both "data" and "base64": want one of them`)
-	case w.Base64 != nil:
-		data, err := base64.StdEncoding.DecodeString(*w.Base64)
-		if err != nil {
-			return nil, fmt.Errorf("base64: %w", err)
-		}
-		return NewMessage(true, data), nil
-	case w.Data == nil:
+	case f.base64 != nil:
+		return binaryMessage(f.base64)
+	case f.data == nil:
 		return nil, nil
-	case w.Data[0] == '"':
-		var text string
-		if err := json.Unmarshal(w.Data, &text); err != nil {
+	case f.data[0] == '"':
+		text, err := unquote(f.data)
+		if err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}
 		return NewMessage(false, []byte(text)), nil
 	}
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, w.Data); err != nil {
+	if err := json.Compact(&compact, f.data); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	return NewMessage(false, compact.Bytes()), nil
 }
 
-// channels checks the names to join and leave.
-func (w *wireCommand) channels() (join, leave []string, err error) {
-	if n := len(w.Join) + len(w.Leave); n > MaxAddresses {
-		return nil, nil, fmt.Errorf("%d channels, at most %d are allowed", n, MaxAddresses)
+// binaryMessage reads the message of a base64 field.
+func binaryMessage(value []byte) (*Message, error) {
+	if value[0] != '"' {
+		return nil, fmt.Errorf("base64: got %s, want a string", shown(value))
 	}
-	for _, name := range w.Join {
-		if err := CheckName(name); err != nil {
-			return nil, nil, fmt.Errorf("join: %w", err)
-		}
+	text, err := unquote(value)
+	if err != nil {
+		return nil, fmt.Errorf("base64: %w", err)
 	}
-	for _, name := range w.Leave {
-		if name == "*" {
-			continue
-		}
-		if err := CheckName(name); err != nil {
-			return nil, nil, fmt.Errorf("leave: %w", err)
-		}
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("base64: %w", err)
 	}
-	return w.Join, w.Leave, nil
+	return NewMessage(true, data), nil
 }
 
-// parseAddresses reads a list of addresses.
-func parseAddresses(list []string) ([]Address, error) {
-	if len(list) == 0 {
+// closing reads a close, {"code": 4001, "reason": "signed out"}.
+func (d *decoder) closing(value []byte) (*Close, error) {
+	if value == nil {
 		return nil, nil
 	}
-	out := make([]Address, len(list))
-	for i, s := range list {
-		a, err := ParseAddress(s)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = a
+	if value[0] != '{' {
+		return nil, fmt.Errorf(`close: got %s, want an object, such as {"code": 4001, "reason": "signed out"}`, shown(value))
 	}
-	return out, nil
+	var code, reason []byte
+	err := readObject(value, func(name string) *[]byte {
+		switch name {
+		case "code":
+			return &code
+		case "reason":
+			return &reason
+		}
+		return nil
+	}, d.passOver)
+	if err != nil {
+		return nil, fmt.Errorf("close: %w", err)
+	}
+	return newClose(code, reason)
 }
 
-// parseExcept reads addresses among which an answer may say "self".
-func parseExcept(list []string, from Source) ([]Address, error) {
-	rest := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "self" })
-	out, err := parseAddresses(rest)
-	if err != nil || len(rest) == len(list) {
-		return out, err
+// newClose checks what a close says.
+func newClose(code, reason []byte) (*Close, error) {
+	if code == nil {
+		return nil, errors.New("close.code is missing")
 	}
-	if from != FromAnswer {
-		return nil, errors.New(`"self" has a meaning in a script's answer only: name the connection, "conn:<id>"`)
+	n, err := strconv.Atoi(string(code))
+	if err != nil {
+		return nil, fmt.Errorf("close.code: got %s, want an integer, such as 4001", shown(code))
 	}
-	return append(out, Self), nil
+	why, err := readOptional(reason, "a string", func(string) error { return nil })
+	if err != nil {
+		return nil, fmt.Errorf("close.reason: %w", err)
+	}
+	if why == nil {
+		why = new(string)
+	}
+	c, err := NewClose(n, *why)
+	return &c, err
+}
+
+// joinable is the name of a channel.
+func joinable(name string) (string, error) { return name, CheckName(name) }
+
+// leavable is the name of a channel, or "*" for all of them.
+func leavable(name string) (string, error) {
+	if name == "*" {
+		return name, nil
+	}
+	return joinable(name)
+}
+
+// checkUser checks the name of a user; an empty one unbinds.
+func checkUser(name string) error {
+	if name == "" {
+		return nil
+	}
+	return CheckName(name)
+}
+
+// checkState checks a state.
+func checkState(state string) error {
+	switch {
+	case len(state) > MaxState:
+		return fmt.Errorf("has %d bytes, at most %d are allowed", len(state), MaxState)
+	case strings.ContainsRune(state, 0):
+		return errors.New("has a NUL byte")
+	}
+	return nil
 }

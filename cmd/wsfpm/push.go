@@ -193,7 +193,7 @@ func readDelivered(response *http.Response) error {
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("the admin listener answered %s", response.Status)
 	case err != nil:
-		return fmt.Errorf("read the admin listener's answer: %w", err)
+		return errors.New(`read the admin listener's answer: it is not {"delivered": N}, so another server may listen there`)
 	case answer.Delivered == 0:
 		return errors.New("nobody got it: no connection has such an address")
 	}
