@@ -6,7 +6,7 @@
 //
 //	handshake.go  who asks, for which route, may they; the upgrade
 //	admission.go  how many, how fast    handshake_size.go
-//	accepted.go   every socket, from accept to close
+//	accepted.go   every socket, from accept to close    stranger.go  TLS and the like
 //	settings.go   routes and pools      client.go, origin.go  the peer
 //	resolve.go    the script's real path
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies

@@ -71,7 +71,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 		return nil, nil, refuse(http.StatusNotFound, "route", "no route")
 	}
 	if !wantsUpgrade(r) {
-		refused := refuse(http.StatusUpgradeRequired, "no_upgrade", "not a WebSocket handshake")
+		refused := refuse(http.StatusUpgradeRequired, "no_upgrade", "%s", whyNoUpgrade(r))
 		refused.header = http.Header{"Upgrade": {"websocket"}}
 		return nil, nil, refused
 	}
@@ -131,7 +131,7 @@ func checkHandshake(r *http.Request) error {
 	case r.Method != http.MethodGet:
 		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", clip(r.Method))
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
-		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1")
+		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1: if nginx has passed it on, set: %s", nginxVersion)
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
 		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
@@ -293,10 +293,14 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if refused.status != 0 {
 		g.stats.refused(Refusal{refused.status, refused.why})
 	}
-	g.log.Info("handshake refused",
+	remote, level := g.remote(r), zap.InfoLevel
+	if isPlain(r) && !g.once.first("plain request "+strconv.Itoa(refused.status)+" "+remote) {
+		level = zap.DebugLevel // health checks come every few seconds
+	}
+	g.log.Log(level, "handshake refused",
 		zap.Int("status", refused.status),
 		zap.String("path", clip(r.URL.Path)),
-		zap.String("remote", g.remote(r)),
+		zap.String("remote", remote),
 		zap.String("reason", refused.reason),
 		zap.NamedError("error", refused.cause))
 	if refused.status == 0 {

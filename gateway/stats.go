@@ -27,6 +27,7 @@ type stats struct {
 	joinsUnconfirmed atomic.Int64
 	farewellsLost    atomic.Int64
 	panics           atomic.Int64
+	tls              atomic.Int64
 	reached          reached
 	durations        [kinds][len(outcomes)]histogram
 
@@ -99,6 +100,7 @@ type Stats struct {
 	Refusals map[Refusal]int64
 	Late     int64         // connections that sent no whole handshake in time
 	Broken   int64         // connections that ended in the middle of one, or sent none that can be read
+	TLS      int64         // connections that began with TLS
 	Closes   map[int]int64 // ended connections by code; 3000 is any of an application's own
 	Events   []EventStats
 
@@ -134,7 +136,7 @@ func (g *Gateway) Stats() Stats {
 		Node: g.node, Connections: g.hub.Len(), Opened: s.opened.Load(),
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
-		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(),
+		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
 		Disconnects: make(map[string]int),

@@ -106,7 +106,7 @@ func (s *server) start(cfg *config.Config) error {
 		s.accept(s.admin, operators[0])
 	}
 	for _, l := range s.clients {
-		s.accept(s.public, l)
+		s.accept(s.public, s.gateway.Listener(l))
 	}
 	s.log.Info("started", zap.String("node", s.gateway.Node()), zap.Strings("listen", addresses(s.clients)),
 		zap.String("admin", cfg.Admin), zap.String("version", readVersion().version), zap.Int("pid", os.Getpid()))

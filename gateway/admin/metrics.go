@@ -76,7 +76,7 @@ func (m metrics) clients(s gateway.Stats) {
 	for r, n := range s.Refusals {
 		m.counter("wsfpm_handshakes_refused_total", "Refused handshakes by status and reason.", float64(n), "status", strconv.Itoa(r.Status), "reason", r.Reason)
 	}
-	for reason, n := range map[string]int64{"late": s.Late, "broken": s.Broken} {
+	for reason, n := range map[string]int64{"late": s.Late, "broken": s.Broken, "tls": s.TLS} {
 		m.counter("wsfpm_handshakes_unread_total", "Connections that ended before a whole handshake had come, by reason.", float64(n), "reason", reason)
 	}
 	for code, n := range s.Closes {

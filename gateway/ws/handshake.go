@@ -60,6 +60,9 @@ func (c *Conn) takeOver(w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
+	if same, ok := conn.(interface{ PlainConn() net.Conn }); ok {
+		conn = same.PlainConn() // it has seen the first bytes, and adds nothing
+	}
 	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
 	if err == nil {
 		err = c.attach(conn)
