@@ -11,9 +11,16 @@ build:
 demo:
 	scripts/demo
 
-# test installs what the tests need and runs all of them.
+# test installs what the tests need and runs all of them, those of soak aside.
 test:
 	scripts/test
+
+# soak runs what judges time and memory against the machine, and what takes
+# long: before a release, with nothing beside. SOAK_TIME=20m runs a part, which
+# SEED (default the date) draws; SOAK=Restart those parts whose names match.
+.PHONY: soak
+soak:
+	scripts/soak
 
 # lint runs the checks that read the code and run none of it.
 lint:

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestEveryComparisonRuns(t *testing.T) {
+func TestSoakEveryComparisonRuns(t *testing.T) {
 	if os.Getenv("WSFPM_INTEGRATION") != "1" {
 		t.Skip("needs real servers: set WSFPM_INTEGRATION=1")
 	}

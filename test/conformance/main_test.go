@@ -11,6 +11,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("WSFPM_SOAK") != "1" { // 517 cases with the race detector take minutes
+		stack.WithoutRace()
+	}
 	code := stack.Main(m, "conformance", func(*stack.Suite) {})
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

@@ -39,9 +39,9 @@ var (
 // The short programme.
 const (
 	shortSeed   = 1
-	shortEvents = 20_000
-	shortFaults = 48
-	shortMost   = 3 * time.Minute
+	shortEvents = 8_000
+	shortFaults = 24
+	shortMost   = 10 * time.Minute
 	talkers     = 300
 )
 

@@ -4,10 +4,12 @@
 // has failed, when a figure says that its goal was missed, or when docs/goals.md
 // lacks a goal.
 //
-//	go run ./test/goals [-results FILE [-all]] [-write]
+//	go run ./test/goals [-results FILE [-all]] [-soak] [-write]
 //
 // FILE has the lines of go test -json, with -all those of all tests: then each
-// goal's must be among them. With -write docs/goals.md is made anew.
+// goal's must be among them, those of the soak aside. With -soak the table has
+// only the goals with tests of the soak, is build/soak.md, and -all wants those
+// tests. With -write docs/goals.md is made anew.
 // A figure that this checkout has not measured is taken from there.
 package main
 
@@ -26,35 +28,41 @@ import (
 func main() {
 	file := flag.String("results", "", "the lines of go test -json; - is the standard input")
 	all := flag.Bool("all", false, "want every goal's tests in the results")
+	soak := flag.Bool("soak", false, "only the goals that make soak holds")
 	write := flag.Bool("write", false, "write docs/goals.md too")
 	root := flag.String("root", ".", "the checkout")
 	flag.Parse()
-	if err := run(*root, *file, *all, *write); err != nil {
+	if err := run(*root, *file, *all, *soak, *write); err != nil {
 		fmt.Fprintln(os.Stderr, "goals:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, file string, all, write bool) error {
+func run(root, file string, all, soak, write bool) error {
 	e, err := gather(root, file)
 	if err != nil {
 		return err
 	}
-	e.all = all
+	e.all, e.soak = all, soak
 	rows := make([]row, 0, len(goals()))
 	for _, g := range goals() {
-		rows = append(rows, e.row(g))
+		if !soak || slices.ContainsFunc(g.tests, soaks) {
+			rows = append(rows, e.row(g))
+		}
 	}
-	page := table(rows)
+	page, name := table(rows), "goals.md"
+	if soak {
+		name = "soak.md"
+	}
 	fmt.Print(page)
 	if err := os.MkdirAll(filepath.Join(root, "build"), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(root, "build", "goals.md"), []byte(page), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "build", name), []byte(page), 0o644); err != nil {
 		return err
 	}
 	docs := filepath.Join(root, "docs", "goals.md")
-	if write {
+	if write && !soak {
 		if err := os.WriteFile(docs, []byte(document(rows)), 0o644); err != nil {
 			return err
 		}
@@ -75,6 +83,7 @@ type evidence struct {
 	conformance string
 	before      map[string]string // figures of docs/goals.md
 	all         bool              // the run was of all tests
+	soak        bool              // of the soak's
 }
 
 func gather(root, file string) (*evidence, error) {
@@ -152,6 +161,9 @@ func (e *evidence) row(g goal) row {
 	return r
 }
 
+// soaks tells whether a test is one of the soak.
+func soaks(test string) bool { return strings.Contains(test, ".TestSoak") }
+
 // ran takes what the tests of a run said.
 func (e *evidence) ran(r *row) {
 	if !e.outcome.known {
@@ -164,7 +176,7 @@ func (e *evidence) ran(r *row) {
 			passed++
 		case result == "fail":
 			r.bad = append(r.bad, test+" has failed")
-		case e.all:
+		case e.all && e.soak == soaks(test):
 			r.bad = append(r.bad, test+" has not run")
 		}
 		for _, line := range e.outcome.output[test] {
@@ -197,7 +209,7 @@ func (e *evidence) measured(r *row) {
 		if r.state == "not run" {
 			r.state = "passed earlier"
 		}
-		if !f.Passed {
+		if !f.Passed && !(e.all && !e.soak && soaks("."+f.Test)) { // make test does not judge an earlier soak
 			r.bad = append(r.bad, "the figure in build/goals says that it was missed")
 		}
 		return
@@ -227,7 +239,8 @@ func document(rows []row) string {
 	b.WriteString(`# Goals
 
 What wsfpm promises to be, the test that holds each promise, the figure that was reached last, and how to see it. ` + "`make goals`" + ` shows this table for
-your machine, from what the tests have left in ` + "`build/goals`" + `; ` + "`make test`" + ` ends with it and fails when a goal's test has failed.
+your machine, from what the tests have left in ` + "`build/goals`" + `; ` + "`make test`" + ` ends with it and fails when a goal's test has failed. Tests named
+` + "`TestSoak…`" + ` judge time or memory against the machine or take long: ` + "`make soak`" + ` runs them before a release, and ends with their part of the table.
 
 | goal | promise | to reach | test | reached | command |
 |---|---|---|---|---|---|

@@ -142,6 +142,27 @@ func TestAWholeRunHasEveryTest(t *testing.T) {
 	}
 }
 
+// Each of make test and make soak wants its own tests to have run, and make
+// test is not red for what an earlier soak has missed.
+func TestTheSoakHasItsOwnTests(t *testing.T) {
+	const soak = "pkg.TestSoakC"
+	root := lay(t, map[string]string{"results": passedLine, "pkg/c_test.go": "package pkg\nfunc TestSoakC() {}\n",
+		"build/goals/X.json": `{"goal":"G1","test":"TestSoakC","figure":"7","passed":false}`})
+	e, err := gather(root, filepath.Join(root, "results"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.all = true
+	g := goal{number: "G1", tests: []string{"pkg.TestA", soak}}
+	if err := missed([]row{e.row(g)}); err != nil {
+		t.Errorf("make test: %v", err)
+	}
+	e.soak = true
+	if err := missed([]row{e.row(g)}); err == nil || !strings.Contains(err.Error(), soak+" has not run") || !strings.Contains(err.Error(), "missed") {
+		t.Errorf("make soak: got %v, want that %s has not run and that a figure was missed", err, soak)
+	}
+}
+
 func TestThePageIsReadBack(t *testing.T) {
 	rows := make([]row, 0, len(goals()))
 	for _, g := range goals() {

@@ -20,6 +20,7 @@ import (
 // reached is a file of build/goals.
 type reached struct {
 	Goal   string `json:"goal"`
+	Test   string `json:"test"` // of several, one that missed the figure
 	Figure string `json:"figure"`
 	Passed bool   `json:"passed"`
 }
@@ -42,7 +43,9 @@ func figures(root string) (map[string]reached, error) {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if before, twice := all[r.Goal]; twice {
-			r.Passed = r.Passed && before.Passed
+			if !before.Passed {
+				r.Test, r.Passed = before.Test, false
+			}
 			r.Figure = strings.Trim(before.Figure+"; "+r.Figure, "; ")
 		}
 		all[r.Goal] = r

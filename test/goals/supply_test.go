@@ -93,7 +93,22 @@ func vulnerabilities(t *testing.T, root string) string {
 	return "vulnerabilities NOT CHECKED: " + err.Error()
 }
 
-func TestSupplyChain(t *testing.T) {
+func TestModulesAreThoseThatGoSumNames(t *testing.T) {
+	stack.Integration(t)
+	if out, err := runIn(t, stack.Root(t), nil, "go", "mod", "verify"); err != nil || !strings.Contains(out, "all modules verified") {
+		t.Errorf("go mod verify: %v\n%s", err, out)
+	}
+}
+
+func TestTheBinaryDoesNotDependOnItsFolder(t *testing.T) {
+	stack.Integration(t)
+	root := stack.Root(t)
+	if first, second := built(t, root, "one"), built(t, root, "another-folder"); first != second {
+		t.Errorf("two builds differ: %s and %s", first, second)
+	}
+}
+
+func TestSoakSupplyChain(t *testing.T) {
 	stack.Integration(t)
 	goal := stack.Promise(t, "G18", "what is built is what is in the repository")
 	root := stack.Root(t)

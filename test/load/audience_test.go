@@ -20,6 +20,8 @@ import (
 
 // audience is many clients of one gateway that hear what is pushed to all.
 type audience struct {
+	readers int // that stay and read
+	stalled int // that read nothing, or come beside the others
 	gateway *stack.GatewayServer
 	redis   *redis.Client
 	living  sync.WaitGroup

@@ -18,7 +18,6 @@ import (
 const (
 	churners   = 24                    // clients that come and go
 	churnPause = 40 * time.Millisecond // about, between two visits of one: PHP keeps up with the disconnect events
-	churnWave  = 500                   // clients that stay for a round, silent long enough to be parked, then go at once
 	churnRound = 8 * time.Second
 	churnShort = 6 // rounds; the first is not counted: it fills pools and grows maps
 	churnLeak  = 0.02
@@ -33,18 +32,27 @@ const (
 
 // Clients come, say something and go, some of them without a good-bye or in
 // the middle of their handshake, and at the end everything is as before.
-func TestComingAndGoingLeavesNothingBehind(t *testing.T) {
-	begin(t, 4*churnWave)
+func TestSoakComingAndGoingLeavesNothingBehind(t *testing.T) {
 	g := promise(t, "G9", "G9", "no leaks: goroutines, descriptors and heap are as before, within 2 %, after a time of coming and going")
-	dir := workScripts(t)
-	server := stack.Redis(t, stack.RedisOptions{})
-	c := &churn{gateway: stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
-		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\naccept_rate = 0\nmessages_per_second = 0",
-		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})}
 	rounds := churnShort
 	if long() {
 		rounds = int(time.Hour / churnRound)
 	}
+	comeAndGo(t, g, &churn{wave: 500, length: churnRound}, rounds)
+}
+
+func TestAShortTimeOfComingAndGoingLeavesNothingBehind(t *testing.T) {
+	comeAndGo(t, &goal{}, &churn{wave: 100, length: time.Second}, 3)
+}
+
+func comeAndGo(t *testing.T, g *goal, c *churn, rounds int) {
+	t.Helper()
+	begin(t, 2000)
+	dir := workScripts(t)
+	server := stack.Redis(t, stack.RedisOptions{})
+	c.gateway = stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
+		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\naccept_rate = 0\nmessages_per_second = 0",
+		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})
 	c.round(t)
 	before := c.count(t)
 	began := time.Now()
@@ -61,6 +69,8 @@ func TestComingAndGoingLeavesNothingBehind(t *testing.T) {
 
 // churn is a gateway whose clients come and go.
 type churn struct {
+	wave    int           // clients that stay for a round, silent long enough to be parked, then go at once
+	length  time.Duration // of a round
 	gateway *stack.GatewayServer
 	visits  atomic.Int64
 	source  atomic.Int64 // of the next client, see dialer
@@ -70,12 +80,12 @@ type churn struct {
 // everybody has left and their last events are over.
 func (c *churn) round(t *testing.T) {
 	t.Helper()
-	wave := make([]*socket, churnWave)
-	open(t, churnWave, func(i int) (err error) {
+	wave := make([]*socket, c.wave)
+	open(t, c.wave, func(i int) (err error) {
 		wave[i], err = dial(c.wish(i % 50))
 		return err
 	})
-	end := time.Now().Add(churnRound)
+	end := time.Now().Add(c.length)
 	failures := make([]error, churners)
 	var coming sync.WaitGroup
 	for i := range churners {
@@ -95,7 +105,7 @@ func (c *churn) round(t *testing.T) {
 	for _, s := range wave {
 		s.reset()
 	}
-	c.visits.Add(churnWave)
+	c.visits.Add(int64(c.wave))
 	empty(t, c.gateway)
 }
 

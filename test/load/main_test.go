@@ -2,16 +2,18 @@
 // a restart, readers that read nothing, five times the load that PHP-FPM can
 // take, a day of coming and going. All servers are real.
 //
-// Each test has a short form of a minute at most and, with WSFPM_LONG=1, a long
-// one. Its figures go to the test's log and to build/goals, see goal.
+// Tests named TestSoak… judge times and memory against the machine: `make soak`
+// runs them, with nothing beside. Each has a short form of a minute at most and,
+// with WSFPM_LONG=1, a long one. Its figures go to the test's log and to
+// build/goals, see goal. Times are held against each other within one run
+// wherever that is possible. Where a bound is in seconds it is the one that is
+// promised.
 //
-// Times are held against each other within one run wherever that is possible,
-// because the machine may be slow and shared. Where a bound is in seconds it is
-// the one that is promised.
+// The other tests hold the same promises with few clients and judge no time.
+// They are part of `make test`.
 package load
 
 import (
-	"debug/buildinfo"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,26 +28,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv("WSFPM_BINARY"); path != "" && raceBuilt(path) {
-		// Its speed and memory say nothing, and the race detector gives up at
-		// 8,128 goroutines. A plain one is built instead.
-		os.Unsetenv("WSFPM_BINARY")
-	}
+	// The speed and memory of one with the race detector say nothing, and it
+	// gives up at 8,128 goroutines.
+	stack.WithoutRace()
 	os.Exit(stack.Main(m, "load", func(*stack.Suite) {}))
-}
-
-// raceBuilt tells whether a Go program has the race detector.
-func raceBuilt(path string) bool {
-	info, err := buildinfo.ReadFile(path)
-	if err != nil {
-		return false
-	}
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
-		}
-	}
-	return false
 }
 
 // long tells whether the long form of a test was asked for.
@@ -56,7 +42,7 @@ func long() bool { return os.Getenv("WSFPM_LONG") == "1" }
 func begin(t *testing.T, files int) {
 	t.Helper()
 	stack.Integration(t)
-	if self, err := os.Executable(); err == nil && raceBuilt(self) {
+	if self, err := os.Executable(); err == nil && stack.RaceBuilt(self) {
 		t.Skip("the figures of a test with the race detector say nothing")
 	}
 	var limit unix.Rlimit

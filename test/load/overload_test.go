@@ -29,7 +29,7 @@ const (
 // Messages come at five times the rate that PHP-FPM can serve, and four hundred
 // clients ask again whenever they were answered: everybody hears within the
 // queue's bound, the memory stays, and it is over when it is over.
-func TestFiveTimesTheCapacity(t *testing.T) {
+func TestSoakFiveTimesTheCapacity(t *testing.T) {
 	begin(t, 8192)
 	g := promise(t, "G13", "G13", "5 times the capacity: busy is said within 1.1 s, memory does not grow, recovery within 2 s, others get their turn")
 	fpm := stack.FPM(t, stack.FPMOptions{Children: overloadWorkers})

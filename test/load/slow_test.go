@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	readers     = 9_000
-	stalled     = 1_000
 	pushSize    = 2 << 10
 	pushEvery   = 200 * time.Millisecond
 	calmTime    = 5 * time.Second
@@ -30,33 +28,47 @@ const (
 // well, and of the ratios the median. By how much phases without stalled readers
 // differ among themselves is the noise of the machine, and allowed for up to a
 // quarter: above it the machine is too busy to tell.
-func TestAThousandStalledReadersOfTenThousand(t *testing.T) {
-	begin(t, readers+stalled+1000)
+func TestSoakAThousandStalledReadersOfTenThousand(t *testing.T) {
+	begin(t, 11_000)
 	g := promise(t, "G8", "G8", "1,000 of 10,000 clients stop reading: the others' p99 is at most 10 % longer, 4408 after 10 s, 1 MiB for each at most")
-	dir := workScripts(t)
-	server := stack.Redis(t, stack.RedisOptions{})
-	a := &audience{redis: server.Client(t)}
-	a.gateway = stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
-		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: "connections_per_address = 0\naccept_rate = 0",
-		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})
-	others := a.admit(t, readers, true)
+	a := &audience{readers: 9_000, stalled: 1_000}
 	rounds := 3
 	if long() {
 		rounds = 15
 	}
-	calm, hard := []phase{a.calm(t)}, []phase(nil)
+	calm, hard, others := a.perform(t, rounds, "")
+	a.judge(t, g, calm, hard, others)
+}
+
+func TestReadersHearEverythingBesideStalledOnes(t *testing.T) {
+	begin(t, 1000)
+	(&audience{readers: 90, stalled: 10}).perform(t, 1, "write_timeout = \"2s\"\n")
+}
+
+// perform alternates times with and without stalled clients. All of the
+// stalled are closed with 4408, and the others hear every push.
+func (a *audience) perform(t *testing.T, rounds int, limits string) (calm, hard []phase, others []*reader) {
+	t.Helper()
+	dir := workScripts(t)
+	server := stack.Redis(t, stack.RedisOptions{})
+	a.redis = server.Client(t)
+	a.gateway = stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{Children: 8}), Redis: server.URL(), LogLevel: "error",
+		FPMLines: "max_connections = 8\nmax_idle = 8", Limits: limits + "connections_per_address = 0\naccept_rate = 0",
+		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", dir+"/work.php")})
+	others = a.admit(t, a.readers, true)
+	calm = append(calm, a.calm(t))
 	for range rounds {
 		hard = append(hard, a.stall(t))
 		calm = append(calm, a.calm(t))
 	}
 	slow := a.gateway.Metric(t, "wsfpm_slow_readers_total")
-	stack.WaitWithin(t, 3*stack.Patience, "the last push", func() bool { return a.heard.Load() == int64(readers*a.pushes) })
+	stack.WaitWithin(t, 3*stack.Patience, "the last push", func() bool { return a.heard.Load() == int64(a.readers*a.pushes) })
 	leave(others)
 	a.living.Wait()
 	empty(t, a.gateway)
-	equal(t, "wsfpm_slow_readers_total", slow, float64(rounds*stalled))
-	equal(t, "disconnects with 4408", disconnects(ledger(t, dir+"/ledger"), "test")["4408"], rounds*stalled)
-	a.judge(t, g, calm, hard, others)
+	equal(t, "wsfpm_slow_readers_total", slow, float64(rounds*a.stalled))
+	equal(t, "disconnects with 4408", disconnects(ledger(t, dir+"/ledger"), "test")["4408"], rounds*a.stalled)
+	return calm, hard, others
 }
 
 // judge compares the phases.
@@ -81,12 +93,12 @@ func (a *audience) judge(t *testing.T, g *goal, calm, hard []phase, others []*re
 	if slower > slowerLimit+min(noise, noiseLimit) {
 		t.Errorf("the others' p99 beside stalled readers is %.2f times as long, want %.2f at most, and the noise of %.2f", slower, slowerLimit, noise)
 	}
-	if most := quantile(grown, 1); most > stalled*queueLimit {
-		t.Errorf("the memory has grown by %.0f MiB, want 1 MiB at most for each of %d", mib(most), stalled)
+	if most := quantile(grown, 1); most > float64(a.stalled)*queueLimit {
+		t.Errorf("the memory has grown by %.0f MiB, want 1 MiB at most for each of %d", mib(most), a.stalled)
 	}
 	g.reached("others' p99 %.0f ms beside %.0f ms without stalled readers, %.2f times (noise ± %.2f)",
 		1000*sec(median(took)), 1000*median(without), slower, noise)
-	g.reached("%d of %d closed with 4408, the last after %.1f s", len(hard)*stalled, len(hard)*stalled, sec(quantile(cut, 1)))
+	g.reached("%d of %d closed with 4408, the last after %.1f s", len(hard)*a.stalled, len(hard)*a.stalled, sec(quantile(cut, 1)))
 	g.reached("memory +%.1f MiB", mib(quantile(grown, 1)))
 }
 
@@ -102,10 +114,10 @@ type phase struct {
 // calm pushes while everybody reads.
 func (a *audience) calm(t *testing.T) phase {
 	t.Helper()
-	extra := a.admit(t, stalled, false)
+	extra := a.admit(t, a.stalled, false)
 	p := a.pushFor(t, calmTime, func(slow float64) bool { return false })
 	leave(extra)
-	a.settle(t, readers)
+	a.settle(t)
 	return p
 }
 
@@ -113,12 +125,12 @@ func (a *audience) calm(t *testing.T) phase {
 func (a *audience) stall(t *testing.T) phase {
 	t.Helper()
 	before := a.gateway.Metric(t, "wsfpm_slow_readers_total")
-	deaf := a.admitDeaf(t, stalled)
-	p := a.pushFor(t, 2*cutLimit, func(slow float64) bool { return slow >= before+stalled })
+	deaf := a.admitDeaf(t, a.stalled)
+	p := a.pushFor(t, 6*cutLimit, func(slow float64) bool { return slow >= before+float64(a.stalled) })
 	for _, s := range deaf {
 		s.Conn.Close()
 	}
-	a.settle(t, readers)
+	a.settle(t)
 	return p
 }
 
@@ -141,11 +153,11 @@ func (a *audience) pushFor(t *testing.T, most time.Duration, enough func(slow fl
 	return p
 }
 
-// settle waits until so many clients are left and their events are over.
-func (a *audience) settle(t *testing.T, clients float64) {
+// settle waits until the readers that stay are left, and the others' events over.
+func (a *audience) settle(t *testing.T) {
 	t.Helper()
 	stack.WaitWithin(t, 3*stack.Patience, "the others' end", func() bool {
-		return a.gateway.Metric(t, "wsfpm_connections") == clients && a.gateway.Metric(t, "wsfpm_fpm_in_use") == 0
+		return a.gateway.Metric(t, "wsfpm_connections") == float64(a.readers) && a.gateway.Metric(t, "wsfpm_fpm_in_use") == 0
 	})
 }
 

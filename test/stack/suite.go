@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
@@ -226,6 +227,28 @@ func Binary(t T) string {
 		t.Fatalf("build cmd/wsfpm: %v", built.err)
 	}
 	return built.path
+}
+
+// WithoutRace makes [Binary] compile a plain wsfpm where WSFPM_BINARY names one
+// with the race detector, for a package that measures or moves many bytes.
+func WithoutRace() {
+	if path := os.Getenv("WSFPM_BINARY"); path != "" && RaceBuilt(path) {
+		os.Unsetenv("WSFPM_BINARY")
+	}
+}
+
+// RaceBuilt tells whether a Go program has the race detector.
+func RaceBuilt(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
 }
 
 func build(root string) (dir, path string, err error) {
