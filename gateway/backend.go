@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -193,7 +192,7 @@ func (c *connection) next(from session.Standing, a *reply, messages []*session.M
 		var err error
 		if from, err = from.With(*command, limit); err != nil {
 			c.g.stats.reached.channels.Add(1)
-			return from, nil, &failure{reason: fmt.Sprintf("limits.channels: %v", err)}
+			return from, nil, failed("%v (limits.channels)", err)
 		}
 		if command.Message != nil {
 			messages = append(messages, command.Message)

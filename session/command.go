@@ -14,6 +14,11 @@ const MaxCommands = 1000
 // To and Except together, and of channels, Join and Leave together.
 const MaxAddresses = 1000
 
+// MaxChannelNames is the size of the names of all channels of a connection, in
+// bytes, with a comma each. A script gets them as one parameter, WS_CHANNELS, and
+// no parameter of FastCGI may fill a record of 64 KiB.
+const MaxChannelNames = 60 << 10
+
 // MaxState is the longest state of a connection, in bytes.
 const MaxState = 8 << 10
 

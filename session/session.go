@@ -36,7 +36,8 @@ type Standing struct {
 
 // With is the standing after a command: channels are left, then joined, so
 // that a command with both moves from the ones to the others. It fails when
-// more than maxChannels (0: no limit) would be joined.
+// more than maxChannels (0: no limit) would be joined, or more of them than
+// [MaxChannelNames] bytes.
 func (st Standing) With(c Command, maxChannels int) (Standing, error) {
 	if c.User != nil {
 		st.User = *c.User
@@ -62,6 +63,13 @@ func (st Standing) With(c Command, maxChannels int) (Standing, error) {
 		if channels = append(channels, name); maxChannels > 0 && len(channels) > maxChannels {
 			return st, fmt.Errorf("more than %d channels would be joined", maxChannels)
 		}
+	}
+	bytes := 0
+	for _, name := range channels {
+		bytes += len(name) + 1 // a comma
+	}
+	if bytes > MaxChannelNames {
+		return st, fmt.Errorf("the names of %d channels would have more than %d bytes, which is what WS_CHANNELS can carry", len(channels), MaxChannelNames)
 	}
 	st.Channels = channels
 	return st, nil

@@ -217,6 +217,9 @@ func plainOrigin(origin string) (string, bool) {
 	return u.Scheme + "://" + host, true
 }
 
+// maxParam is the longest parameter with its name, in bytes.
+const maxParam = 60 << 10
+
 // badParam says why a FastCGI parameter may not be set, or "".
 func badParam(name, value string) string {
 	upper := strings.ToUpper(name)
@@ -229,6 +232,8 @@ func badParam(name, value string) string {
 		return "is computed: a wrong one would mix up requests"
 	case !token(name):
 		return "is not a parameter's name: write capitals, digits and underscores"
+	case len(name)+len(value) > maxParam:
+		return fmt.Sprintf("has %d bytes: no parameter of FastCGI may fill a record of 64 KiB, so write at most %d", len(value), maxParam-len(name))
 	case strings.ContainsAny(value, "\x00\r\n"):
 		return "has a NUL or a line break in its value"
 	}

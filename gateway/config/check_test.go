@@ -101,6 +101,7 @@ var broken = map[string]struct {
 	"protocol":         {func(c *Config) { c.Routes[0].Protocols = []string{"a b"} }, "is not a subprotocol"},
 	"our protocol":     {func(c *Config) { c.Routes[0].Protocols = []string{"wsfpm.v1"} }, "are ours"},
 	"header":           {func(c *Config) { c.Routes[0].PassHeaders = []string{"X: y"} }, "is not a header's name"},
+	"params too long":  {func(c *Config) { c.Routes[0].Params = map[string]string{"A": strings.Repeat("x", 60<<10)} }, "params.A: has 61440 bytes"},
 	"PHP_VALUE":        {func(c *Config) { c.Routes[0].Params = map[string]string{"PHP_VALUE": "a"} }, "params.PHP_VALUE: would stay"},
 	"PHP_ADMIN_VALUE":  {func(c *Config) { c.Routes[0].Params = map[string]string{"php_admin_value": "a"} }, "would stay"},
 	"WS_":              {func(c *Config) { c.Routes[0].Params = map[string]string{"WS_EVENT": "a"} }, "are ours"},

@@ -111,6 +111,25 @@ func TestChannelLimit(t *testing.T) {
 	rejected(t, w2.open(), "WS-Join: a,b,c")
 }
 
+func TestChannelNamesFitOneParameter(t *testing.T) {
+	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{Limits: "channels = 0"}, route: `message_limit = "128KiB"`}, "2.channel-names")
+	c := w.open()
+	names := func(from, to int) (list []string) {
+		for i := from; i < to; i++ {
+			list = append(list, fmt.Sprintf("%0199d", i))
+		}
+		return list
+	}
+	say(c, "200 channels", "WS-Join: "+strings.Join(names(0, 200), ","))
+	c.Expect("200 channels")
+	say(c, "307 channels", "WS-Join: "+strings.Join(names(200, 307), ","))
+	c.Expect("307 channels")
+	rejected(t, c, "WS-Join: "+names(307, 308)[0])
+	w.AwaitLog(t, "error", "event failed", "WS_CHANNELS")
+	c.Close(1000, "")
+	equal(t, "channels at the end", w.trace.Await(t, "disconnect", 1)[0].Var("WS_CHANNELS"), strings.Join(names(0, 307), ","))
+}
+
 func TestTextMustBeUTF8(t *testing.T) {
 	w := start(t, setup{script: "chatty.php"}, "2.utf8")
 	c := w.open()
