@@ -21,21 +21,41 @@ const (
 	webMaxBody = 64 << 20         // bytes of an upload
 )
 
+// assets are the extensions of files that make up a page. All others, such as
+// logs, databases, dumps, archives, JSON and text, may be data that lies in a
+// project's folder by chance.
+var assets = map[string]bool{
+	".html": true, ".htm": true, ".css": true, ".js": true, ".mjs": true, ".map": true, ".wasm": true, ".webmanifest": true,
+	".png": true, ".jpg": true, ".jpeg": true, ".gif": true, ".svg": true, ".webp": true, ".avif": true, ".ico": true,
+	".woff": true, ".woff2": true, ".ttf": true, ".otf": true,
+	".mp3": true, ".ogg": true, ".mp4": true, ".webm": true,
+}
+
+// noPage is the answer for what is not served, there or not.
+const noPage = "There is no such page. wsfpm --web serves html, css, js, mjs, map, wasm, webmanifest, pictures, fonts, sound and video by their usual extensions, and runs *.php outside of vendor and node_modules."
+
 // webHandler serves the pages of one folder.
 type webHandler struct {
 	network, address string
-	root             string
+	root             string // as it was given, perhaps a link that deploys switch
 }
 
-// WebHandler serves the files below root, and runs the *.php among them on the
-// application server at network and address through gofast's client: the pages of
-// an application, for development. It is not for production: every
-// page opens a connection, uploads are held in memory, and PHP's error text is not
-// kept.
+// webPage is a file of the folder, as one request finds it.
+type webPage struct {
+	root string // the folder, without symbolic links
+	name string // the file below it
+}
+
+// WebHandler serves the page assets below root (styles, scripts, pictures, …), and
+// runs the *.php among them on the application server at network and address
+// through gofast's client: the pages of an application, for development. It is not
+// for production: every page opens a connection, uploads are held in memory, and
+// PHP's error text is not kept.
 //
 // Folders are served by their index.html or index.php. Nothing outside root is
-// served, symbolic links that lead there are not followed, and names that begin
-// with a dot do not exist. There is no PATH_INFO. A page that fails is a 502.
+// served, symbolic links that lead there are not followed, names that begin with a
+// dot do not exist, and PHP files of packages (below vendor or node_modules) are not
+// run. There is no PATH_INFO. A page that fails is a 502.
 func WebHandler(network, address, root string) http.Handler {
 	if abs, err := filepath.Abs(root); err == nil {
 		root = abs
@@ -44,7 +64,11 @@ func WebHandler(network, address, root string) http.Handler {
 }
 
 func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	root, err := os.OpenRoot(h.root)
+	real, err := filepath.EvalSymlinks(h.root)
+	if err != nil {
+		real = h.root
+	}
+	root, err := os.OpenRoot(real)
 	if err != nil {
 		http.Error(w, "the folder of pages cannot be read", http.StatusInternalServerError)
 		return
@@ -56,18 +80,21 @@ func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, to.String(), http.StatusMovedPermanently)
 		return
 	}
-	if err != nil {
-		http.NotFound(w, r)
-		return
-	}
-	switch ext := strings.ToLower(path.Ext(name)); {
-	case path.Ext(name) == ".php":
-		h.page(w, r, name)
-	case strings.HasPrefix(ext, ".ph"), ext == ".inc": // source text, never shown
-		http.NotFound(w, r)
-	default:
+	switch {
+	case err == nil && path.Ext(name) == ".php" && !ofPackage(name):
+		h.page(w, r, webPage{real, name})
+	case err == nil && assets[strings.ToLower(path.Ext(name))]:
 		http.ServeFileFS(w, r, root.FS(), name)
+	default:
+		http.Error(w, noPage, http.StatusNotFound)
 	}
+}
+
+// ofPackage reports whether a file belongs to an installed package. Some of
+// these have PHP files that do whatever a request asks for.
+func ofPackage(name string) bool {
+	folder := "/" + path.Dir(name) + "/"
+	return strings.Contains(folder, "/vendor/") || strings.Contains(folder, "/node_modules/")
 }
 
 // errFolder: the path of a folder lacks its slash.
@@ -110,7 +137,7 @@ func find(root fs.FS, urlPath string) (string, error) {
 
 // page runs a PHP file. Its body is read first: PHP cannot wait for a body of
 // unknown length.
-func (h *webHandler) page(w http.ResponseWriter, r *http.Request, name string) {
+func (h *webHandler) page(w http.ResponseWriter, r *http.Request, file webPage) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, webMaxBody))
 	if err != nil {
 		status := http.StatusBadRequest
@@ -128,7 +155,7 @@ func (h *webHandler) page(w http.ResponseWriter, r *http.Request, name string) {
 	page.Header = pageHeader(r.Header)
 
 	late := &lateWriter{to: w}
-	if err := h.serveScript(late, page, h.pageParams(page, name)); err != nil && !late.begun {
+	if err := h.serveScript(late, page, file.params(page)); err != nil && !late.begun {
 		clear(w.Header())
 		http.Error(w, "the page could not be run: "+err.Error(), http.StatusBadGateway)
 		return
@@ -152,13 +179,13 @@ func pageHeader(from http.Header) http.Header {
 	return h
 }
 
-// pageParams are the parameters that gofast does not know or gets wrong.
-func (h *webHandler) pageParams(r *http.Request, name string) map[string]string {
+// params are the parameters that gofast does not know or gets wrong.
+func (p webPage) params(r *http.Request) map[string]string {
 	params := map[string]string{
-		"SCRIPT_FILENAME": filepath.Join(h.root, filepath.FromSlash(name)),
-		"SCRIPT_NAME":     "/" + name,
-		"DOCUMENT_URI":    "/" + name,
-		"DOCUMENT_ROOT":   h.root,
+		"SCRIPT_FILENAME": filepath.Join(p.root, filepath.FromSlash(p.name)),
+		"SCRIPT_NAME":     "/" + p.name,
+		"DOCUMENT_URI":    "/" + p.name,
+		"DOCUMENT_ROOT":   p.root,
 		"REQUEST_SCHEME":  "http",
 		"SERVER_SOFTWARE": "wsfpm",
 		"SERVER_ADDR":     "127.0.0.1",

@@ -18,9 +18,10 @@ func pages(t *testing.T) string {
 	top := t.TempDir()
 	root := filepath.Join(top, "web")
 	for name, text := range map[string]string{
-		"web/index.html": "home", "web/a.txt": "plain", "web/page.php": "<?php echo 1;", "web/.env": "secret",
+		"web/index.html": "home", "web/a.css": "plain", "web/page.php": "<?php echo 1;", "web/.env": "secret",
 		"web/app/index.php": "<?php echo 2;", "web/empty/a.txt": "x", "web/.git/config": "secret",
 		"web/page.php.bak": "source", "web/page.PHP": "source", "web/lib.phtml": "source", "web/db.inc": "source",
+		"web/icon.SVG": "icon", "web/vendor/kit/kit.js": "kit",
 		"outside.txt": "secret", "outside.php": "<?php secret",
 	} {
 		file := filepath.Join(top, name)
@@ -32,8 +33,69 @@ func pages(t *testing.T) string {
 	os.Symlink(filepath.Join(top, "outside.txt"), filepath.Join(root, "link.txt"))
 	os.Symlink(filepath.Join(top, "outside.php"), filepath.Join(root, "link.php"))
 	os.Symlink("..", filepath.Join(root, "up"))
-	os.Symlink("a.txt", filepath.Join(root, "within.txt"))
+	os.Symlink("a.css", filepath.Join(root, "within.css"))
 	return root
+}
+
+// private are files as they lie in the folder of a project, none of which a page needs.
+var private = []string{
+	"storage/logs/laravel.log", "database/database.sqlite", "app.sqlite3", "backup.sql", "dump.sql.gz", "site.zip", "site.tar", "x.db",
+	"composer.json", "composer.lock", "package.json", "auth.json", "phpunit.xml", "config.yml", "config.yaml", "app.ini", "settings.toml", "data.json", "data.csv",
+	"notes.txt", "README.md", "artisan", "Makefile", "id_rsa", "server.key", "server.pem", "page.php.bak", "page.php~", "page.php.save", "page.php.orig", "page.php.swp",
+	"index.html~", "index.html.bak", "page.PHP", "page.php5", "page.phar", "page.phps", "page.inc", "page.tpl", "page.twig", ".env", ".htaccess", ".user.ini",
+	".git/config", "a/.env.js", ".well/x.css", "vendor/phpunit/phpunit/src/Util/PHP/eval-stdin.php", "vendor/autoload.php", "app/vendor/x/index.php", "node_modules/x/x.php",
+}
+
+func TestFilesThatAreNoPageAreNotServed(t *testing.T) {
+	root := pages(t)
+	ran := false
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		ran = true
+		w.Stdout("Content-Type: text/plain\r\n\r\nsecret")
+	}, fcgitest.Options{})
+	h := WebHandler(s.Network, s.Address, root)
+	for _, name := range private {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("secret"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", "/"+name, http.NoBody))
+		if rec.Code != 404 || strings.Contains(rec.Body.String(), "secret") || ran {
+			t.Errorf("%s: got %d %q, run by PHP: %v", name, rec.Code, rec.Body, ran)
+		}
+	}
+}
+
+// A deploy that switches the folder's link counts for pages too.
+func TestPagesFollowALink(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		w.Stdout("Content-Type: text/plain\r\n\r\n" + r.Params["SCRIPT_FILENAME"] + " in " + r.Params["DOCUMENT_ROOT"])
+	}, fcgitest.Options{})
+	first, err := filepath.EvalSymlinks(pages(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := filepath.EvalSymlinks(pages(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "current")
+	h := WebHandler(s.Network, s.Address, link)
+	for _, release := range []string{first, second} {
+		os.Remove(link)
+		if err := os.Symlink(release, link); err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
+		if want := release + "/page.php in " + release; rec.Body.String() != want {
+			t.Errorf("got %d %q, want %q", rec.Code, rec.Body, want)
+		}
+	}
 }
 
 func TestPages(t *testing.T) {
@@ -50,8 +112,10 @@ func TestPages(t *testing.T) {
 		body   string
 	}{
 		{"/", 200, "home"},
-		{"/a.txt", 200, "plain"},
-		{"/within.txt", 200, "plain"},
+		{"/a.css", 200, "plain"},
+		{"/within.css", 200, "plain"},
+		{"/icon.SVG", 200, "icon"},
+		{"/vendor/kit/kit.js", 200, "kit"},
 		{"/page.php?x=1", 202, "POST /page.php x=1|192.0.2.1||1.2.3.4|in"},
 		{"/app/", 202, "POST /app/index.php |192.0.2.1||1.2.3.4|in"},
 		{"/app?x=1", 301, ""},
