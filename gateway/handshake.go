@@ -21,6 +21,10 @@ import (
 // its own, so that the server's memory for the handshake is freed.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.accepted.came(r)
+	if refused := g.checkHost(r); refused != nil {
+		g.refuse(speller{w}, r, refused)
+		return
+	}
 	c, passed, err := g.receive(r)
 	if err != nil && g.web != nil && !wantsUpgrade(r) {
 		allow(w, r, pageTime)

@@ -8,6 +8,20 @@ import (
 	"strings"
 )
 
+// checkHost refuses requests for a foreign host where pages are served for
+// development: see [config.Config.ServesHost]. Elsewhere the proxy in front
+// decides which hosts there are.
+func (g *Gateway) checkHost(r *http.Request) *refusal {
+	if g.web == nil || g.settings.Load().ServesHost(hostName(r.Host)) {
+		return nil
+	}
+	refused := refuse(http.StatusForbidden, "host",
+		"the host %q is not this machine's: with --web, use localhost or an address, or name it: --web-host %s", clip(r.Host), clip(hostName(r.Host)))
+	refused.header = http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}
+	refused.body = []byte(refused.reason + "\n")
+	return refused
+}
+
 // checkOrigin refuses handshakes that a foreign page makes a visitor's browser
 // send, with the visitor's cookies (RFC 6455, 10.2). Without an origin list
 // the page must come from the same host. A request without Origin comes from

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -36,6 +37,7 @@ func (c *checkCmd) Run() error {
 		problems, warnings = comparePools(cfg, c.FPMPool, warnings)
 	}
 	warnings = append(warnings, missingFiles(cfg)...)
+	warnings = append(warnings, wholeProject(cfg.Web)...)
 	if c.Dial {
 		problems = append(problems, dialPools(cfg)...)
 		problems = append(problems, dialRedis(cfg.Redis)...)
@@ -94,6 +96,18 @@ func missingFiles(cfg *config.Config) []string {
 	}
 	look("--web", cfg.Web, true)
 	return warnings
+}
+
+// wholeProject warns when --web names a project rather than the folder in it that
+// is meant for the web.
+func wholeProject(web string) []string {
+	public := filepath.Join(web, "public")
+	for _, index := range []string{"index.php", "index.html"} {
+		if _, err := os.Stat(filepath.Join(public, index)); web != "" && err == nil {
+			return []string{fmt.Sprintf("--web: %s looks like a whole project, of which every PHP file can be run: write --web %s", web, public)}
+		}
+	}
+	return nil
 }
 
 // dialPools connects to each pool once.
@@ -177,7 +191,7 @@ func summary(to io.Writer, cfg *config.Config) error {
 			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), r.FPM, orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
 	}
 	if cfg.Web != "" {
-		line("web", "%s, all but WebSocket handshakes", cfg.Web)
+		line("web", "%s, all but WebSocket handshakes, for localhost, addresses%s", cfg.Web, strings.Join(append([]string{""}, cfg.WebHosts...), ", "))
 	}
 	return w.Flush()
 }

@@ -97,15 +97,16 @@ func set(to config.Source, key string, value *string) {
 // gatewaySettings are settings with what runs without a file.
 type gatewaySettings struct {
 	settings
-	Listen *string `placeholder:"ADDRESS" help:"listen: 127.0.0.1:8080, unix:/path or systemd."`
-	FPM    *string `name:"fpm" placeholder:"ADDRESS" help:"fpm.default.address: unix:/run/php/php8.2-fpm.sock or tcp:127.0.0.1:9000."`
-	Script string  `placeholder:"FILE" help:"PHP script that answers every path, in place of the file's routes."`
-	Web    string  `placeholder:"DIR" help:"Serve the pages and PHP files of a folder to everything but WebSocket handshakes; for development."`
+	Listen   *string  `placeholder:"ADDRESS" help:"listen: 127.0.0.1:8080, unix:/path or systemd."`
+	FPM      *string  `name:"fpm" placeholder:"ADDRESS" help:"fpm.default.address: unix:/run/php/php8.2-fpm.sock or tcp:127.0.0.1:9000."`
+	Script   string   `placeholder:"FILE" help:"PHP script that answers every path, in place of the file's routes."`
+	Web      string   `placeholder:"DIR" help:"Serve the page assets and PHP files of a folder to everything but WebSocket handshakes; for development."`
+	WebHosts []string `name:"web-host" placeholder:"NAME" help:"Answer browsers under this host name too while --web is given, besides localhost and addresses; may be repeated."`
 }
 
 func (s *gatewaySettings) source() config.Source {
 	from := s.settings.source()
-	from.Script, from.Web = s.Script, s.Web
+	from.Script, from.Web, from.WebHosts = s.Script, s.Web, s.WebHosts
 	set(from, "listen", s.Listen)
 	set(from, "fpm.default.address", s.FPM)
 	return from

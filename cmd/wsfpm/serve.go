@@ -301,7 +301,7 @@ func (s *server) replaceConfig() (cfg *config.Config, restart []string, err erro
 
 // warn logs what is odd about a configuration.
 func (s *server) warn(cfg *config.Config) {
-	for _, w := range cfg.Warnings() {
+	for _, w := range append(cfg.Warnings(), wholeProject(cfg.Web)...) {
 		s.log.Warn("odd configuration", zap.String("warning", w))
 	}
 	var files unix.Rlimit

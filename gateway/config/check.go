@@ -35,6 +35,7 @@ func (c *Config) check(r *report) {
 	c.checkPools(r)
 	c.checkRedis(r)
 	c.checkRoutes(r)
+	r.hosts("--web-host", c.WebHosts)
 	c.checkLimits(r)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", c.Log.Format, "auto", "console", "json")

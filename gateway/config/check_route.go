@@ -157,14 +157,7 @@ func answerStatus(s string) bool {
 
 // checkHeaders checks what is compared with the handshake, or added to it.
 func (route *Route) checkHeaders(r *report, key string) {
-	for i, host := range route.Host {
-		u, err := url.Parse("//" + host)
-		if err != nil || strings.TrimSuffix(host, ".") == "" || u.Host != host || u.Port() != "" || strings.ContainsAny(host, "*{} ") {
-			r.bad(key+".host", `%q: write a host name without scheme and port, such as "example.com"`, clip(host))
-			continue
-		}
-		route.Host[i] = strings.TrimSuffix(strings.ToLower(host), ".")
-	}
+	r.hosts(key+".host", route.Host)
 	for i, origin := range route.Origins {
 		plain, ok := plainOrigin(origin)
 		if !ok {
@@ -238,6 +231,18 @@ func badParam(name, value string) string {
 		return "has a NUL or a line break in its value"
 	}
 	return ""
+}
+
+// hosts checks host names, and puts them into one spelling.
+func (r *report) hosts(key string, names []string) {
+	for i, host := range names {
+		u, err := url.Parse("//" + host)
+		if err != nil || strings.TrimSuffix(host, ".") == "" || u.Host != host || u.Port() != "" || strings.ContainsAny(host, "*{} ") {
+			r.bad(key, `%q: write a host name without scheme and port, such as "example.com"`, clip(host))
+			continue
+		}
+		names[i] = strings.TrimSuffix(strings.ToLower(host), ".")
+	}
 }
 
 // checkBounds checks sizes and times.

@@ -71,8 +71,12 @@ type Config struct {
 
 	// Web is a folder whose files and PHP pages are served to requests that
 	// are no WebSocket handshake. Only the flag --web sets it: it is for
-	// development, because it serves everything below the folder.
+	// development, because every PHP file below the folder can be run.
 	Web string `toml:"-"`
+
+	// WebHosts, the flag --web-host, holds further host names under which
+	// browsers may ask for anything while Web is set: see [Config.ServesHost].
+	WebHosts []string `toml:"-"`
 
 	trusted Trusted           // TrustedProxies, parsed by Check
 	origin  map[string]string // where a key was set: "line 12", "WSFPM_NODE", "--listen"

@@ -41,6 +41,8 @@ type Source struct {
 	Script string
 	// Web, the flag --web, is the folder of [Config.Web]. It may be relative.
 	Web string
+	// WebHosts, the flag --web-host, are [Config.WebHosts].
+	WebHosts []string
 	// NoRoutes says that the program serves nobody, so that it needs no route:
 	// it only pushes.
 	NoRoutes bool
@@ -144,6 +146,10 @@ func (c *Config) loadFlags(r *report, from Source) {
 	}
 	if from.Web != "" {
 		c.Web = absolute(from.Web)
+	}
+	c.WebHosts = slices.Clone(from.WebHosts)
+	if len(c.WebHosts) > 0 && c.Web == "" {
+		c.notes = append(c.notes, "--web-host has no effect without --web")
 	}
 }
 

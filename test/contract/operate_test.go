@@ -104,6 +104,9 @@ func TestZeroConfiguration(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "plain.html"), []byte("plain"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "backup.sql"), []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	file := fmt.Sprintf("listen = %q\n[redis]\nurl = \"redis://127.0.0.1:1\"\n", stack.FreeAddress(t))
 	listen := stack.FreeAddress(t)
 	g := stack.Gateway(t, stack.GatewayOptions{File: file, Listen: listen, NotReady: true, Env: []string{"WSFPM_REDIS_URL=" + shared.redis.URL()},
@@ -114,6 +117,7 @@ func TestZeroConfiguration(t *testing.T) {
 	page := strings.Replace(g.URL, "ws://", "http://", 1)
 	equal(t, "a PHP page", stack.HTTP(t, "GET", page+"/page.php?n=7", nil).Body, "page 7")
 	equal(t, "a plain page", stack.HTTP(t, "GET", page+"/plain.html", nil).Body, "plain")
+	equal(t, "a dump", stack.HTTP(t, "GET", page+"/backup.sql", nil).Status, 404)
 	stack.Wait(t, "the Redis of the environment", func() bool { return shared.redis.Subscribers(t, "ws:command") > 0 })
 }
 

@@ -321,6 +321,7 @@ func HTTP(t T, method, url string, header http.Header) Refusal {
 	for key, values := range header {
 		req.Header[key] = values
 	}
+	req.Host = header.Get("Host") // "" is the URL's
 	client := http.Client{Timeout: Patience, CheckRedirect: noRedirect}
 	resp, err := client.Do(req)
 	if err != nil {
