@@ -38,6 +38,9 @@ type Request struct {
 	// Owner is whom the request is for: while others wait, all requests of one
 	// owner hold at most Config.Share of the slots. Empty: nobody in particular.
 	Owner string
+	// Finish keeps a request that is being sent from ending with Do's context: that
+	// bounds the wait for a slot and a connection only.
+	Finish bool
 	// Timeout is the time from having a slot to the end of the answer.
 	// 0: Config.Timeout.
 	Timeout time.Duration
@@ -48,8 +51,8 @@ type Request struct {
 // Do waits for a slot, sends r and returns when the answer's header block has come.
 // The caller must then read the response to its end, or close it.
 //
-// Every error is an [*Error]. When ctx ends, Do returns at once; a script that has
-// begun runs on, and its slot is taken until it ends.
+// Every error is an [*Error]. When ctx ends, Do returns at once, unless r is to be
+// finished; a script that has begun runs on, and its slot is taken until it ends.
 func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err := r.check(); err != nil {
 		return nil, p.failed(r, PhaseQueue, SentNo, err)
@@ -111,6 +114,9 @@ func (r *Response) send(req *Request, until time.Time) error {
 		}
 		c := r.slot.conn
 		r.use = c.begin()
+		if req.Finish {
+			r.ctx = context.WithoutCancel(r.ctx)
+		}
 		r.stop = c.interruptOn(r.ctx, r.use)
 		read := r.deadline
 		if r.short = c.probe && !c.accepted; r.short {

@@ -111,6 +111,38 @@ func TestFinishedRequestSettlesWhileTheScriptGoesOn(t *testing.T) {
 	})
 }
 
+func TestARequestToBeFinishedIsOnlyCanceledUnsent(t *testing.T) {
+	gate := make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		<-gate
+		w.Stdout("X: y\r\n\r\nwhole")
+	}, fcgitest.Options{})
+	p := poolFor(t, s, Config{MaxConnections: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	waits := make(chan error, 1)
+	go func() {
+		eventually(t, "the first to run", func() bool { return s.Served() == 1 })
+		go func() {
+			_, err := p.Do(ctx, &Request{Env: testEnv(t), Finish: true})
+			waits <- err
+		}()
+		eventually(t, "the second to wait", func() bool { return p.Stats().Waiting[LaneHigh] == 1 })
+		cancel()
+		wantError(t, <-waits, ErrCanceled, PhaseQueue, SentNo)
+		close(gate)
+	}()
+	resp, err := p.Do(ctx, &Request{Env: testEnv(t), Finish: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := resp.ReadAll(); err != nil || string(body) != "whole" {
+		t.Errorf("got %q, %v, want the whole answer though its context has ended", body, err)
+	}
+	if n := s.Served(); n != 1 {
+		t.Errorf("%d scripts ran, want 1", n)
+	}
+}
+
 func TestCanceledCallerLeavesAtOnce(t *testing.T) {
 	release := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {

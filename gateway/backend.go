@@ -46,6 +46,7 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		ID:        c.id(),
 		Lane:      e.lane(),
 		Owner:     c.owner(),
+		Finish:    e.kind == kindConnect, // its answer decides whether a disconnect event follows
 		Timeout:   time.Duration(rt.Timeout),
 		MaxAnswer: int64(rt.AnswerLimit),
 	}

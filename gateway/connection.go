@@ -33,6 +33,7 @@ type connection struct {
 	paths   *paths // those that env was made with
 	user    string // as admission counts it
 	first   *reply // the answer to connect, until its effects are done
+	letIn   bool   // by the connect script: the disconnect event is due
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …
 	seq     uint64 // number of the last message
 	limiter *rate.Limiter

@@ -41,6 +41,7 @@ type refusal struct {
 	body   []byte      // the status text when nil
 	reason string      // for the log
 	cause  error
+	close  *session.Close // how a client ended that PHP had let in; nil: it was lost
 }
 
 func (r *refusal) Error() string { return r.reason }
@@ -53,7 +54,7 @@ func refuse(status int, why, format string, args ...any) *refusal {
 
 func refuseDraining() *refusal {
 	r := refuse(http.StatusServiceUnavailable, "draining", "draining")
-	r.header = retryAfter(1)
+	r.header, r.close = retryAfter(1), &closeDraining
 	return r
 }
 
@@ -76,6 +77,17 @@ func refusalFor(err error) *refusal {
 		r.header = retryAfter(5)
 	}
 	return r
+}
+
+// endFor is how a connection ended that PHP had let in, and whose handshake came
+// to nothing.
+func endFor(err error) cause {
+	end := cause{code: lostCode}
+	var r *refusal
+	if errors.As(err, &r) && r.close != nil {
+		end.code, end.reason = r.close.Code, r.close.Reason
+	}
+	return end
 }
 
 // closeFor is the only place where a failed event becomes a close code.

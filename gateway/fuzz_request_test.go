@@ -84,7 +84,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer c.release()
+		defer c.release(cause{})
 		if c.prepare(r, passed) != nil {
 			return
 		}

@@ -39,7 +39,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		g.refuse(w, r, err)
 		if c != nil {
-			c.release() // counted until its answer is out
+			c.release(endFor(err)) // counted until its answer is out
 		}
 		return
 	}
@@ -220,9 +220,11 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if err != nil {
 		return err
 	}
+	c.letIn = c.rt.asks(kindConnect)
+	_ = c.g.hub.Set(c.session, standing) // for the disconnect event; nobody can be reached by it before Add
 	if !c.g.admission.moveUser("", standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", clip(standing.User))
-		refused.header = retryAfter(10)
+		refused.header, refused.close = retryAfter(10), &closeTooMany
 		return refused
 	}
 	c.user = standing.User
@@ -248,12 +250,17 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 }
 
 // release takes back what receive and open did, for a handshake that came to
-// nothing.
-func (c *connection) release() {
+// nothing. A script that let the client in is told of its end.
+func (c *connection) release(end cause) {
 	c.g.bus.Leave(c.g.hub.Remove(c.session))
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
-	c.g.leave(c)
+	if !c.letIn {
+		c.g.leave(c)
+		return
+	}
+	end.took = time.Since(c.since)
+	go c.depart(end) // not on the server's goroutine, which may serve others' events then
 }
 
 // refusal is how a handshake is answered that failed behind PHP's door. A

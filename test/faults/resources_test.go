@@ -183,7 +183,7 @@ func (p *programme) leftovers(node int, m map[string]float64) (left []string) {
 	want("goroutines", now.goroutines, before.goroutines+8)
 	want("descriptors", now.descriptors, before.descriptors+8+redisConnections())
 	for _, name := range []string{"wsfpm_panics_total", "wsfpm_connections", "wsfpm_inbound_bytes", "wsfpm_fpm_in_use", "wsfpm_fpm_settling",
-		"wsfpm_fpm_idle", "wsfpm_fpm_streams", "wsfpm_fpm_waiting", "wsfpm_redis_names", "wsfpm_redis_waiting_bytes"} {
+		"wsfpm_fpm_idle", "wsfpm_fpm_streams", "wsfpm_fpm_waiting", "wsfpm_disconnects_waiting", "wsfpm_sockets", "wsfpm_redis_names", "wsfpm_redis_waiting_bytes"} {
 		want(name, sum(m, name), 0)
 	}
 	opened := m["wsfpm_connections_opened_total"]
