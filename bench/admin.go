@@ -18,7 +18,7 @@ func (s *server) ask(path string) ([]byte, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", s.admin)
 		},
 	}}
-	answer, err := client.Get("http://wsfpm" + path)
+	answer, err := client.Get("http://localhost" + path)
 	if err != nil {
 		return nil, err
 	}

@@ -190,6 +190,7 @@ func needRestart(old, next *config.Config) (keys []string) {
 		{"log.format", old.Log.Format, next.Log.Format},
 		{"admin", old.Admin, next.Admin},
 		{"admin_token", old.AdminToken, next.AdminToken},
+		{"admin_hosts", old.AdminHosts, next.AdminHosts},
 		{"redis", old.Redis, next.Redis},
 		{"limits.handshake_timeout", old.Limits.HandshakeTimeout, next.Limits.HandshakeTimeout},
 		{"limits.handshake_headers", old.Limits.HandshakeHeaders, next.Limits.HandshakeHeaders},

@@ -155,7 +155,7 @@ func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
 
 // pushAdmin sends through POST /push of one gateway.
 func pushAdmin(ctx context.Context, cfg *config.Config, p push) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://wsfpm/push", bytes.NewReader(p.command))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/push", bytes.NewReader(p.command))
 	if err != nil {
 		return err
 	}

@@ -191,6 +191,7 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 			Bus:           s.bus.Stats,
 			Token:         cfg.AdminToken,
 			Private:       strings.HasPrefix(cfg.Admin, "unix:"),
+			Hosts:         adminHosts(cfg),
 			Version:       readVersion().version,
 			Logger:        s.log,
 			ConfigRefused: s.refused.Load,
@@ -201,6 +202,15 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 		IdleTimeout:       keepAlive,
 		ErrorLog:          httpLog(s.log),
 	}
+}
+
+// adminHosts are the names of the operators' listener.
+func adminHosts(cfg *config.Config) []string {
+	host, _, err := net.SplitHostPort(cfg.Admin)
+	if err != nil {
+		return cfg.AdminHosts // a unix socket has no name
+	}
+	return append([]string{strings.ToLower(host)}, cfg.AdminHosts...)
 }
 
 // reachable is a gateway that is ready only while clients find its listeners.

@@ -118,7 +118,7 @@ func (r *running) operate(path string) (int, string) {
 		return d.DialContext(ctx, "unix", filepath.Join(filepath.Dir(r.file), "admin.sock"))
 	}}
 	client := http.Client{Timeout: patience, Transport: transport}
-	response, err := client.Get("http://admin" + path)
+	response, err := client.Get("http://localhost" + path)
 	if err != nil {
 		r.t.Fatal(err)
 	}

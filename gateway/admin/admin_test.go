@@ -40,6 +40,7 @@ func (f *fake) Connections() iter.Seq[gateway.Connection] {
 
 func ask(h http.Handler, method, path, body string, header http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "localhost"
 	for name, values := range header {
 		r.Header[name] = values
 	}

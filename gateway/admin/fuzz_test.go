@@ -67,7 +67,7 @@ func FuzzGuard(f *testing.F) {
 		if strings.EqualFold(scheme, "Bearer") && rest == token {
 			return
 		}
-		r, err := http.NewRequest(method, "http://admin"+"/"+strings.TrimPrefix(target, "/"), strings.NewReader(`{"to":"all"}`))
+		r, err := http.NewRequest(method, "http://localhost"+"/"+strings.TrimPrefix(target, "/"), strings.NewReader(`{"to":"all"}`))
 		if err != nil {
 			return
 		}

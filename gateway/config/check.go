@@ -136,6 +136,7 @@ func (c *Config) checkAdmin(r *report) {
 	if c.AdminToken != "" {
 		r.token(c.AdminToken)
 	}
+	r.hosts("admin_hosts", c.AdminHosts)
 	if c.Admin == "" {
 		return
 	}

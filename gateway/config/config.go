@@ -33,11 +33,19 @@ type Config struct {
 	// A change needs a restart.
 	Admin string `toml:"admin"`
 
-	// AdminToken opens /push, /connections and /debug/pprof on a TCP admin
-	// listener (Authorization: Bearer …); visible ASCII characters. Without it
-	// these paths are shut there. A unix socket needs none. Give it by
-	// WSFPM_ADMIN_TOKEN rather than by a file that many can read.
+	// AdminToken opens every path of the admin listener (Authorization:
+	// Bearer …); visible ASCII characters. Without it /push, /connections and
+	// /debug/pprof are shut on TCP, and all paths to browsers. A unix socket
+	// needs none, from other programs. Give it by WSFPM_ADMIN_TOKEN rather than
+	// by a file that many can read.
 	AdminToken string `toml:"admin_token"`
+
+	// AdminHosts holds the names under which the admin listener is asked without
+	// the token, beside IP addresses, localhost and the name in Admin: without
+	// it a web page could read the listener by giving its own name the
+	// listener's address (DNS rebinding). In the file it is a string or a list.
+	// Default: none. A change needs a restart.
+	AdminHosts []string `toml:"admin_hosts" scalar:"yes"`
 
 	// Drain is the time over which clients are closed after SIGTERM. Default:
 	// 30s. Running handlers and disconnect events may take some seconds more:

@@ -17,7 +17,7 @@ import (
 // EnvPrefix begins the names of environment variables. Behind it stands the
 // key in capitals, with "_" for each dot: WSFPM_REDIS_URL is redis.url,
 // WSFPM_FPM_DEFAULT_ADDRESS is fpm.default.address. Lists and routes can be
-// given by the file only; listen and redis.prefix can be given as one value.
+// given by the file only; listen, admin_hosts and redis.prefix can be given as one value.
 const EnvPrefix = "WSFPM_"
 
 // EnvFile is the variable that names the configuration file. It is no key.

@@ -73,6 +73,8 @@ func (c *Config) warnListeners() []string {
 	switch {
 	case c.Admin == "" && c.AdminToken != "":
 		w = append(w, "admin_token has no effect: admin is off")
+	case c.Admin == "" && len(c.AdminHosts) > 0:
+		w = append(w, "admin_hosts has no effect: admin is off")
 	case c.Admin == "":
 	case c.AdminToken == "" && !strings.HasPrefix(c.Admin, "unix:"):
 		w = append(w, "admin: without admin_token /push, /connections and /debug/pprof are shut on this TCP listener")

@@ -63,7 +63,7 @@ func UnixPost(t T, socket, path, body string) (int, string) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}
-	resp, err := client.Post("http://unix"+path, "application/json", strings.NewReader(body))
+	resp, err := client.Post("http://localhost"+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatalf("POST %s: %v", path, err)
 	}

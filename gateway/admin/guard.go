@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// open are the paths that need no token.
+var open = []string{"/live", "/ready", "/metrics"}
+
+// guarded lets in what may ask. The token opens everything. Without it the Host
+// must be one that no foreign page can have: with DNS rebinding a page gives
+// its own name the address of this listener, and reads the answers as those of
+// its own server. And nothing is open to browsers, which anybody's page steers.
+func (o Options) guarded(next http.Handler) http.Handler {
+	log := o.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0) // health checks ask again and again
+	}))
+	want := sha256.Sum256([]byte(o.Token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		browser := fromBrowser(r)
+		switch {
+		case o.Token != "" && bears(r, want):
+		case !o.knows(r.Host):
+			log.Warn("admin request was refused: its Host is neither an address nor in admin_hosts", zap.String("host", clip(r.Host)), zap.String("path", clip(r.URL.Path)))
+			problem(w, http.StatusForbidden, "the Host of the request is unknown: ask by an IP address or localhost, put the name into admin_hosts, or send the admin_token")
+			return
+		case !browser && (o.Private || slices.Contains(open, r.URL.Path)):
+		case o.Token == "" && browser:
+			problem(w, http.StatusForbidden, "a request with an Origin or Sec-Fetch headers comes from a browser, which needs the admin_token, and none is set")
+			return
+		case o.Token == "":
+			problem(w, http.StatusForbidden, "this path is shut on a TCP listener without admin_token")
+			return
+		default:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			problem(w, http.StatusUnauthorized, "want Authorization: Bearer, and the admin_token")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// bears reports whether a request has the token with this hash.
+func bears(r *http.Request, want [sha256.Size]byte) bool {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	got := sha256.Sum256([]byte(token))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// knows reports whether a Host is no foreign page's. An IP address is not
+// resolved, localhost is the client's own machine, and every browser sends one.
+func (o Options) knows(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host == "" || host == "localhost" || slices.Contains(o.Hosts, host)
+}
+
+// fromBrowser reports whether a browser sent a request (Fetch standard, and
+// Fetch Metadata Request Headers).
+func fromBrowser(r *http.Request) bool {
+	for name := range r.Header {
+		if name == "Origin" || strings.HasPrefix(name, "Sec-Fetch-") {
+			return true
+		}
+	}
+	return false
+}
+
+// clip keeps a peer's long word from filling the log.
+func clip(s string) string {
+	const most = 100
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
