@@ -1,6 +1,7 @@
 package fcgi
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func TestAnotherServerAtTheSameAddress(t *testing.T) {
 		"closes behind the probe": {CloseAfterValues: true},
 		"ignores the probe":       {IgnoreValues: true},
 	} {
-		for when, outage := range map[string]time.Duration{"at once": 0, "after an outage": downAfter + 500*time.Millisecond} {
+		for when, outage := range map[string]bool{"at once": false, "after an outage": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
 				t.Parallel()
 				other := other
@@ -27,19 +28,24 @@ func TestAnotherServerAtTheSameAddress(t *testing.T) {
 					t.Fatalf("got %v, probe %v, want an answer and a sign of life", err, p.Stats().Probe)
 				}
 				old.Close()
-				for away := time.Now(); time.Since(away) < outage; {
-					call(p, &Request{Env: testEnv(t)})
+				if outage {
+					eventually(t, "PHP to be taken for down", func() bool { call(p, &Request{Env: testEnv(t)}); return p.Stats().Down })
 				}
 				serve(t, fcgitest.Echo, other)
-				time.Sleep(tryEvery) // nobody asks sooner whether it is back
 				failed := 0
-				for range 10 {
-					if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil {
+				ask := func() error {
+					_, _, err := call(p, &Request{Env: testEnv(t)})
+					if err != nil && !errors.Is(err, ErrUnavailable) {
 						failed++
 					}
+					return err
+				}
+				eventually(t, "a look whether it is back", func() bool { return !errors.Is(ask(), ErrUnavailable) })
+				for range 10 {
+					ask()
 				}
 				if st := p.Stats(); failed > 1 || st.Probe || st.Settling > 0 {
-					t.Errorf("%d of 10 requests failed, probe %v, %d slots settle: want one at most, no and none", failed, st.Probe, st.Settling)
+					t.Errorf("%d requests failed, probe %v, %d slots settle: want one at most, no and none", failed, st.Probe, st.Settling)
 				}
 			})
 		}
@@ -61,7 +67,16 @@ func TestABusyServerTellsOfTheProbeLater(t *testing.T) {
 		_, _, err := call(p, &Request{Env: testEnv(t)})
 		answered <- err
 	}()
-	time.Sleep(probeAnswer + 200*time.Millisecond)
+	eventually(t, "the end of the wait for an answer", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for c := range p.conns {
+			if c.asked {
+				return true
+			}
+		}
+		return false
+	})
 	other.Close()
 	if err := <-answered; err != nil || !p.Stats().Probe {
 		t.Errorf("got %v, probe %v, want an answer and a sign of life", err, p.Stats().Probe)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsfpm/fcgi/fcgitest"
@@ -88,25 +89,26 @@ func TestInterruptedSendingIsFinished(t *testing.T) {
 
 // The short first wait of a new connection is not that of a slow body.
 func TestSlowBodyOnANewConnection(t *testing.T) {
-	s := serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
-		w.Stdout("X: y\r\n\r\nfirst ")
-		time.Sleep(3 * stallAfter)
-		w.Stdout("second")
-	}, fcgitest.Options{})
-	p := poolFor(t, s, Config{})
-	call(p, &Request{Env: testEnv(t)}) // the probe is known now
-	var callers sync.WaitGroup
-	for range 3 {
-		callers.Go(func() {
-			if _, body, err := call(p, &Request{Env: testEnv(t)}); body != "first second" || err != nil {
-				t.Errorf("got %q, %v", body, err)
-			}
-		})
-	}
-	callers.Wait()
-	if st := p.Stats(); st.Dials < 3 || st.Stalls != 0 {
-		t.Errorf("%d dials, %d stalls; want 3 and none", st.Dials, st.Stalls)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
+			w.Stdout("X: y\r\n\r\nfirst ")
+			time.Sleep(3 * stallAfter)
+			w.Stdout("second")
+		}, fcgitest.Options{}, Config{})
+		call(p, &Request{Env: testEnv(t)}) // the probe is known now
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				if _, body, err := call(p, &Request{Env: testEnv(t)}); body != "first second" || err != nil {
+					t.Errorf("got %q, %v", body, err)
+				}
+			})
+		}
+		callers.Wait()
+		if st := p.Stats(); st.Dials < 3 || st.Stalls != 0 {
+			t.Errorf("%d dials, %d stalls; want 3 and none", st.Dials, st.Stalls)
+		}
+	})
 }
 
 // The same when the interruption came before the settling began.

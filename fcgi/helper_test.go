@@ -9,6 +9,10 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
+// patience is how long a test waits for something that should happen soon. It
+// is long because machines that run tests are slow and shared.
+const patience = time.Minute
+
 // serve starts a fake application server for the test's time.
 func serve(t testing.TB, h fcgitest.Handler, o fcgitest.Options) *fcgitest.Server {
 	t.Helper()
@@ -34,7 +38,7 @@ func newTestPool(t testing.TB, cfg Config) *Pool {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := p.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
@@ -76,12 +80,10 @@ func wantError(t testing.TB, err, sentinel error, phase Phase, sent Sent) {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ok() {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came: %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -246,12 +246,8 @@ func TestFullQueueRefuses(t *testing.T) {
 		})
 		eventually(t, "request in place", func() bool { s := p.Stats(); return s.Running == 1 && s.Waiting[LaneHigh] == i })
 	}
-	start := time.Now()
 	_, _, err := call(p, &Request{Env: testEnv(t)})
 	wantError(t, err, ErrOverloaded, PhaseQueue, SentNo)
-	if time.Since(start) > time.Second {
-		t.Errorf("refused after %v", time.Since(start))
-	}
 	close(release)
 	callers.Wait()
 }

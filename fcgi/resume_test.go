@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsfpm/fcgi/fcgitest"
@@ -18,23 +19,25 @@ func TestStderrThatADeadlineCutsIsNotLost(t *testing.T) {
 	script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
 		record := append([]byte{1, fcgitest.Stderr, 0, 1, 0, byte(len(text)), 0, 0}, text...)
 		w.Raw(record[:20])
-		time.Sleep(2 * stallAfter)
+		time.Sleep(2 * stallAfter) // on a fake clock
 		w.Raw(record[20:])
 		w.Stdout("Status: 200 OK\r\n\r\nhello")
 	}
-	p := poolFor(t, serve(t, script, fcgitest.Options{}), Config{MaxIdle: -1})
-	for range 2 { // the first finds out about the probe
-		resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, script, fcgitest.Options{}, Config{MaxIdle: -1})
+		for range 2 { // the first finds out about the probe
+			resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resp.ReadAll(); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := resp.Stderr(); string(got) != text {
+				t.Errorf("got %q, want %q", got, text)
+			}
 		}
-		if _, err := resp.ReadAll(); err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := resp.Stderr(); string(got) != text {
-			t.Errorf("got %q, want %q", got, text)
-		}
-	}
+	})
 }
 
 // stuttering reads its parts one by one, with a deadline between any two.
@@ -66,16 +69,18 @@ func TestEndThatADeadlineCutsIsNotLost(t *testing.T) {
 	script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
 		whole := fcgitest.Bytes("X: y\r\n\r\n" + strings.Repeat("x", 8))
 		w.Raw(whole[:len(whole)-8])
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // on a fake clock
 		w.Raw(whole[len(whole)-8:])
 		w.Ended()
 	}
-	p := poolFor(t, serve(t, script, fcgitest.Options{}), Config{MaxConnections: 1})
-	_, _, err := call(p, &Request{Env: testEnv(t), Timeout: 100 * time.Millisecond})
-	wantError(t, err, ErrTimeout, PhaseBody, SentYes)
-	start := time.Now()
-	eventually(t, "the slot free again", func() bool { return p.Stats().Settling == 0 })
-	if took := time.Since(start); took > 2*time.Second || p.Stats().SettleTimeouts != 0 {
-		t.Errorf("the slot was held for %v", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, script, fcgitest.Options{}, Config{MaxConnections: 1})
+		_, _, err := call(p, &Request{Env: testEnv(t), Timeout: 100 * time.Millisecond})
+		wantError(t, err, ErrTimeout, PhaseBody, SentYes)
+		start := time.Now()
+		eventually(t, "the slot free again", func() bool { return p.Stats().Settling == 0 })
+		if took := time.Since(start); took > 2*time.Second || p.Stats().SettleTimeouts != 0 {
+			t.Errorf("the slot was held for %v", took)
+		}
+	})
 }

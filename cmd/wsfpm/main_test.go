@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 // await waits until a unix socket takes connections: await FILE.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", file)
 		if err == nil {
 			conn.Close()

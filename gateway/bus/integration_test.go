@@ -187,16 +187,12 @@ func TestPausedRedisIsNoticed(t *testing.T) {
 	b := newTestBus(t, Config{URL: s.url, Confirm: 300 * time.Millisecond})
 	mustJoin(t, b, session.User("7"))
 	s.do("client", "pause", 2500, "all")
-	start := time.Now()
 	if b.Join(context.Background(), []session.Address{session.User("8")}) {
 		t.Error("join confirmed by a paused Redis")
 	}
 	err := b.Publish(context.Background(), text(session.All, "x"))
 	if err == nil {
 		t.Error("publish confirmed by a paused Redis")
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("join and publish took %v", took)
 	}
 	t.Log(waitNotReady(t, b))
 	waitReady(t, b)
@@ -213,17 +209,9 @@ func TestStoppedRedisIsNoticedWithoutTraffic(t *testing.T) {
 	b := newTestBus(t, Config{URL: s.url, Confirm: 300 * time.Millisecond})
 	mustJoin(t, b, session.User("7"))
 	s.signal(syscall.SIGSTOP)
-	start := time.Now()
 	t.Log(waitNotReady(t, b))
-	if took := time.Since(start); took > 4*time.Second {
-		t.Errorf("noticed after %v", took)
-	}
 	eventually(t, "connection given up", func() bool { return b.Stats().State == "down" })
-	start = time.Now()
 	wantError(t, b.Publish(context.Background(), text(session.All, "x")), ErrDown)
-	if took := time.Since(start); took > 100*time.Millisecond {
-		t.Errorf("publish took %v", took)
-	}
 	s.signal(syscall.SIGCONT)
 	waitReady(t, b)
 	if n := count(t, s.client, "ws:user:7"); n != 1 {
@@ -257,15 +245,13 @@ func TestSlowReaderOverflowsRedisAndComesBack(t *testing.T) {
 
 func TestPublishEndsWithItsContext(t *testing.T) {
 	s := startRedis(t)
-	b := newTestBus(t, Config{URL: s.url, Confirm: patience})
+	b := newTestBus(t, Config{URL: s.url, Confirm: time.Hour})
 	waitReady(t, b)
 	s.signal(syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	err := b.Publish(ctx, text(session.All, "x"))
-	if took := time.Since(start); err == nil || errors.Is(err, ErrDown) || took > 2*time.Second {
-		t.Errorf("got %v after %v", err, took)
+	if err := b.Publish(ctx, text(session.All, "x")); err == nil || errors.Is(err, ErrDown) {
+		t.Errorf("got %v", err)
 	}
 	if b.Join(ctx, []session.Address{session.User("7")}) {
 		t.Error("join confirmed by a stopped Redis")

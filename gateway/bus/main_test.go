@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // newTestBus starts a Bus that ends with the test.
 func newTestBus(t testing.TB, cfg Config) *Bus {

@@ -142,7 +142,7 @@ func TempDir(t T) string {
 
 // Patience is how long the tests wait for something that should happen at
 // once. It is long because the machines that run tests are slow and shared.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // Wait looks at cond every few milliseconds until it holds, and fails the test
 // when it does not within Patience.
