@@ -22,7 +22,7 @@ import (
 // checkCmd is wsfpm check.
 type checkCmd struct {
 	gatewaySettings
-	FPMPool []string `name:"fpm-pool" placeholder:"FILE" help:"Compare with PHP-FPM's own pool file, such as /etc/php/8.2/fpm/pool.d/www.conf; may be repeated."`
+	FPMPool []string `name:"fpm-pool" placeholder:"FILE" help:"Compare with PHP-FPM's own configuration: a file such as /etc/php/8.2/fpm/php-fpm.conf or a folder such as /etc/php/8.2/fpm/pool.d; several with commas."`
 	Dial    bool     `help:"See whether PHP-FPM takes connections, and Redis the subscriptions."`
 }
 
@@ -59,17 +59,9 @@ func (c *checkCmd) Run() error {
 
 // comparePools reads PHP-FPM's files and compares.
 func comparePools(cfg *config.Config, names, warnings []string) (problems, _ []string) {
-	var pools []*config.PoolFile
-	for _, name := range names {
-		found, err := config.ReadPoolFile(name)
-		if err != nil {
-			problems = append(problems, err.Error())
-			continue
-		}
-		pools = append(pools, found...)
-	}
-	p, w := cfg.Compare(pools)
-	return append(problems, p...), append(warnings, w...)
+	read := config.ReadPools(names, os.LookupEnv)
+	p, w := cfg.Compare(read.Pools)
+	return append(read.Problems, p...), slices.Concat(warnings, read.Warnings, w)
 }
 
 // missingFiles looks for scripts and folders. What is missing here may exist

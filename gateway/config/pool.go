@@ -1,17 +1,15 @@
 package config
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // PoolFile is one pool of PHP-FPM's own configuration, as far as wsfpm cares.
-// A directive that the file does not set is "", nil or 0.
+// A directive that no file sets is "", nil or 0.
 type PoolFile struct {
 	// Name is the section's name, in Debian's stock file "www".
 	Name string
@@ -28,145 +26,123 @@ type PoolFile struct {
 	// Extensions is security.limit_extensions, ".php .phar" when it is not set.
 	Extensions []string
 	// INI holds php_value, php_flag, php_admin_value and php_admin_flag by the
-	// directive of php.ini; the admin kinds win.
+	// directive of php.ini. The admin kinds win, and among equals the first.
 	INI map[string]string
+	// Unknown holds the directives, of the pool and of php.ini, whose value is
+	// not known here: it has a variable of PHP-FPM's environment.
+	Unknown map[string]bool
+
+	prefix string
+	admin  map[string]bool // directives of php.ini that an admin kind has set
 }
 
-// maxPoolFile is the longest pool file that is read, in bytes.
-const maxPoolFile = 1 << 20
-
-// ReadPoolFile reads the pools of a file such as
-// /etc/php/8.2/fpm/pool.d/www.conf. Its include lines are not followed.
-func ReadPoolFile(name string) ([]*PoolFile, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	pools, err := ParsePools(io.LimitReader(f, maxPoolFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return pools, nil
+func newPoolFile(name string) *PoolFile {
+	return &PoolFile{Name: name, Extensions: []string{".php", ".phar"},
+		INI: map[string]string{}, Unknown: map[string]bool{}, admin: map[string]bool{}}
 }
 
-// ParsePools reads the pools of a file in PHP-FPM's ini form. The section
-// [global] and what stands before any section are passed over.
-func ParsePools(from io.Reader) ([]*PoolFile, error) {
-	var pools []*PoolFile
-	var pool *PoolFile
-	admin := map[string]bool{} // directives that an admin kind has set
-	lines := bufio.NewScanner(from)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if line == "" || line[0] == ';' || line[0] == '#' {
-			continue
-		}
-		if section, ok := sectionName(line); ok {
-			pool = nil
-			if section != "global" {
-				pool = &PoolFile{Name: section, INI: map[string]string{}, Extensions: []string{".php", ".phar"}}
-				pools = append(pools, pool)
-				clear(admin)
-			}
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok {
-			return nil, fmt.Errorf("line %d: %q is neither a section nor a directive", n, clip(line))
-		}
-		if pool == nil {
-			continue
-		}
-		key, value = strings.TrimSpace(key), strings.ReplaceAll(iniValue(value), "$pool", pool.Name)
-		if err := pool.set(key, value, admin); err != nil {
-			return nil, fmt.Errorf("line %d: %s: %w", n, clip(key), err)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	if len(pools) == 0 {
-		return nil, fmt.Errorf("no pool in it: want a section such as [www]")
-	}
-	for _, pool := range pools {
-		if pool.Listen == "" {
-			return nil, fmt.Errorf("pool [%s] has no listen", clip(pool.Name))
-		}
-	}
-	return pools, nil
+// compared are the directives of a pool that PoolFile has.
+var compared = map[string]bool{
+	"listen": true, "pm": true, "pm.max_children": true, "request_terminate_timeout": true,
+	"catch_workers_output": true, "security.limit_extensions": true, "prefix": true,
 }
 
-// sectionName is the name in "[name]", behind which a comment may stand.
-func sectionName(line string) (string, bool) {
-	if line[0] != '[' {
-		return "", false
+// set takes one directive of the pool. The last one counts.
+func (p *PoolFile) set(key string, v iniValue) error {
+	if p.Unknown[key] = v.unknown != ""; p.Unknown[key] {
+		return nil
 	}
-	name, _, ok := strings.Cut(line[1:], "]")
-	return strings.TrimSpace(name), ok
-}
-
-// iniValue is the value without quotes and without the comment behind it.
-func iniValue(s string) string {
-	s = strings.TrimSpace(s)
-	if s != "" && (s[0] == '"' || s[0] == '\'') {
-		if end := strings.IndexByte(s[1:], s[0]); end >= 0 {
-			return s[1 : end+1]
-		}
-	}
-	s, _, _ = strings.Cut(s, ";")
-	return strings.TrimSpace(s)
-}
-
-// set takes one directive.
-func (p *PoolFile) set(key, value string, admin map[string]bool) error {
+	delete(p.Unknown, key)
+	value := strings.ReplaceAll(v.text, "$pool", p.Name)
 	var err error
 	switch key {
 	case "listen":
 		p.Listen = value
+	case "prefix":
+		p.prefix = value
 	case "pm":
-		p.PM = value
+		p.PM = strings.ToLower(value)
 	case "pm.max_children":
-		p.MaxChildren, err = strconv.Atoi(value)
+		p.MaxChildren, err = fpmNumber(value)
 	case "request_terminate_timeout":
 		p.TerminateTimeout, err = fpmTime(value)
 	case "catch_workers_output":
-		p.CatchOutput = iniOn(value)
+		p.CatchOutput, err = fpmBool(value)
 	case "security.limit_extensions":
 		p.Extensions = strings.Fields(value)
-	default:
-		kind, directive, isINI := strings.Cut(key, "[")
-		if !isINI || !strings.HasPrefix(kind, "php_") {
-			return nil
-		}
-		directive = strings.TrimSpace(strings.TrimSuffix(directive, "]"))
-		isAdmin := strings.HasPrefix(kind, "php_admin_")
-		if isAdmin || !admin[directive] {
-			p.INI[directive] = value
-		}
-		admin[directive] = admin[directive] || isAdmin
 	}
 	return err
 }
 
+// setINI takes one directive of php.ini, by one of the four kinds. PHP-FPM
+// applies them from the last to the first, so that of two the first counts.
+func (p *PoolFile) setINI(kind, directive string, v iniValue) error {
+	admin := strings.HasPrefix(kind, "php_admin_")
+	if _, set := p.INI[directive]; set && (!admin || p.admin[directive]) {
+		return nil
+	}
+	value := strings.ReplaceAll(v.text, "$pool", p.Name)
+	if strings.HasSuffix(kind, "_flag") && v.unknown == "" {
+		on, err := fpmBool(value)
+		if err != nil {
+			return err
+		}
+		value = map[bool]string{true: "1", false: "0"}[on]
+	}
+	p.INI[directive], p.admin[directive] = value, admin
+	delete(p.Unknown, directive)
+	if v.unknown != "" {
+		p.Unknown[directive] = true
+	}
+	return nil
+}
+
+// finish puts the pool's own prefix before a socket's relative path.
+func (p *PoolFile) finish() {
+	path := p.Listen != "" && !strings.HasPrefix(p.Listen, "/") && !strings.Contains(p.Listen, ":")
+	if _, err := strconv.ParseUint(p.Listen, 10, 64); path && err != nil && p.prefix != "" {
+		p.Listen = filepath.Join(p.prefix, p.Listen)
+	}
+}
+
+// fpmNumber reads a whole number of PHP-FPM.
+func fpmNumber(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number", clip(s))
+	}
+	return int(n), nil
+}
+
+// fpmBool reads a switch of PHP-FPM.
+func fpmBool(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "1", "on", "yes", "true":
+		return true, nil
+	case "", "0", "off", "no", "none", "false":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", clip(s))
+}
+
 // fpmTime reads a time of PHP-FPM: seconds, or with s, m, h or d.
 func fpmTime(s string) (time.Duration, error) {
-	unit := time.Second
+	number, unit := s, time.Second
 	if s != "" {
 		switch s[len(s)-1] {
 		case 's':
-			s = s[:len(s)-1]
+			number = s[:len(s)-1]
 		case 'm':
-			s, unit = s[:len(s)-1], time.Minute
+			number, unit = s[:len(s)-1], time.Minute
 		case 'h':
-			s, unit = s[:len(s)-1], time.Hour
+			number, unit = s[:len(s)-1], time.Hour
 		case 'd':
-			s, unit = s[:len(s)-1], 24*time.Hour
+			number, unit = s[:len(s)-1], 24*time.Hour
 		}
 	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a time", clip(s))
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil || time.Duration(n) > time.Duration(1<<63-1)/unit {
+		return 0, fmt.Errorf("%q is not a time: write seconds, or a number with s, m, h or d", clip(s))
 	}
 	return time.Duration(n) * unit, nil
 }

@@ -58,6 +58,7 @@ func (r *comparison) unmatched(files []*PoolFile) {
 func (r *comparison) pool(pool *FPM, file *PoolFile) {
 	key := dotted("fpm", pool.Name)
 	switch {
+	case file.Unknown["pm.max_children"]:
 	case file.MaxChildren == 0:
 		r.warn("[%s] does not set pm.max_children", file.Name)
 	case pool.MaxConnections > file.MaxChildren:
@@ -105,59 +106,75 @@ func (r *comparison) timeouts(pool *FPM, file *PoolFile, key string) {
 // ini compares the directives of php.ini that the pool sets. What it does not
 // set comes from php.ini itself, which is not read.
 func (r *comparison) ini(pool *FPM, file *PoolFile) {
-	if iniOn(file.INI["display_errors"]) || strings.EqualFold(file.INI["display_errors"], "stdout") {
+	// value is a directive that the pool sets to something known.
+	value := func(directive string) (value string, set bool) {
+		value, set = file.INI[directive]
+		return value, set && !file.Unknown[directive]
+	}
+	if value, _ := value("display_errors"); iniOn(value) || strings.EqualFold(value, "stdout") {
 		r.warn("display_errors of [%s] is on: clients may be sent PHP's error pages; write php_admin_flag[display_errors] = off", file.Name)
 	}
-	if value, ok := file.INI["log_errors"]; ok && !iniOn(value) {
-		r.warn("log_errors of [%s] is off: nobody is told why a script failed; write php_admin_flag[log_errors] = on", file.Name)
+	if value, ok := value("log_errors"); ok && !iniOn(value) {
+		r.warn("log_errors of [%s] is off: nothing says why a script failed; write php_admin_flag[log_errors] = on", file.Name)
 	}
-	switch value, ok := file.INI["error_log"]; {
+	switch value, ok := value("error_log"); {
+	case file.Unknown["error_log"]:
 	case !ok:
 		r.warn("[%s] does not set error_log: if php.ini does, wsfpm does not hear of PHP's errors, and a login script that fails may let clients in; write php_admin_value[error_log] =", file.Name)
 	case value != "":
 		r.warn("error_log of [%s] keeps PHP's errors from wsfpm, which knows a failure by them; write php_admin_value[error_log] =", file.Name)
 	}
-	if value := file.INI["zlib.output_compression"]; iniOn(value) || value != "" && strings.Trim(value, "0123456789kKmM") == "" && value != "0" {
+	if value, _ := value("zlib.output_compression"); iniOn(value) || value != "" && strings.Trim(value, "0123456789kKmM") == "" && value != "0" {
 		r.warn("zlib.output_compression of [%s] is on: compressed answers are refused; write php_admin_flag[zlib.output_compression] = off", file.Name)
 	}
-	switch value, ok := file.INI["output_buffering"]; {
+	switch value, ok := value("output_buffering"); {
+	case file.Unknown["output_buffering"]:
 	case !ok:
 		r.warn("[%s] does not set output_buffering: headers after the first 4096 bytes of output are lost with PHP's own value; write php_admin_value[output_buffering] = 65536", file.Name)
-	case value == "0" || strings.EqualFold(value, "off"):
+	case value == "0" || value == "" || strings.EqualFold(value, "off"):
 		r.warn("output_buffering of [%s] is off: a header() after the first echo is lost; write php_admin_value[output_buffering] = 65536", file.Name)
 	}
-	post, known := iniSize(file.INI["post_max_size"])
+	text, _ := value("post_max_size")
+	post, known := iniSize(text)
 	for i, route := range r.c.Routes {
 		if known && post > 0 && route.FPM == pool.Name && int64(route.MessageLimit) > post {
 			r.bad("%s.message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
-				indexed("route", i+1), route.MessageLimit, file.Name, file.INI["post_max_size"], int64(route.MessageLimit))
+				indexed("route", i+1), route.MessageLimit, file.Name, text, int64(route.MessageLimit))
 		}
 	}
 }
 
-// fpmAddress is FPM's listen as an address of ours.
+// anyHost is the port of a listen that takes connections to every address of
+// the machine.
+func anyHost(listen string) (port string, ok bool) {
+	for _, host := range []string{"", "0.0.0.0:", "[::]:", "*:"} {
+		port, ok = strings.CutPrefix(listen, host)
+		if _, err := strconv.ParseUint(port, 10, 16); ok && err == nil {
+			return port, true
+		}
+	}
+	return "", false
+}
+
+// fpmAddress is FPM's listen as an address of ours. PHP-FPM takes what has a
+// colon, or digits only, for TCP.
 func fpmAddress(listen string) string {
+	if port, ok := anyHost(listen); ok {
+		return "tcp:127.0.0.1:" + port
+	}
 	if strings.HasPrefix(listen, "/") {
 		return "unix:" + filepath.Clean(listen)
-	}
-	if _, err := strconv.ParseUint(listen, 10, 16); err == nil {
-		return "tcp:127.0.0.1:" + listen
 	}
 	return "tcp:" + listen
 }
 
-// sameAddress compares addresses by their parts. A listen without a host takes
+// sameAddress compares addresses by their parts. A listen for any host takes
 // connections to every one, so only the port counts there.
 func sameAddress(listen string, pool *FPM) bool {
 	network, address, _ := strings.Cut(fpmAddress(listen), ":")
 	if network != pool.Network {
 		return false
 	}
-	if address == pool.Addr {
-		return true
-	}
-	port := pool.Addr[strings.LastIndexByte(pool.Addr, ':')+1:]
-	_, err := strconv.ParseUint(listen, 10, 16)
-	anyHost := err == nil || strings.HasPrefix(listen, "0.0.0.0:") || strings.HasPrefix(listen, "[::]:") || strings.HasPrefix(listen, "*:")
-	return network == "tcp" && anyHost && strings.HasSuffix(":"+listen, ":"+port)
+	port, any := anyHost(listen)
+	return address == pool.Addr || any && strings.HasSuffix(pool.Addr, ":"+port)
 }

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,36 +33,170 @@ php_admin_value[post_max_size] = 32M
 listen = 127.0.0.1:9000
 `
 
+// readPools reads files of one folder, the first of which is named a.conf, with
+// $WORKERS in the environment.
+func readPools(t *testing.T, texts ...string) PoolFiles {
+	t.Helper()
+	dir := t.TempDir()
+	for i, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, string(rune('a'+i))+".conf"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ReadPools([]string{dir}, workersOnly)
+}
+
+func workersOnly(name string) (string, bool) {
+	return map[string]string{"WORKERS": "20"}[name], name == "WORKERS"
+}
+
 func TestPoolFileIsRead(t *testing.T) {
-	pools, err := ParsePools(strings.NewReader(poolFile))
-	if err != nil {
-		t.Fatal(err)
+	read := readPools(t, poolFile)
+	ws, second := *newPoolFile("ws"), *newPoolFile("second")
+	ws.Listen, ws.PM, ws.MaxChildren, ws.TerminateTimeout, ws.CatchOutput = "/run/php/ws.sock", "static", 8, 2*time.Minute, true
+	ws.Extensions = []string{".php", ".inc"}
+	ws.INI = map[string]string{"output_buffering": "65536", "display_errors": "0", "post_max_size": "32M"}
+	ws.admin = map[string]bool{"output_buffering": true, "display_errors": true, "post_max_size": true}
+	second.Listen = "127.0.0.1:9000"
+	want := []*PoolFile{&ws, &second}
+	if !reflect.DeepEqual(read.Pools, want) {
+		t.Errorf("got %+v and %+v, want %+v and %+v", read.Pools[0], read.Pools[1], want[0], want[1])
 	}
-	want := []*PoolFile{
-		{Name: "ws", Listen: "/run/php/ws.sock", PM: "static", MaxChildren: 8, TerminateTimeout: 2 * time.Minute, CatchOutput: true,
-			Extensions: []string{".php", ".inc"}, INI: map[string]string{"output_buffering": "65536", "display_errors": "off", "post_max_size": "32M"}},
-		{Name: "second", Listen: "127.0.0.1:9000", Extensions: []string{".php", ".phar"}, INI: map[string]string{}},
+	if len(read.Problems) > 0 || len(read.Warnings) != 1 || !strings.Contains(read.Warnings[0], "request_terminate_timeout") {
+		t.Errorf("got problems %q and warnings %q, want a word about the timeout in [global]", read.Problems, read.Warnings)
 	}
-	if !reflect.DeepEqual(pools, want) {
-		t.Errorf("got %+v and %+v, want %+v and %+v", pools[0], pools[1], want[0], want[1])
+}
+
+// The files of PHP's official image: none of them is a pool by itself.
+func TestASectionInSeveralFilesIsOnePool(t *testing.T) {
+	read := readPools(t,
+		"[global]\nerror_log = /proc/self/fd/2\nlog_limit = 8192\n\n[www]\naccess.log = /proc/self/fd/2\nclear_env = no\ncatch_workers_output = yes\ndecorate_workers_output = no\n",
+		"[www]\nuser = www-data\nlisten = 127.0.0.1:9000\npm = dynamic\npm.max_children = 5\nphp_admin_value[memory_limit] = 1G\n",
+		"[global]\ndaemonize = no\n[WWW]\nlisten = 9000\nphp_admin_value[memory_limit] = 2G\n")
+	if len(read.Problems)+len(read.Warnings) > 0 || len(read.Pools) != 1 {
+		t.Fatalf("got %+v, want one pool", read)
+	}
+	pool := read.Pools[0]
+	if pool.Listen != "9000" || pool.MaxChildren != 5 || !pool.CatchOutput || pool.INI["memory_limit"] != "1G" {
+		t.Errorf("got %+v, want the last listen and the first memory_limit", pool)
+	}
+}
+
+func TestFilesOfSeveralPHPFPMsAreNotOnePool(t *testing.T) {
+	var names []string
+	for _, version := range []string{"8.1", "8.2"} {
+		name := filepath.Join(t.TempDir(), "www.conf")
+		if err := os.WriteFile(name, []byte("[www]\nlisten = /run/php/php"+version+"-fpm.sock\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if read := ReadPools(append(names, names[0]), workersOnly); len(read.Pools) != 2 || len(read.Problems)+len(read.Warnings) > 0 {
+		t.Errorf("got %+v, want two pools", read)
+	}
+}
+
+func TestIncludesAreFollowed(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"etc/php-fpm.conf":       "[global]\ninclude=etc/php-fpm.d/*.conf\n",
+		"etc/php-fpm.d/b.conf":   "listen = /run/b.sock\npm.max_children = 3\n",
+		"etc/php-fpm.d/a.conf":   "[www]\nlisten = /run/a.sock\n",
+		"etc/php-fpm.d/c.conf":   "include = DIR/etc/none-*.conf\n",
+		"etc/php-fpm.d/old.bak":  "[old]\nnonsense\n",
+		"etc/php-fpm.d/d.conf/x": "[folder]\n",
+		"loop/a.conf":            "[loop]\nlisten = /run/loop.sock\ninclude = DIR/loop/a.conf\n",
+		"deep/0.conf":            "[deep]\nlisten = /run/deep.sock\ninclude = DIR/deep/1.x\n",
+		"deep/1.x":               "include = DIR/deep/2.x\n",
+		"deep/2.x":               "include = DIR/deep/3.x\n",
+		"deep/3.x":               "include = DIR/deep/4.x\n",
+		"deep/4.x":               "include = DIR/deep/5.x\n",
+		"deep/5.x":               "pm.max_children = 9\n",
+	} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := ReadPools([]string{dir + "/etc/php-fpm.conf"}, workersOnly)
+	if len(read.Pools) != 1 || read.Pools[0].Listen != "/run/b.sock" || read.Pools[0].MaxChildren != 3 || len(read.Problems) > 0 {
+		t.Errorf("got %+v, want the section of the first file to go on in the second", read)
+	}
+	expect(t, "warnings", read.Warnings, "no file matches")
+	if read := ReadPools([]string{dir + "/loop"}, workersOnly); len(read.Pools) != 1 || len(read.Problems) > 0 {
+		t.Errorf("a file that includes itself: got %+v", read)
+	}
+	expect(t, "problems", ReadPools([]string{dir + "/deep"}, workersOnly).Problems, "include each other")
+}
+
+func TestValuesOfPoolFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		`plain text ; comment`: "plain text", `"quoted; text" ; c`: "quoted; text", `'single ${WORKERS}'`: "single ${WORKERS}",
+		`"${WORKERS}"`: "20", `1${WORKERS}0`: "1200", `a"b c"d`: "ab cd", `"a \"q\" \\"`: `a "q" \`, `"on"`: "on", `on`: "1", `Off`: "",
+		`${NONE:-7}`: "7", `${WORKERS:-7}`: "20", ``: "", `[::]:9000`: "[::]:9000", "5\r": "5", `$pool.sock`: "$pool.sock",
+	} {
+		l, err := parseINI("key = "+text, workersOnly)
+		if err != nil || l.value.text != want || l.value.unknown != "" {
+			t.Errorf("%s: got %+v, %v, want %q", text, l.value, err, want)
+		}
+	}
+}
+
+func TestAValueThatOnlyPHPFPMKnowsIsAWarning(t *testing.T) {
+	const base = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\n"
+	for line, warning := range map[string]string{
+		"pm.max_children = ${NONE}":                                "pm.max_children of [ws] is not compared: ${NONE} is not known here",
+		"pm.max_children = 4|1":                                    "pm.max_children of [ws] is not compared: an expression",
+		"pm.max_children = ${WORKERS}":                             "",
+		"request_terminate_timeout = ${NONE}s":                     "request_terminate_timeout of [ws] is not compared",
+		"listen = ${NONE}":                                         "listen of [ws] is not compared",
+		"user = ${NONE}":                                           "",
+		"env[A] = ${NONE}":                                         "",
+		"php_admin_value[memory_limit] = ${NONE}":                  "",
+		"php_admin_value[error_reporting] = E_ALL & ~E_DEPRECATED": "",
+		"brand.new = 1":                                            "brand.new: not a directive of PHP-FPM 8.2",
+		"new[a] = 1":                                               "new: not a directive",
+	} {
+		read := readPools(t, base+line+"\n")
+		if len(read.Problems) > 0 {
+			t.Errorf("%s: got problems %q", line, read.Problems)
+		}
+		c := minimal()
+		if err := c.Check(); err != nil {
+			t.Fatal(err)
+		}
+		problems, warnings := c.Compare(read.Pools)
+		expect(t, line+": problems", problems, "")
+		expect(t, line+": warnings", append(read.Warnings, warnings...), warning)
 	}
 }
 
 func TestBrokenPoolFiles(t *testing.T) {
 	for doc, want := range map[string]string{
-		"":                                      "no pool in it",
-		"[global]\npid = x\n":                   "no pool in it",
-		"[www]\npm = static\n":                  "pool [www] has no listen",
-		"[www]\nlisten\n":                       `line 2: "listen" is neither`,
-		"[www]\npm.max_children = many\n":       "line 2: pm.max_children",
-		"[www]\nrequest_terminate_timeout = s":  `is not a time`,
-		"[www]\nrequest_terminate_timeout = -1": `is not a time`,
+		"":                     "no pool in it",
+		"[global]\npid = x\n":  "no pool in it",
+		"[www]\npm = static\n": "a.conf: pool [www] has no listen: give all files",
+		"[www]\nlisten\n":      `a.conf: line 2: "listen" is neither`,
+		"[www]\nlisten = 1\npm.max_children = many\n": `a.conf: line 3: pm.max_children: "many" is not a whole number`,
+		"[www]\nrequest_terminate_timeout = s":        `is not a time`,
+		"[www]\nrequest_terminate_timeout = -1":       `is not a time`,
+		"[www]\nrequest_terminate_timeout = 1y":       `is not a time`,
+		"[www]\ncatch_workers_output = maybe":         `"maybe" is neither yes nor no`,
+		"[www]\nphp_flag[x] = maybe":                  `php_flag[x]: "maybe" is neither yes nor no`,
+		"[www]\n# no comment\n":                       "write ; instead",
+		"[www\n":                                      "lacks its ]",
+		"[www]\nlisten = \"/run\n":                    `lacks its "`,
+		"[www]\nlisten = ${A\n":                       "lacks its }",
+		"[${NONE}]\n":                                 "needs a name",
 	} {
-		_, err := ParsePools(strings.NewReader(doc))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want %q", doc, err, want)
-		}
+		expect(t, doc, readPools(t, doc).Problems, want)
 	}
+	expect(t, "no such file", ReadPools([]string{"/none/such.conf"}, workersOnly).Problems, "/none/such.conf: no such file")
+	expect(t, "an empty folder", ReadPools([]string{t.TempDir()}, workersOnly).Problems, "no *.conf in this folder")
+	expect(t, "a device", ReadPools([]string{"/dev/zero"}, workersOnly).Problems, "not a file")
 }
 
 func TestCompareWithPoolFile(t *testing.T) {
@@ -86,9 +223,14 @@ func TestCompareWithPoolFile(t *testing.T) {
 		"log":          {file: good + "php_admin_flag[log_errors] = off\n", warning: "log_errors"},
 		"error log":    {file: strings.Replace(good, "[error_log] =", "[error_log] = /var/log/x", 1), warning: "error_log of [ws] keeps PHP's errors"},
 		"no error log": {file: strings.Replace(good, "php_admin_value[error_log] =", "", 1), warning: "[ws] does not set error_log"},
+		"first counts": {file: good + "php_admin_value[output_buffering] = 0\nphp_admin_value[error_log] = /var/log/x\n"},
 		"zlib":         {file: good + "php_flag[zlib.output_compression] = on\n", warning: "zlib.output_compression"},
 		"zlib size":    {file: good + "php_value[zlib.output_compression] = 4096\n", warning: "zlib.output_compression"},
 		"zlib off":     {file: good + "php_flag[zlib.output_compression] = off\n"},
+		"any IPv6":     {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
+		"IPv6":         {file: strings.Replace(good, "/run/fpm.sock", "[::1]:9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
+		"any, unnamed": {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), problem: `write address = "tcp:127.0.0.1:9000"`},
+		"prefix":       {file: strings.Replace(good, "/run/fpm.sock", "$pool.sock\nprefix = /srv", 1), problem: `write address = "unix:/srv/ws.sock"`},
 		"no buffering": {file: strings.Replace(good, "65536", "0", 1), warning: "output_buffering of [ws] is off"},
 		"buffering":    {file: strings.Replace(good, "php_admin_value[output_buffering] = 65536", "", 1), warning: "does not set output_buffering"},
 		"post":         {file: good + "php_value[post_max_size] = 8K\n", problem: "raise it to 65536"},
@@ -102,11 +244,7 @@ func TestCompareWithPoolFile(t *testing.T) {
 			if err := c.Check(); err != nil {
 				t.Fatal(err)
 			}
-			files, err := ParsePools(strings.NewReader(test.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			problems, warnings := c.Compare(files)
+			problems, warnings := c.Compare(readPools(t, test.file).Pools)
 			expect(t, "problems", problems, test.problem)
 			expect(t, "warnings", warnings, test.warning)
 		})
@@ -124,18 +262,25 @@ func expect(t *testing.T, what string, got []string, want string) {
 func FuzzParsePools(f *testing.F) {
 	f.Add(poolFile)
 	f.Add("[www]\nlisten = \"\nphp_value[ = ;\n")
+	f.Add("[www]\nlisten = 'a'\"b ${WORKERS} \\\"\"\npm.max_children = ${NONE:-3}|1\ninclude = *\n# x")
 	f.Fuzz(func(t *testing.T, doc string) {
-		pools, err := ParsePools(strings.NewReader(doc))
-		if err != nil {
-			return
-		}
-		if len(pools) == 0 {
-			t.Fatal("got neither a pool nor an error")
-		}
+		r := poolReader{env: workersOnly, seen: map[string]bool{}, files: map[string][]string{}}
+		r.text("x.conf", doc, maxPoolIncludes) // nothing is included
+		r.finish()
 		c := minimal()
 		if err := c.Check(); err != nil {
 			t.Fatal(err)
 		}
-		c.Compare(pools)
+		c.Compare(r.Pools)
+		for _, line := range slices.Concat(r.Problems, r.Warnings) {
+			if strings.ContainsAny(line, "\n\r\x1b") {
+				t.Fatalf("a message of several lines, or for a terminal: %q", line)
+			}
+		}
+		for _, pool := range r.Pools {
+			if pool.Listen == "" || pool.Name == "" || pool.MaxChildren < 0 || pool.TerminateTimeout < 0 {
+				t.Fatalf("got the pool %+v", pool)
+			}
+		}
 	})
 }

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	maxPoolFile     = 1 << 20 // the longest file that is read, in bytes
+	maxPoolFiles    = 1000    // files in all
+	maxPoolIncludes = 5       // as PHP-FPM: files that include each other
+)
+
+// PoolFiles are pools of PHP-FPM as its own files describe them.
+type PoolFiles struct {
+	Pools []*PoolFile
+	// Problems stop PHP-FPM or wsfpm from working, one sentence each; Warnings
+	// do not.
+	Problems, Warnings []string
+}
+
+// ReadPools reads files of PHP-FPM, such as /etc/php/8.2/fpm/pool.d/www.conf, or
+// all *.conf of folders, as PHP-FPM itself does: a section that stands in several
+// files is one pool, to which each adds; include lines are followed; variables are
+// taken from env. Files of one folder belong to one PHP-FPM, in the order given;
+// those of another folder may be another's.
+func ReadPools(names []string, env func(name string) (string, bool)) PoolFiles {
+	var all PoolFiles
+	seen := map[string]bool{}
+	folders, files := byFolder(names, &all)
+	var readers []*poolReader
+	for _, folder := range folders {
+		r := &poolReader{env: env, seen: seen, files: map[string][]string{}}
+		readers = append(readers, r)
+		for _, file := range files[folder] {
+			r.file(file, 0)
+		}
+		r.finish()
+		all.Pools = append(all.Pools, r.Pools...)
+		all.Problems = append(all.Problems, r.Problems...)
+		all.Warnings = append(all.Warnings, r.Warnings...)
+	}
+	if found := slices.ContainsFunc(readers, func(r *poolReader) bool { return len(r.files) > 0 }); !found && len(all.Problems) == 0 {
+		all.Problems = append(all.Problems, fmt.Sprintf("%s: no pool in it: want a section such as [www]", strings.Join(names, ", ")))
+	}
+	return all
+}
+
+// byFolder puts the files that names stand for in order.
+func byFolder(names []string, all *PoolFiles) (folders []string, files map[string][]string) {
+	files = map[string][]string{}
+	for _, name := range names {
+		folder, list := filepath.Dir(name), []string{name}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			folder = filepath.Clean(name)
+			list, _ = filepath.Glob(filepath.Join(literal(name), "*.conf")) // in order
+			if len(list) == 0 {
+				all.Problems = append(all.Problems, name+": no *.conf in this folder")
+			}
+		}
+		if files[folder] == nil {
+			folders = append(folders, folder)
+		}
+		files[folder] = append(files[folder], list...)
+	}
+	return folders, files
+}
+
+// literal is a path in which no byte is a pattern's.
+func literal(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// poolReader reads the files of one PHP-FPM.
+type poolReader struct {
+	PoolFiles
+	env  environment
+	seen map[string]bool // files that were read, of all readers
+
+	pool  *PoolFile           // of the current section; nil in [global]
+	files map[string][]string // by pool: those that name it
+	where string              // the current line
+}
+
+func (r *poolReader) bad(format string, args ...any) {
+	r.Problems = append(r.Problems, r.where+": "+fmt.Sprintf(format, args...))
+}
+
+func (r *poolReader) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, r.where+": "+fmt.Sprintf(format, args...))
+}
+
+// file reads one file, which depth others include in turn. The current section
+// goes on, from and behind an include.
+func (r *poolReader) file(name string, depth int) {
+	if r.seen[name] || len(r.seen) >= maxPoolFiles {
+		return
+	}
+	r.seen[name] = true
+	text, err := readPoolFile(name)
+	if err != nil {
+		r.Problems = append(r.Problems, err.Error())
+		return
+	}
+	r.text(name, text, depth)
+}
+
+// readPoolFile reads a file that may be anything.
+func readPoolFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		return "", &fs.PathError{Op: "read", Path: name, Err: errors.New("not a file")}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPoolFile+1))
+	if err == nil && len(text) > maxPoolFile {
+		err = fmt.Errorf("%s: longer than %v", name, Size(maxPoolFile))
+	}
+	return string(text), err
+}
+
+// text reads the lines of a file. After a broken one there is nothing sure.
+func (r *poolReader) text(name, text string, depth int) {
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		n++
+		r.where = fmt.Sprintf("%s: line %d", name, n)
+		l, err := parseINI(line, r.env)
+		if err != nil {
+			r.bad("%v", err)
+			return
+		}
+		switch {
+		case l.section != "":
+			r.section(l.section, name)
+		case strings.EqualFold(l.key, "include") && !l.array:
+			r.include(name, l.value, depth)
+		case l.key != "":
+			r.directive(l)
+		}
+	}
+}
+
+// section begins a pool or goes on with it. Names count in any case.
+func (r *poolReader) section(name, file string) {
+	r.pool = nil
+	if strings.EqualFold(name, "global") {
+		return
+	}
+	i := slices.IndexFunc(r.Pools, func(p *PoolFile) bool { return strings.EqualFold(p.Name, name) })
+	if i < 0 {
+		i = len(r.Pools)
+		r.Pools = append(r.Pools, newPoolFile(name))
+	}
+	r.pool = r.Pools[i]
+	if !slices.Contains(r.files[r.pool.Name], file) {
+		r.files[r.pool.Name] = append(r.files[r.pool.Name], file)
+	}
+}
+
+// include reads the files that a pattern matches.
+func (r *poolReader) include(from string, pattern iniValue, depth int) {
+	if pattern.unknown != "" {
+		r.warn("include: %s is not known here, and nothing was included", pattern.unknown)
+		return
+	}
+	if depth+1 >= maxPoolIncludes {
+		r.bad("include: more than %d files include each other", maxPoolIncludes)
+		return
+	}
+	where := r.where
+	matches := globFrom(filepath.Dir(from), pattern.text)
+	if len(matches) == 0 {
+		r.warn("include: no file matches %s", clip(pattern.text))
+	}
+	for _, name := range matches {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			r.file(name, depth+1)
+		}
+	}
+	r.where = where
+}
+
+// globFrom lists what a pattern matches. A relative one counts from the folder
+// for which PHP was built, which is not known here: it is some folder above its
+// file, as in /usr/local/etc/php-fpm.conf with include=etc/php-fpm.d/*.conf.
+func globFrom(folder, pattern string) []string {
+	if filepath.IsAbs(pattern) {
+		matches, _ := filepath.Glob(pattern)
+		return matches
+	}
+	folder, err := filepath.Abs(folder)
+	for err == nil {
+		matches, _ := filepath.Glob(filepath.Join(literal(folder), pattern))
+		above := filepath.Dir(folder)
+		if len(matches) > 0 || above == folder {
+			return matches
+		}
+		folder = above
+	}
+	return nil
+}
+
+// directive takes a line of the current section.
+func (r *poolReader) directive(l iniLine) {
+	key := strings.ToLower(l.key)
+	switch {
+	case r.pool == nil:
+		r.known(globalKeys, l)
+	case l.array && phpKinds[l.key]:
+		if err := r.pool.setINI(l.key, l.index, l.value); err != nil {
+			r.bad("%s[%s]: %v", l.key, clip(l.index), err)
+		}
+	case l.array || !compared[key]:
+		r.known(poolKeys, l)
+	default:
+		if l.value.unknown != "" {
+			r.warn("%s of [%s] is not compared: %s is not known here; set it for wsfpm check as for PHP-FPM", key, r.pool.Name, l.value.unknown)
+		}
+		if err := r.pool.set(key, l.value); err != nil {
+			r.bad("%s: %v", key, err)
+		}
+	}
+}
+
+// known warns of a directive that is not in the list. PHP-FPM refuses it, unless
+// it is a newer one's.
+func (r *poolReader) known(keys map[string]bool, l iniLine) {
+	key := strings.ToLower(l.key)
+	if l.array {
+		key = l.key + "[]"
+	}
+	if !keys[key] {
+		r.warn("%s: not a directive of PHP-FPM 8.2: php-fpm -t says whether yours takes it", clip(l.key))
+	}
+}
+
+// finish looks for what PHP-FPM wants of each pool.
+func (r *poolReader) finish() {
+	r.Pools = slices.DeleteFunc(r.Pools, func(pool *PoolFile) bool {
+		pool.finish()
+		if pool.Unknown["listen"] {
+			return true // there is a warning already
+		}
+		if pool.Listen == "" && len(r.Problems) == 0 {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: pool [%s] has no listen: give all files that PHP-FPM reads together, or their folder",
+				strings.Join(r.files[pool.Name], ", "), clip(pool.Name)))
+		}
+		return pool.Listen == ""
+	})
+}
+
+// phpKinds are the four ways to set a directive of php.ini.
+var phpKinds = map[string]bool{"php_value": true, "php_flag": true, "php_admin_value": true, "php_admin_flag": true}
+
+// globalKeys and poolKeys are the directives of PHP-FPM 8.2. Arrays end in [].
+var (
+	globalKeys = set(`daemonize emergency_restart_interval emergency_restart_threshold error_log events.mechanism log_buffering log_level
+		log_limit pid process.max process.priority process_control_timeout rlimit_core rlimit_files syslog.facility syslog.ident systemd_interval`)
+	poolKeys = set(`access.format access.log access.suppress_path[] apparmor_hat catch_workers_output chdir chroot clear_env decorate_workers_output
+		env[] group listen listen.acl_groups listen.acl_users listen.allowed_clients listen.backlog listen.group listen.mode listen.owner
+		listen.setfib php_admin_flag[] php_admin_value[] php_flag[] php_value[] ping.path ping.response pm pm.max_children pm.max_requests
+		pm.max_spare_servers pm.max_spawn_rate pm.min_spare_servers pm.process_idle_timeout pm.start_servers pm.status_listen pm.status_path
+		prefix process.dumpable process.priority request_slowlog_timeout request_slowlog_trace_depth request_terminate_timeout
+		request_terminate_timeout_track_finished rlimit_core rlimit_files security.limit_extensions slowlog user`)
+)
+
+// set is the set of the words of a text.
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for word := range strings.FieldsSeq(words) {
+		m[word] = true
+	}
+	return m
+}
