@@ -88,6 +88,25 @@ func (c *connection) effects(ctx context.Context, a reply) {
 	c.closeBehindPushes(ctx, *with)
 }
 
+// cameIn notes when the client came in, which the hub knows already, and has
+// those of its connect answer's commands to others that close them or let them
+// leave pass over clients that come in later. So of two clients that close each
+// other one is left: the later one, by the order in which both could be found.
+func (c *connection) cameIn(others []session.Command) {
+	at := time.Now().UnixNano()
+	c.session.CameIn(at)
+	for i := range others {
+		if o := &others[i]; o.Close != nil || len(o.Leave) > 0 {
+			o.Before = at
+		}
+	}
+}
+
+// onItsWay is how long a command may take to a node where it passes over clients
+// that came in meanwhile. Those that were there for longer are not spared for
+// the sake of two nodes whose clocks differ.
+const onItsWay = 10 * time.Second
+
 // closeBehindPushes closes a connection that may itself be among those that
 // its last answer published to: the close takes the same way, so that it comes
 // after the push. Should it get lost on that way, it is carried out here.

@@ -50,6 +50,9 @@ func (g *Gateway) listen() {
 			if !open {
 				return
 			}
+			if c.Before != 0 {
+				c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
+			}
 			g.fanout.deliver(&c)
 		}
 	}

@@ -239,6 +239,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if err := c.g.hub.Add(c.session, standing, messages...); err != nil {
 		return err
 	}
+	c.cameIn(a.others)
 	passOn(w.Header(), a.head.fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}

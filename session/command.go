@@ -44,6 +44,10 @@ type Command struct {
 	// State replaces the state of the connection itself, "" clears it; nil
 	// leaves it. Only without To.
 	State *string
+	// Before leaves out the clients that came in later, by [Session.CameIn]; 0
+	// leaves out none. Processes say it to each other; scripts and publishers
+	// cannot.
+	Before int64
 }
 
 // Close is a close code with its reason (RFC 6455, 7.4). The reason is at
@@ -114,6 +118,7 @@ type wireCommand struct {
 	Close  *wireClose      `json:"close,omitempty"`
 	User   *string         `json:"user,omitempty"`
 	State  *string         `json:"state,omitempty"`
+	Before int64           `json:"before,omitempty"`
 }
 
 type wireClose struct {
@@ -123,7 +128,7 @@ type wireClose struct {
 
 // Encode is the JSON text of a command, as [Decode] reads it.
 func (c Command) Encode() ([]byte, error) {
-	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State}
+	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State, Before: c.Before}
 	if c.Close != nil {
 		w.Close = &wireClose{Code: c.Close.Code, Reason: c.Close.Reason}
 	}

@@ -99,6 +99,26 @@ func TestUnknownFieldsOnTheBusAreTold(t *testing.T) {
 	}
 }
 
+func TestOnlyProcessesSayBefore(t *testing.T) {
+	body := []byte(`{"to":["all"],"close":{"code":4001},"before":1764352271123456789}`)
+	commands, unknown, err := Decode(body, FromBus)
+	if err != nil || unknown != "" || commands[0].Before != 1764352271123456789 {
+		t.Fatalf("got %+v, %q, %v", commands, unknown, err)
+	}
+	back, err := commands[0].Encode()
+	if err != nil || string(back) != string(body) {
+		t.Errorf("got %s, %v, want %s", back, err, body)
+	}
+	for _, from := range []Source{FromAnswer, FromPush} {
+		if _, _, err := Decode(body, from); err == nil || !strings.Contains(err.Error(), `unknown field "before"`) {
+			t.Errorf("from %v: got %v, want it refused as unknown", from, err)
+		}
+	}
+	if _, _, err := Decode([]byte(`{"to":"all","before":"x"}`), FromBus); err == nil {
+		t.Error("a before that is no time was taken")
+	}
+}
+
 func TestEncodeReadsBack(t *testing.T) {
 	close, _ := NewClose(4000, "bye")
 	for _, c := range []Command{

@@ -21,7 +21,7 @@ const (
 )
 
 // fields are the values of a command that stand in its JSON; nil does not.
-type fields struct{ to, except, data, base64, join, leave, closing, user, state []byte }
+type fields struct{ to, except, data, base64, join, leave, closing, user, state, before []byte }
 
 // named is the field of this name, or nil.
 func (f *fields) named(name string) *[]byte {
@@ -44,6 +44,8 @@ func (f *fields) named(name string) *[]byte {
 		return &f.user
 	case "state":
 		return &f.state
+	case "before":
+		return &f.before
 	}
 	return nil
 }
@@ -139,7 +141,22 @@ func (d *decoder) build(f *fields) (c Command, err error) {
 	if c.State, err = readOptional(f.state, "a string", checkState); err != nil {
 		return c, fmt.Errorf("state: %w", err)
 	}
-	return c, nil
+	if f.before != nil {
+		c.Before, err = d.before(f.before)
+	}
+	return c, err
+}
+
+// before reads what only processes say to each other.
+func (d *decoder) before(value []byte) (int64, error) {
+	if d.from != FromBus {
+		return 0, d.passOver("before")
+	}
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("before: got %s, want a time in nanoseconds", shown(value))
+	}
+	return n, nil
 }
 
 // target reads whom the command is for. Only in an answer, and only when the field

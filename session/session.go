@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"sync"
 )
@@ -123,6 +124,7 @@ type Session struct {
 	changes sync.Mutex
 
 	mu       sync.Mutex // guards what follows; never held over I/O
+	since    int64      // see CameIn
 	standing Standing
 	present  bool // in the hub
 	closing  bool // a close is queued: nothing can follow it
@@ -133,7 +135,7 @@ type Session struct {
 func New(id string, out Outlet) *Session {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(id)) // never fails
-	return &Session{id: id, pin: hash.Sum32(), out: out}
+	return &Session{id: id, pin: hash.Sum32(), out: out, since: math.MaxInt64}
 }
 
 // ID is the connection's id, unique over all nodes.
@@ -142,6 +144,15 @@ func (s *Session) ID() string { return s.id }
 // Pin is a number drawn from the id, by which one of several workers is always
 // the same one for this session.
 func (s *Session) Pin() uint32 { return s.pin }
+
+// CameIn notes when the client came in, in nanoseconds since 1970. The caller has
+// added the session to the hub: what is asked for when a later client has come in
+// finds this one. Until then the client is younger than all others.
+func (s *Session) CameIn(at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = at
+}
 
 // Standing is what the client is known by now.
 func (s *Session) Standing() Standing {
@@ -220,7 +231,7 @@ func (s *Session) Matches(c *Command) bool {
 }
 
 func (s *Session) meantLocked(c *Command) bool {
-	return s.present && !s.closing && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+	return s.present && !s.closing && (c.Before == 0 || s.since <= c.Before) && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
 }
 
 func (s *Session) matchesLocked(list []Address) bool {

@@ -208,6 +208,18 @@ func (c *Client) Next() Frame {
 	return Frame{}
 }
 
+// NextOrEnd returns the next message; false when the connection has ended.
+func (c *Client) NextOrEnd() (Frame, bool) {
+	c.t.Helper()
+	select {
+	case f, ok := <-c.frames:
+		return f, ok
+	case <-time.After(Patience):
+		c.t.Fatalf("no message and no end within %v", Patience)
+	}
+	return Frame{}, false
+}
+
 // Expect wants the next message to be this text.
 func (c *Client) Expect(text string) {
 	c.t.Helper()
