@@ -50,7 +50,8 @@ const (
 	// settleExtra is how much longer than its timeout an abandoned script may hold
 	// its slot before its connection is closed.
 	settleExtra = 5 * time.Second
-	// stallAfter is how soon a worker must have come for a new connection.
+	// stallAfter is how soon a worker should have come for a new connection, beside
+	// the time that the network takes.
 	stallAfter = 50 * time.Millisecond
 )
 

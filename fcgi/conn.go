@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,9 +34,10 @@ type conn struct {
 	asked bool // the first question whether that works is still unanswered
 	epoch int  // Pool.epoch when it was opened
 
+	dialing   time.Duration // how long connecting took: a way through the network and back
 	accepted  bool          // a worker has answered: the connection is not in the backlog
-	held      *atomic.Int64 // counts the pool's connections of which that is true
-	missed    func()        // tells the pool of that, which had given up the worker; nil else
+	held      *holding      // counts the pool's connections of which that is true
+	missed    func()        // tells the pool of that, which misses the worker; nil else
 	answered  bool          // a record of the answer to this request has come
 	ready     bool          // the answer to the probe behind this request has come
 	idleSince time.Time
@@ -59,7 +59,7 @@ func newConn(nc net.Conn) *conn {
 	return &conn{
 		nc:   nc,
 		sock: sock,
-		held: new(atomic.Int64),
+		held: new(holding),
 		dec:  decoder{r: bufio.NewReaderSize(sock, readBuffer)},
 	}
 }
@@ -277,7 +277,7 @@ func (c *conn) signOfLife() {
 // accept notes that a worker has come for the connection.
 func (c *conn) accept() {
 	c.accepted = true
-	c.held.Add(1)
+	c.held.add()
 }
 
 // clean tells whether the connection stands where a request may follow.

@@ -40,7 +40,7 @@ const (
 // came with, another idle one, or a new one.
 func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool) error {
 	for !fresh && s.conn != nil {
-		if s.justProven() || !s.conn.sock.closed() {
+		if s.justProven() || !s.conn.sock.readable() {
 			p.count(func(s *Stats) { s.Reuses++ })
 			return nil
 		}
@@ -101,6 +101,7 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	if !allowed {
 		return nil, fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
 	}
+	began := time.Now()
 	nc, err := p.netDial(ctx, s.cfg)
 	if err != nil {
 		return nil, p.dialFailed(ctx, err, s.epoch)
@@ -110,6 +111,7 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("%w: %w", ErrClosed, errGiveUp)
 	}
+	c.dialing = time.Since(began)
 	if asks && !p.askForProbe(ctx, c) {
 		p.drop(c)
 		return nil, fmt.Errorf("%w: the connection served to find out about the ready probe", ErrUnavailable)

@@ -25,7 +25,7 @@
 //	request.go   what a caller asks for: Request and Pool.Do, the whole walk
 //	env.go       constant parameters, encoded once
 //	queue.go     waiting for a slot: lanes, owners, bounds
-//	pool.go      slots and idle connections; config.go, limit.go, reload.go beside it
+//	pool.go      slots and idle connections; config.go, limit.go, shortage.go, reload.go beside it
 //	dial.go      connecting, retrying, finding out about the probe; circuit.go
 //	conn.go      one connection; socket.go looks at its file descriptor
 //	encode.go    a request as records; record.go is the format

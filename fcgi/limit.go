@@ -7,13 +7,13 @@ const (
 	raiseAfterMax = 5 * time.Minute
 )
 
-// workingLimit is how many workers the pool dares to occupy: the configured
-// number, less what turned out not to be there. It falls by one when a new
-// connection finds no worker. It rises at once to what has been seen, when the
-// workers came after all, and otherwise after a while, by one at first and by twice
-// as many each time that goes well. When such a rise proves wrong at once the while
-// doubles. So a pool configured too large is not tried for ever, and one that was
-// only restarting its workers soon has them all back.
+// workingLimit is the adaptive concurrency limit: how many workers may be occupied,
+// the configured number or, when there turned out to be fewer (see shortage), as
+// many as there are. It rises at once to what has been seen, when the workers came
+// after all, and otherwise after a while, by one at first and by twice as many each
+// time that goes well. When such a rise proves wrong at once the while doubles. So
+// a pool configured too large is not tried for ever, and one that was only
+// restarting its workers soon has them all back.
 type workingLimit struct {
 	now        int
 	configured int
@@ -27,9 +27,9 @@ func newWorkingLimit(n int) workingLimit {
 	return workingLimit{now: n, configured: n, wait: raiseAfter, step: 1}
 }
 
-// lower takes one worker off and tells whether there was one to spare.
-func (l *workingLimit) lower(now time.Time) bool {
-	if l.now <= 1 {
+// lower makes n the limit and reports whether that is news.
+func (l *workingLimit) lower(n int, now time.Time) bool {
+	if n < 1 || n >= l.now {
 		return false
 	}
 	switch {
@@ -38,7 +38,7 @@ func (l *workingLimit) lower(now time.Time) bool {
 	case now.Sub(l.changed) > 2*l.wait:
 		l.wait = raiseAfter
 	}
-	l.now--
+	l.now = n
 	l.step = 1
 	l.changed, l.rose = now, false
 	return true
@@ -61,42 +61,4 @@ func (l *workingLimit) seen(n int, now time.Time) bool {
 	l.now = n
 	l.changed, l.rose = now, false
 	return true
-}
-
-// stalled takes note of a new connection that no worker came for within stallAfter:
-// there are fewer than we thought, and our own idle ones make way.
-func (p *Pool) stalled(r *Response) {
-	c := r.slot.conn
-	p.mu.Lock()
-	if c.epoch != p.epoch { // says nothing about the server at the new address
-		p.mu.Unlock()
-		return
-	}
-	p.stats.Stalls++
-	p.missing++
-	c.missed = func() { p.found(c) }
-	if p.limit.lower(time.Now()) {
-		p.sendLocked(Event{
-			Kind: EventStalled, Script: r.script, ID: r.id,
-			Limit: p.limit.now, Config: p.cfg.MaxConnections,
-		})
-	}
-	drop := p.settleIdleLocked(nil)
-	p.mu.Unlock()
-	p.drop(drop...)
-}
-
-// found takes note of the worker that came for a stalled connection. With those
-// that our other connections hold at this moment it proves how many there are.
-func (p *Pool) found(c *conn) {
-	p.mu.Lock()
-	var drop []*conn
-	if c.epoch == p.epoch {
-		p.missing--
-		if p.limit.seen(int(p.held.Load()), time.Now()) {
-			drop = p.settleIdleLocked(drop)
-		}
-	}
-	p.mu.Unlock()
-	p.drop(drop...)
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wsfpm/fcgi/fcgitest"
@@ -12,8 +13,11 @@ import (
 // TestFewerWorkersThanConfigured has a server with two workers and a pool that
 // believes in four: the pool must find out, say so, and serve everybody.
 func TestFewerWorkersThanConfigured(t *testing.T) {
+	hold := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
-		time.Sleep(200 * time.Millisecond)
+		if len(r.Body) > 0 {
+			<-hold
+		}
 		fcgitest.Echo(w, r)
 	}, fcgitest.Options{Workers: 2})
 	p := poolFor(t, s, Config{MaxConnections: 4, MaxIdle: 4, IdleTimeout: time.Minute})
@@ -26,13 +30,13 @@ func TestFewerWorkersThanConfigured(t *testing.T) {
 			}
 		})
 	}
-	callers.Wait()
-	st := p.Stats()
-	if st.Limit != 2 || st.Stalls != 2 || st.Config != 4 {
-		t.Errorf("limit %d of %d after %d stalls, want 2 of 4 after 2", st.Limit, st.Config, st.Stalls)
-	}
-	if e := <-p.Events(); e.Kind != EventStalled || e.Limit != 3 || e.Config != 4 {
+	if e := <-p.Events(); e.Kind != EventStalled || e.Limit != 2 || e.Config != 4 {
 		t.Errorf("got event %+v", e)
+	}
+	close(hold)
+	callers.Wait()
+	if st := p.Stats(); st.Limit != 2 || st.Stalls < 2 || st.Config != 4 {
+		t.Errorf("limit %d of %d after %d stalls, want 2 of 4 after 2 or more", st.Limit, st.Config, st.Stalls)
 	}
 }
 
@@ -59,9 +63,6 @@ func TestIdleConnectionsMakeWayForTheBacklog(t *testing.T) {
 		go ask()
 	}
 	eventually(t, "a stall", func() bool { return p.Stats().Stalls == 1 })
-	p.mu.Lock()
-	p.limit = newWorkingLimit(3) // as after a while without a stall
-	p.mu.Unlock()
 	close(hold)
 	for range 3 {
 		if err := <-ends; err != nil {
@@ -70,7 +71,35 @@ func TestIdleConnectionsMakeWayForTheBacklog(t *testing.T) {
 	}
 }
 
-// Workers that were only late are all used again at once.
+// An idle connection costs the pool a new one when it makes way, so that no more do
+// so than are missed, however long it takes the worker to come.
+func TestOneConnectionMakesWayForOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := machine{workers: 3, script: time.Minute}.pool(t, Config{MaxConnections: 4, MaxIdle: 4, IdleTimeout: time.Hour})
+		ask := func() {
+			if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil {
+				t.Error(err)
+			}
+		}
+		var callers sync.WaitGroup
+		callers.Go(ask)
+		synctest.Wait()
+		time.Sleep(20 * time.Second)
+		for range 3 {
+			callers.Go(ask)
+		}
+		time.Sleep(45 * time.Second) // the first has ended, and the fourth its connection
+		if st := p.Stats(); st.Stalls != 1 || st.Idle != 0 || st.Running != 3 || st.Dials != 4 {
+			t.Errorf("got %+v, want the first connection closed for the one that was missed", st)
+		}
+		callers.Wait()
+		if st := p.Stats(); st.Dials != 4 || st.Idle != 3 {
+			t.Errorf("got %+v, want the others kept", st)
+		}
+	})
+}
+
+// Workers that others held are all used again at once when those leave.
 func TestLimitFollowsWorkersThatCome(t *testing.T) {
 	const workers = 4
 	hold := make(chan struct{})
@@ -102,10 +131,9 @@ func TestLimitFollowsWorkersThatCome(t *testing.T) {
 		})
 	}
 	eventually(t, "stalls", func() bool { return p.Stats().Stalls == 6 })
-	if got := p.Stats().Limit; got != 1 {
-		t.Errorf("limit %d after stalls only, want 1", got)
-	}
-	for _, c := range others {
+	others[0].Close()
+	eventually(t, "the pool to work with the one worker", func() bool { return p.Stats().Limit == 1 })
+	for _, c := range others[1:] {
 		c.Close()
 	}
 	eventually(t, "running scripts", func() bool { return s.Open() == workers && p.Stats().Limit == workers })
@@ -121,35 +149,58 @@ func TestLimitFollowsWorkersThatCome(t *testing.T) {
 	}
 }
 
+// A server that is stopped, or that others have wholly, says nothing of how many
+// workers it has.
+func TestNoWorkerAtAllSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := machine{workers: 1, script: ms}
+		p := m.pool(t, Config{MaxConnections: 4, MaxIdle: -1})
+		call(p, &Request{Env: testEnv(t)}) // learns of the probe
+		other, err := p.netDial(t.Context(), p.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var callers sync.WaitGroup
+		for range 6 {
+			callers.Go(func() { call(p, &Request{Env: testEnv(t)}) })
+		}
+		time.Sleep(time.Minute)
+		if st := p.Stats(); st.Limit != 4 || st.Stalls != 4 {
+			t.Errorf("limit %d after %d stalls, want 4 and 4", st.Limit, st.Stalls)
+		}
+		other.Close()
+		callers.Wait()
+	})
+}
+
 func TestLimitRisesSlowly(t *testing.T) {
 	l := newWorkingLimit(3)
 	start := time.Unix(0, 0)
 	for i, step := range []struct {
 		at    time.Duration
-		lower bool
+		lower int // 0: a tick
 		want  int
 	}{
-		{0, true, 2},
-		{0, true, 1},
-		{0, true, 1}, // never none
-		{4 * time.Second, false, 1},
-		{5 * time.Second, false, 2},
-		{6 * time.Second, true, 1}, // wrong at once: the wait doubles
-		{15 * time.Second, false, 1},
-		{16 * time.Second, false, 2},
-		{26 * time.Second, false, 3},
-		{99 * time.Second, false, 3},
-		{100 * time.Second, true, 2}, // another story, of five workers
-		{100 * time.Second, true, 1},
-		{105 * time.Second, false, 2},
-		{110 * time.Second, false, 4}, // all is well: by twice as many
-		{115 * time.Second, false, 5},
+		{0, 1, 1},
+		{0, 3, 1}, // no news
+		{4 * time.Second, 0, 1},
+		{5 * time.Second, 0, 2},
+		{6 * time.Second, 1, 1}, // wrong at once: the wait doubles
+		{15 * time.Second, 0, 1},
+		{16 * time.Second, 0, 2},
+		{26 * time.Second, 0, 3},
+		{99 * time.Second, 0, 3},
+		{100 * time.Second, 1, 1}, // another story, of five workers
+		{105 * time.Second, 0, 2},
+		{110 * time.Second, 0, 4}, // all is well: by twice as many
+		{115 * time.Second, 0, 5},
+		{116 * time.Second, 3, 3}, // at once, however many rose
 	} {
-		if i == 10 {
+		if i == 9 {
 			l.now, l.configured = 3, 5
 		}
-		if step.lower {
-			l.lower(start.Add(step.at))
+		if step.lower > 0 {
+			l.lower(step.lower, start.Add(step.at))
 		} else {
 			l.tick(start.Add(step.at))
 		}

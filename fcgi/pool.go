@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +17,7 @@ import (
 type Pool struct {
 	events  chan Event
 	closing chan struct{}  // closed by Close
-	running sync.WaitGroup // the sweeper and those who settle
+	running sync.WaitGroup // sweep, watch and those who settle
 	netDial func(context.Context, *Config) (net.Conn, error)
 
 	mu       sync.Mutex // guards what follows
@@ -27,12 +26,15 @@ type Pool struct {
 	closed   bool
 	cutOff   bool // Close has lost its patience
 	limit    workingLimit
-	open     int           // slots taken: connecting, running, settling
-	settling int           // of these, without a caller
-	streams  int           // of these, with an answer of unknown length
-	missing  int           // of these, on connections that no worker has come for in time
-	held     *atomic.Int64 // connections of this epoch, idle or not, that a worker has come for
-	idle     []*conn       // newest last
+	open     int // slots taken: connecting, running, settling
+	settling int // of these, without a caller
+	streams  int // of these, with an answer of unknown length
+	missing  int // of these, on connections that no worker has come for in time
+	owed     int // connections to be closed for these, between requests
+	shortage shortage
+	looking  bool
+	held     *holding // by workers, of this epoch
+	idle     []*conn  // newest last
 	conns    map[*conn]struct{}
 	queue    queue
 	spare    []*waiter
@@ -70,7 +72,7 @@ func NewPool(cfg Config) (*Pool, error) {
 		closing:  make(chan struct{}),
 		netDial:  netDial,
 		conns:    make(map[*conn]struct{}),
-		held:     new(atomic.Int64),
+		held:     new(holding),
 		queue:    queue{owners: make(map[string]*owner)},
 		failures: make(map[Failure]uint64),
 	}, nil
@@ -267,14 +269,11 @@ func (p *Pool) freeLocked(s slot, keep bool, now time.Time) (drop []*conn) {
 }
 
 // settleIdleLocked restores what holds whenever the lock is free: nobody waits
-// while a slot is free, no more workers are occupied than the limit allows, none
-// is held by an idle connection while another waits in the server's backlog, and
-// no more connections idle than MaxIdle. Connections in excess are appended to
-// drop.
+// while a slot is free, no more workers are occupied than the limit allows, idle
+// connections make way for those in the server's backlog, and no more are idle
+// than MaxIdle. Connections in excess are appended to drop.
 func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
-	if p.missing > 0 {
-		drop = p.trimIdleLocked(0, drop)
-	}
+	drop = p.makeWayLocked(drop)
 	drop = p.trimIdleLocked(max(0, p.limit.now-p.open), drop)
 	for p.open < p.limit.now {
 		w := p.queue.next(p.shareLocked())
@@ -309,11 +308,11 @@ func (p *Pool) drop(cs ...*conn) {
 	p.mu.Lock()
 	for _, c := range cs { // before their workers are free for others: see found
 		if _, open := p.conns[c]; open && c.accepted {
-			c.held.Add(-1)
+			c.held.now.Add(-1)
 		}
 		delete(p.conns, c)
 		if c.missed != nil && c.epoch == p.epoch {
-			p.missing--
+			p.unmissLocked(1)
 		}
 		c.missed = nil
 	}

@@ -1,9 +1,6 @@
 package fcgi
 
-import (
-	"context"
-	"sync/atomic"
-)
+import "context"
 
 // Configure changes everything about a pool, its address too, while it runs.
 // Requests that have a slot go on as they began; those that wait do so by the new
@@ -22,7 +19,7 @@ func (p *Pool) Configure(cfg Config) error {
 	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
 		p.epoch++
 		p.probing, p.circuit = probeUnknown, circuit{}
-		p.missing, p.held = 0, new(atomic.Int64)
+		p.held, p.shortage, p.missing, p.owed = new(holding), shortage{}, 0, 0
 		drop = p.trimIdleLocked(0, drop)
 	}
 	p.cfg = full

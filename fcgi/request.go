@@ -120,7 +120,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 		r.stop = c.interruptOn(r.ctx, r.use)
 		read := r.deadline
 		if r.short = c.probe && !c.accepted; r.short {
-			read = earlier(read, time.Now().Add(stallAfter))
+			read = earlier(read, time.Now().Add(stallAfter+c.dialing))
 		}
 		c.readBy(read)
 		err := c.send(req, r.deadline)

@@ -98,7 +98,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if !c.accepted {
+		if !c.accepted && !c.sock.readable() { // what waits here unread has come in time
 			r.pool.stalled(r)
 		}
 		r.extend()

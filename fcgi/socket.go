@@ -117,9 +117,10 @@ func ignoringEINTR(call func(int, []byte) (int, error), fd int, b []byte) (int, 
 	}
 }
 
-// closed tells whether an idle connection is of no more use: the server closed it,
-// or sent what nobody asked for.
-func (s *socket) closed() bool {
+// readable reports whether there is something to read: data, the end or an error.
+// An idle connection is of no more use then: the server closed it, or sent what
+// was not asked for.
+func (s *socket) readable() bool {
 	if s.raw == nil {
 		return false
 	}

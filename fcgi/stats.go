@@ -14,7 +14,7 @@ type Stats struct {
 	Idle     int // kept connections
 	Streams  int // of Running, streams
 	Waiting  [lanes]int
-	Limit    int           // workers that the pool dares to occupy
+	Limit    int           // workers that the pool occupies at most now
 	Config   int           // workers that it may occupy
 	Service  time.Duration // moving average of the time that a slot is held; Config.QueueWait at most
 	Down     bool          // the server cannot be reached
@@ -85,9 +85,9 @@ type EventKind uint8
 
 // Rare things that an operator should know.
 const (
-	// EventStalled: no worker came for a new connection within 50 ms, so PHP-FPM
-	// has fewer free workers than Config.MaxConnections. Limit is what the pool
-	// works with for a while.
+	// EventStalled: for more than a second workers came for no more than Limit
+	// connections at once, so PHP-FPM has fewer free ones than Config.MaxConnections.
+	// Limit is what the pool works with for a while.
 	EventStalled EventKind = iota + 1
 	// EventStillRunning: PHP is still running an abandoned script, Script for
 	// request ID. Its slot was given up.

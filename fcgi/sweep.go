@@ -66,7 +66,7 @@ func (p *Pool) sweepInterval() time.Duration {
 // Looking at a socket does not block.
 func (p *Pool) staleLocked(at time.Time) (drop []*conn) {
 	p.idle = slices.DeleteFunc(p.idle, func(c *conn) bool {
-		closed := c.sock.closed()
+		closed := c.sock.readable()
 		if closed {
 			p.stats.Recycles++
 		}

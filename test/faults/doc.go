@@ -9,6 +9,7 @@
 //	I5  a push reaches those whom it is addressed to, and nobody else, once
 //	I6  everything that was taken is given back, and nothing panics
 //	I7  nobody is left without an answer, an error or an end of the connection
+//	I8  a node works below its limit of workers for 2 % of the time at most
 //
 // Which faults come, in which order, on which node and for how long is drawn
 // from a seed, and each has the number of events after which it comes: the same

@@ -70,6 +70,7 @@ type programme struct {
 	began   time.Time
 	took    time.Duration
 	base    [2]resources
+	watched [2]watched // by watch alone until the end
 
 	windows      windows
 	publications publications

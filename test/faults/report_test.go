@@ -22,6 +22,9 @@ func (p *programme) tables() string {
 		p.verdict.seed, p.wanted, len(p.plan), p.events.Load(), p.broken(), p.took.Round(time.Second),
 		float64(p.events.Load())/p.took.Seconds(), talkers, workers,
 		p.longest.Round(time.Millisecond), bound, p.peakRSS/(1<<20))
+	for i, w := range p.watched {
+		fmt.Fprintf(&b, "Node %d worked below its limit of workers in %d of %d quarter seconds, in %d of them while events waited.\n", i+1, w.below, w.looks, w.waiting)
+	}
 	b.WriteString("\nRecovery: until both nodes reach PHP-FPM and nobody waits for a worker, or hear Redis with all names.\n\n" +
 		"| fault | count | longest recovery |\n|---|---:|---:|\n")
 	for _, kind := range slices.Sorted(maps.Keys(p.made)) {

@@ -82,41 +82,11 @@ func (p *programme) baseline() {
 	}
 }
 
-// watch looks at the nodes until the programme is over: how much memory they
-// need, and whether they dare to use fewer workers than they are configured to
-// have. They do so after faults that made PHP-FPM slow to come, for longer than
-// the faults last, and refuse events that would wait for too long.
-func (p *programme) watch() {
-	var mend [2]func(time.Duration)
-	for !p.over() {
-		for i := range p.base {
-			m, _ := p.metrics(i)
-			fewer := sum(m, "wsfpm_fpm_limit") < sum(m, "wsfpm_fpm_max_connections")
-			switch {
-			case fewer && mend[i] == nil:
-				mend[i] = p.windows.open(partFPM, i, "fewer workers")
-			case !fewer && mend[i] != nil:
-				mend[i](afterOutage)
-				mend[i] = nil
-			}
-			if fewer {
-				p.count(fmt.Sprintf("quarter seconds in which node %d dared to use fewer workers", i+1))
-			}
-			if fewer && sum(m, "wsfpm_fpm_waiting") > 0 {
-				p.count(fmt.Sprintf("quarter seconds of these in which events waited on node %d", i+1))
-			}
-			p.mu.Lock()
-			p.peakRSS = max(p.peakRSS, held(m).memory)
-			p.mu.Unlock()
-		}
-		p.rest(250 * time.Millisecond)
-	}
-}
-
 // afterwards checks what is left when all clients have gone.
 func (p *programme) afterwards() {
 	p.alive()
 	for i := range p.base {
+		p.usesAllWorkers(i)
 		p.givesBack(i)
 	}
 	p.verdict.check(givenBack, len(p.world.fpm.Workers()) == workers, "PHP-FPM has %d workers, want %d", len(p.world.fpm.Workers()), workers)
@@ -217,6 +187,6 @@ func (p *programme) account(node int, m map[string]float64, missing map[string]i
 	}
 	p.counts["slow readers that were closed"] += int(m["wsfpm_slow_readers_total"])
 	p.counts["disconnects given up"] += int(m["wsfpm_disconnects_lost_total"])
-	p.t.Logf("node %d: %v connections, %v tries to run disconnect, at most %v of them in vain; missing %v; it dares to use %v of %v workers",
+	p.t.Logf("node %d: %v connections, %v tries to run disconnect, at most %v of them in vain; missing %v; it works with %v of %v workers",
 		node+1, m["wsfpm_connections_opened_total"], all, bad, missing, sum(m, "wsfpm_fpm_limit"), sum(m, "wsfpm_fpm_max_connections"))
 }

@@ -17,6 +17,7 @@ const (
 	rightPush
 	givenBack
 	noSilence
+	allWorkers
 	invariants // their number
 )
 
@@ -32,6 +33,7 @@ func (i invariant) says() string {
 		"a push reaches those it is addressed to, once",
 		"everything is given back, nothing panics",
 		"nobody is left without an answer, an error or an end",
+		"a node works below its limit of workers for 2 % of the time at most",
 	}[i]
 }
 

@@ -75,17 +75,28 @@ func TestAConnectOverItsTimeoutKeepsItsSlot(t *testing.T) {
 }
 
 func TestWorkersThatComeLateAreAllUsedAgain(t *testing.T) {
-	fpm, w := pool(t, stack.FPMOptions{})
+	fpm, w := pool(t, stack.FPMOptions{}, "2.late-workers")
 	clients := w.crowd(4)
 	stack.Wait(t, "no kept connection", func() bool { return w.Metric(t, "wsfpm_fpm_idle") == 0 })
 	resume := fpm.PauseWorkers(t)
 	clients.ask("gate later")
 	stack.Wait(t, "nobody to come for a connection", func() bool { return w.Metric(t, "wsfpm_fpm_stalls_total") == 4 })
-	equal(t, "workers that the pool believes in", w.Metric(t, "wsfpm_fpm_limit"), 1)
 	resume()
 	stack.Wait(t, "everybody to run", func() bool { return len(w.ledger.begun("", "message")) == 4 })
-	stack.Wait(t, "all workers to be used", func() bool { return w.Metric(t, "wsfpm_fpm_limit") == 4 })
+	equal(t, "workers that the pool believes in", w.Metric(t, "wsfpm_fpm_limit"), 4)
 	w.open("later")
 	clients.allAnswered(t, "when the workers are back")
 	clients.leave(t)
+}
+
+func TestFewerWorkersThanConfiguredAreFound(t *testing.T) {
+	w := start(t, setup{fpm: stack.FPM(t, stack.FPMOptions{Children: 2}), pool: own(4)}, "2.fewer-workers")
+	clients := w.crowd(6)
+	clients.ask("gate later")
+	stack.Wait(t, "the pool to work with two workers", func() bool { return w.Metric(t, "wsfpm_fpm_limit") == 2 })
+	w.AwaitLog(t, "warn", "PHP-FPM has fewer free workers than max_connections (4): working with 2")
+	w.open("later")
+	clients.allAnswered(t, "by two workers")
+	clients.leave(t)
+	equal(t, "scripts at once", w.ledger.peak(), 2)
 }
