@@ -60,7 +60,7 @@ func (c *Config) checkNode(r *report) {
 	}
 }
 
-// nodeByte reports whether a byte may stand in a node's name.
+// nodeByte reports whether a byte may stand in a node's name, or a host's.
 func nodeByte(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' ||
 		b == '.' || b == '-' || b == '_'

@@ -159,9 +159,9 @@ func answerStatus(s string) bool {
 func (route *Route) checkHeaders(r *report, key string) {
 	r.hosts(key+".host", route.Host)
 	for i, origin := range route.Origins {
-		plain, ok := plainOrigin(origin)
-		if !ok {
-			r.bad(key+".origins", `%q: write scheme, host and port exactly, such as "https://example.com", or "*" for any`, clip(origin))
+		plain, why := plainOrigin(origin)
+		if why != "" {
+			r.bad(key+".origins", "%q: %s", clip(origin), why)
 			continue
 		}
 		route.Origins[i] = plain
@@ -190,24 +190,6 @@ func (route *Route) checkHeaders(r *report, key string) {
 	if route.ServerPort < 0 || route.ServerPort > 65535 {
 		r.bad(key+".server_port", "%d: write 1 to 65535, or 0", route.ServerPort)
 	}
-}
-
-// plainOrigin writes an origin as browsers do: in lower case, without a slash
-// at its end and without the scheme's own port.
-func plainOrigin(origin string) (string, bool) {
-	if origin == "*" || origin == "null" {
-		return origin, true
-	}
-	u, err := url.Parse(strings.ToLower(origin))
-	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.Contains(u.Host, "*") ||
-		u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
-		return "", false
-	}
-	host := u.Host
-	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
-		host = strings.TrimSuffix(host, ":"+u.Port())
-	}
-	return u.Scheme + "://" + host, true
 }
 
 // maxParam is the longest parameter with its name, in bytes.
@@ -241,7 +223,12 @@ func (r *report) hosts(key string, names []string) {
 			r.bad(key, `%q: write a host name without scheme and port, such as "example.com"`, clip(host))
 			continue
 		}
-		names[i] = strings.TrimSuffix(strings.ToLower(host), ".")
+		plain, err := asciiHost(strings.TrimSuffix(host, "."))
+		if err != nil {
+			r.bad(key, "%v", err)
+			continue
+		}
+		names[i] = plain
 	}
 }
 

@@ -93,6 +93,7 @@ var broken = map[string]struct {
 	"multipart":        {func(c *Config) { c.Routes[0].ContentType = "multipart/form-data; boundary=x" }, "multipart/form-data leaves"},
 	"media type":       {func(c *Config) { c.Routes[0].ContentType = "json" }, "is not a media type"},
 	"host":             {func(c *Config) { c.Routes[0].Host = []string{"https://a"} }, "write a host name"},
+	"host's letters":   {func(c *Config) { c.Routes[0].Host = []string{"a\u200e.example"} }, `write its ASCII form, "xn--..."`},
 	"host of no name":  {func(c *Config) { c.Routes[0].Host = []string{"."} }, "write a host name"},
 	"host port":        {func(c *Config) { c.Routes[0].Host = []string{"a:80"} }, "write a host name"},
 	"origin":           {func(c *Config) { c.Routes[0].Origins = []string{"example.com"} }, "origins"},

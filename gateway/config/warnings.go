@@ -126,6 +126,7 @@ func (route *Route) warnings(key string) []string {
 	add(!route.DetectPHPErrors, "%s.detect_php_errors: a script that crashes with status 200 counts as a success, on connect too", key)
 	add(slices.Contains(route.Origins, "*"), "%s.origins: any web page can connect with its visitor's cookies", key)
 	add(slices.Contains(route.Origins, "null"), `%s.origins: "null" is the origin of every sandboxed page and local file`, key)
+	add(slices.Contains(route.Origins, fileOrigin), `%s.origins: "file://" is the origin of every local file in a WebView; desktop browsers send "null" for them`, key)
 	add(route.Public && slices.Contains(route.Events, EventConnect), "%s.public has no effect: the script is asked on connect", key)
 	add(route.Accept == AcceptHeader && !slices.Contains(route.Events, EventConnect), "%s.accept has no effect: the script is not asked on connect", key)
 	passes := func(name string) bool {

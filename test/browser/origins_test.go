@@ -38,13 +38,15 @@ type cell struct {
 }
 
 // The sockets of the site. Its route /ws/own has no list of origins; /ws/listed
-// has this one.
+// and /ws/local have these.
 const (
 	own         = "wss://example.test/ws/own"
 	plainOwn    = "ws://example.test/ws/own"
 	portOwn     = "wss://example.test:8443/ws/own"
 	listed      = "wss://example.test/ws/listed"
+	local       = "wss://example.test/ws/local"
 	listOrigins = `origins = ["https://app.example.test", "http://example.test:8080"]`
+	listOthers  = `origins = ["file://", "https://M\u00fcnchen.test:443/"]`
 )
 
 // ownCells try the rule that holds without a list: the page's host and port are
@@ -103,6 +105,11 @@ var listedCells = []cell{
 	{"data", false, listed, refused},
 	{"about", false, listed, refused},
 	{"file", false, listed, refused},
+	{"file", false, local, refused}, // Chromium sends null, a WebView file://
+	{"https://m\u00fcnchen.test", false, local, works},
+	{"https://xn--mnchen-3ya.test", false, local, works},
+	{"https://munchen.test", false, local, refused},
+	{"data", false, local, refused},
 }
 
 // originsScript lets in who has logged in on the site.
@@ -144,7 +151,8 @@ func startSite(t *testing.T) *site {
 	}
 	route := fmt.Sprintf("script = %q\nparams = { TRACE = %q }\n", s.dir+"/ws.php", s.trace.File)
 	g := stack.Gateway(t, stack.GatewayOptions{FPM: fpm,
-		Routes: "[[route]]\npath = \"/ws/own\"\n" + route + "[[route]]\npath = \"/ws/listed\"\n" + listOrigins + "\n" + route})
+		Routes: "[[route]]\npath = \"/ws/own\"\n" + route + "[[route]]\npath = \"/ws/listed\"\n" + listOrigins + "\n" + route +
+			"[[route]]\npath = \"/ws/local\"\n" + listOthers + "\n" + route})
 	certificate(t, s.dir)
 	plain2, tls2 := stack.FreeAddress(t), stack.FreeAddress(t)
 	s.nginx = stack.Nginx(t, fmt.Sprintf(`

@@ -41,3 +41,19 @@ func TestHeaderNamesHaveTheirAuthorsSpelling(t *testing.T) {
 	refused := w.answerBlock("8", "X: y")
 	equal(t, "Sec-WebSocket-Version of a 426", strings.Count(refused, "\r\nSec-WebSocket-Version: 13\r\n"), 1)
 }
+
+func TestOriginsAreListedInAnyForm(t *testing.T) {
+	w := start(t, setup{script: "echo.php", route: `origins = ["https://München.example:443/", "file://", "HTTP://App.example:8080"]`}, "5.origins-plain", "5.origins")
+	for origin, status := range map[string]int{"https://xn--mnchen-3ya.example": 101, "file://": 101, "http://app.example:8080": 101,
+		"https://munchen.example": 403, "null": 403, "http://app.example": 403} {
+		got := stack.Handshake(t, w.Listen, "/ws", "Origin: "+origin)
+		equal(t, origin, got.Status, status)
+	}
+	for origin, want := range map[string]string{"https://example.com/app": `write "https://example.com"`, "wss://example.com": "https://example.com", "file:///a.html": "file://",
+		"https://mu\u0308nchen.de": "xn--"} {
+		out, code := checkConfig(t, fmt.Sprintf("origins = [%q]", origin))
+		if code == 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: got exit code %d, %q, want %q", origin, code, out, want)
+		}
+	}
+}
