@@ -11,7 +11,7 @@ import (
 )
 
 // The close codes that wsfpm sends by itself (RFC 6455, 7.4; 4408 is ours).
-// Those of the protocol (1002, 1007, 1008, 1009, 4408) are package ws's.
+// Those of the protocol and of memory (1002, 1007, 1008, 1009, 1013, 4408) are package ws's.
 var (
 	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
 	closeDraining   = session.Close{Code: 1012, Reason: "service restart"}

@@ -251,9 +251,10 @@ func TestDrainClosesBehindWhatRuns(t *testing.T) {
 	p.send("next")
 	eventually(t, "slow runs", func() bool { return len(h.seen("message")) == 1 })
 	eventually(t, "next waits", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.sockets.Memory.Used() >= int64(len("slownext"))
+		b := &h.connections()[0].inbox
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.waiting) == 1
 	})
 	var over sync.WaitGroup
 	over.Go(func() {

@@ -112,6 +112,7 @@ func (m metrics) socket(s ws.Snapshot) {
 	for direction, n := range map[string]int64{"in": s.BytesIn, "out": s.BytesOut} {
 		m.counter("wsfpm_message_bytes_total", "Bytes on the clients' sockets by direction, frame headers included.", float64(n), "direction", direction)
 	}
+	m.counter("wsfpm_messages_evicted_total", "Messages without progress whose memory others needed; their clients were closed with 1013.", float64(s.MessagesEvicted))
 	m.counter("wsfpm_slow_readers_total", "Clients closed with 4408.", float64(s.SlowReaders))
 	m.counter("wsfpm_pings_total", "Pings sent.", float64(s.PingsSent))
 	m.counter("wsfpm_pongs_missed_total", "Clients lost because they did not answer a ping.", float64(s.PongsMissed))

@@ -51,7 +51,9 @@ type Limits struct {
 	WriteTimeout Duration `toml:"write_timeout"`
 
 	// InboundMemory bounds the messages that are being received or waiting, of
-	// all clients together. Default: 256MiB.
+	// all clients together; a quarter is for messages up to 16 KiB. When it is
+	// full, clients are read more slowly, and messages that make no progress are
+	// closed with 1013. Default: 256MiB.
 	InboundMemory Size `toml:"inbound_memory"`
 
 	// Backlog is how many messages of one client are read ahead while a handler
@@ -87,8 +89,8 @@ type Limits struct {
 	// may come in; beyond it the client is closed with 1008. Default: 1024.
 	MaxFragments int `toml:"max_fragments"`
 
-	// AssemblyTimeout is how long one message may take to arrive; beyond it the
-	// client is closed with 1008. Default: 60s.
+	// AssemblyTimeout is how long one message may take to arrive, waits for
+	// InboundMemory aside; beyond it the client is closed with 1008. Default: 60s.
 	AssemblyTimeout Duration `toml:"assembly_timeout"`
 
 	// ControlRate is how many pings and pongs per second one client may send;

@@ -1,29 +1,83 @@
 package ws
 
-import "sync"
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+const (
+	// reserveShare is the part of a Budget, one in so many, that small messages
+	// have to themselves. A message is small up to atOnce bytes.
+	reserveShare = 4
+	// stallTime is how long a message may make no progress while others wait for
+	// its memory: then it gives way.
+	stallTime = 2 * time.Second
+	// progress is how many bytes of a message are progress: a byte now and then
+	// is none.
+	progress = atOnce
+	// memoryWait is how long a message that holds memory may wait for more.
+	memoryWait = 10 * time.Second
+	// lookInterval is how often one that waits looks for others to give way.
+	lookInterval = 250 * time.Millisecond
+)
+
+// errNoMemory is the end of a message whose memory others need.
+var errNoMemory = &violation{1013, "try again later"}
 
 // Budget bounds the memory of messages that are being received or handled,
 // all connections together. A connection that finds it used up stops reading,
-// and its client is slowed down; nothing fails.
+// and its client is slowed down; that wait counts for no time limit of the
+// client's. A quarter is for small messages only.
 //
 // What a message holds passes to the caller of [Conn.Read], who gives
 // len(Data) back with Release. A message larger than the budget is received
 // alone. When messages that have begun fill the budget, one of them at a time
 // may exceed it, so that they do not wait for each other for ever.
+//
+// While others wait, the message whose client has sent nothing for longest
+// gives way, after stallTime at the earliest; so does one that holds memory and
+// has waited memoryWait for more. Their connections are closed with 1013.
 type Budget struct {
-	mu      sync.Mutex
+	start time.Time
+
+	mu      sync.Mutex // guards what follows
 	size    int64
 	used    int64
-	lane    *claim    // the message that may exceed the budget
-	growing []*waiter // messages that hold something, oldest first
-	fresh   []*waiter // messages that hold nothing yet
+	leaving int64            // of used: what is being given up
+	beside  int64            // input that waits for its message's memory; not in used
+	lane    *claim           // the message that may exceed the budget
+	waiting [ranks]list.List // of *waiter, those that came first in front
+	stalled [2]*claim        // those that wait for their clients: the first, for longest, and the last
 }
 
 // claim is what one message holds while it is received.
 type claim struct {
 	budget *Budget
-	n      int64
+	conn   *Conn
+
+	// Owned by the goroutine in Read.
+	n      int64 // changed by whoever grants it more, while that goroutine waits
+	large  bool  // more than atOnce bytes were announced
+	awaits bool  // its progress was noted
+	came   int   // bytes that came since
+
+	// Guarded by the budget.
+	since      time.Duration // when its progress was noted
+	listed     bool          // among the stalled ones
+	prev, next *claim        // there
+	evicted    bool          // it has to give way
 }
+
+// The ranks of those that wait, in the order in which memory is given. Within
+// a class, small or large, messages that have begun come first.
+const (
+	smallBegun = iota
+	smallFresh
+	largeBegun
+	largeFresh
+	ranks
+)
 
 // waiter is a claim that waits for n more bytes.
 type waiter struct {
@@ -33,7 +87,7 @@ type waiter struct {
 }
 
 // NewBudget makes a budget of so many bytes; 0 is no bound.
-func NewBudget(bytes int64) *Budget { return &Budget{size: bytes} }
+func NewBudget(bytes int64) *Budget { return &Budget{size: bytes, start: time.Now()} }
 
 // Resize changes the budget to so many bytes; 0 is no bound.
 func (b *Budget) Resize(bytes int64) {
@@ -47,7 +101,7 @@ func (b *Budget) Resize(bytes int64) {
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.used
+	return b.used + b.beside
 }
 
 // Release gives n bytes back.
@@ -58,30 +112,56 @@ func (b *Budget) Release(n int64) {
 	b.grantLocked()
 }
 
-// grantLocked lets those waiters go on for whom there is room, messages that
-// have begun before others.
+// take counts n bytes that are there already.
+func (b *Budget) take(n int64) { b.Release(-n) }
+
+// grantLocked lets those waiters go on for whom there is room.
 func (b *Budget) grantLocked() {
-	b.growing = b.grantFirstLocked(b.growing)
-	if len(b.growing) == 0 {
-		b.fresh = b.grantFirstLocked(b.fresh)
+	for first := smallBegun; first < ranks; first += 2 {
+		if b.grantFirstLocked(first) {
+			b.grantFirstLocked(first + 1)
+		}
 	}
 }
 
-func (b *Budget) grantFirstLocked(waiting []*waiter) []*waiter {
-	for len(waiting) > 0 && b.takeLocked(waiting[0].claim, waiting[0].n) {
-		close(waiting[0].granted)
-		waiting[0] = nil
-		waiting = waiting[1:]
+// grantFirstLocked is grantLocked for one rank; it reports whether none of it
+// waits any more.
+func (b *Budget) grantFirstLocked(rank int) (none bool) {
+	waiting := &b.waiting[rank]
+	for e := waiting.Front(); e != nil; e = waiting.Front() {
+		w := e.Value.(*waiter)
+		if !b.takeLocked(w.claim, w.n) {
+			return false
+		}
+		close(w.granted)
+		waiting.Remove(e)
 	}
-	if len(waiting) == 0 {
-		return nil
+	return true
+}
+
+// rank is the rank of a claim that wants n more bytes.
+func (c *claim) rank(n int64) int {
+	rank := smallBegun
+	if c.large || c.n+n > atOnce {
+		rank = largeBegun
 	}
-	return waiting
+	if c.n == 0 {
+		rank++
+	}
+	return rank
+}
+
+// limitLocked is how much may be held for messages of a rank.
+func (b *Budget) limitLocked(rank int) int64 {
+	if rank >= largeBegun {
+		return b.size - b.size/reserveShare
+	}
+	return b.size
 }
 
 // takeLocked takes n bytes for a claim if it may have them.
 func (b *Budget) takeLocked(c *claim, n int64) bool {
-	room := b.size <= 0 || b.used == 0 || b.used+n <= b.size
+	room := b.size <= 0 || b.used == 0 || b.used+n <= b.limitLocked(c.rank(n))
 	if !room && c.n > 0 && (b.lane == nil || b.lane == c) {
 		b.lane = c
 		room = true
@@ -98,58 +178,162 @@ func (c *claim) tryGrow(n int64) bool {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.n == 0 && len(b.fresh) > 0 {
+	rank := c.rank(n)
+	if c.evicted || c.n == 0 && b.waiting[rank-1].Len()+b.waiting[rank].Len() > 0 {
 		return false // others were first
 	}
 	return b.takeLocked(c, n)
 }
 
-// waitGrow waits until it may take n more bytes, and reports false when ended
-// is closed before.
-func (c *claim) waitGrow(n int64, ended <-chan struct{}) bool {
+// waitGrow waits until it may take n more bytes. Meanwhile so many bytes of
+// input wait beside the claim. It fails with ErrClosed when ended is closed
+// before, and with errNoMemory when the claim has to give way.
+func (c *claim) waitGrow(n, beside int64, ended <-chan struct{}) error {
 	b := c.budget
 	w := &waiter{claim: c, n: n, granted: make(chan struct{})}
 	b.mu.Lock()
-	if c.n > 0 {
-		b.growing = append(b.growing, w)
-	} else {
-		b.fresh = append(b.fresh, w)
+	if c.evicted {
+		b.mu.Unlock()
+		return errNoMemory
 	}
+	b.unlistLocked(c)
+	c.awaits = false
+	waiting := &b.waiting[c.rank(n)]
+	place := waiting.PushBack(w)
+	begun := c.n > 0
+	b.beside += beside
 	b.grantLocked()
 	b.mu.Unlock()
-	select {
-	case <-w.granted:
-		return true
-	case <-ended:
-	}
+	err := b.await(w, begun, ended)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.growing = without(b.growing, w)
-	b.fresh = without(b.fresh, w)
-	b.grantLocked()
-	return false
+	b.beside -= beside
+	if err != nil {
+		waiting.Remove(place) // nothing, when it has been granted meanwhile
+		b.grantLocked()
+	}
+	return err
 }
 
-// keep gives back what the claim holds above n bytes and ends it; the n bytes
-// stay held.
-func (c *claim) keep(n int64) {
+// await is the wait of waitGrow.
+func (b *Budget) await(w *waiter, begun bool, ended <-chan struct{}) error {
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	for since := b.now(); ; {
+		select {
+		case <-w.granted:
+			return nil
+		case <-ended:
+			return ErrClosed
+		case <-look.C:
+		}
+		b.evict()
+		if begun && b.now()-since >= memoryWait {
+			return errNoMemory
+		}
+	}
+}
+
+func (b *Budget) now() time.Duration { return time.Since(b.start) }
+
+// evict has as many messages give way as those that wait need.
+func (b *Budget) evict() {
+	b.mu.Lock()
+	var evicted []*claim
+	latest := b.now() - stallTime
+	for missing := b.missingLocked(); missing > 0; {
+		c := b.stalled[0]
+		if c == nil || c.since > latest {
+			break
+		}
+		b.unlistLocked(c)
+		c.evicted = true
+		b.leaving += c.n
+		missing -= c.n
+		evicted = append(evicted, c)
+	}
+	b.mu.Unlock()
+	for _, c := range evicted {
+		c.conn.giveWay()
+	}
+}
+
+// missingLocked is how many bytes are missing for those that wait at the head
+// of their ranks.
+func (b *Budget) missingLocked() (missing int64) {
+	for rank := range b.waiting {
+		if e := b.waiting[rank].Front(); e != nil {
+			missing = max(missing, b.used-b.leaving+e.Value.(*waiter).n-b.limitLocked(rank))
+		}
+	}
+	return missing
+}
+
+// awaitClient notes, before a wait for the client, whether the message has made
+// progress. It fails when the claim has to give way.
+func (c *claim) awaitClient() error {
+	if c.n == 0 || c.awaits && c.came < progress {
+		return nil
+	}
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if c.evicted {
+		return errNoMemory
+	}
+	b.unlistLocked(c)
+	c.awaits, c.came, c.since = true, 0, b.now()
+	c.listed, c.prev, c.next = true, b.stalled[1], nil
+	if c.prev != nil {
+		c.prev.next = c
+	} else {
+		b.stalled[0] = c
+	}
+	b.stalled[1] = c
+	return nil
+}
+
+// unlistLocked takes a claim from the stalled ones.
+func (b *Budget) unlistLocked(c *claim) {
+	if !c.listed {
+		return
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		b.stalled[0] = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		b.stalled[1] = c.prev
+	}
+	c.listed, c.prev, c.next = false, nil, nil
+}
+
+// isEvicted reports whether the claim has to give way.
+func (c *claim) isEvicted() bool {
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	return c.evicted
+}
+
+// keep gives back what the claim holds above n bytes and ends it; the n bytes
+// stay held. A claim that has to give way keeps none, and keep reports false.
+func (c *claim) keep(n int64) bool {
+	b := c.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unlistLocked(c)
+	if c.evicted {
+		b.leaving -= c.n
+		n = 0
+	}
 	b.used -= c.n - n
-	c.n = 0
+	c.n, c.awaits = 0, false
 	if b.lane == c {
 		b.lane = nil
 	}
 	b.grantLocked()
-}
-
-// without is waiting less w.
-func without(waiting []*waiter, w *waiter) []*waiter {
-	for i := range waiting {
-		if waiting[i] == w {
-			return append(waiting[:i:i], waiting[i+1:]...)
-		}
-	}
-	return waiting
+	return !c.evicted
 }

@@ -149,6 +149,9 @@ func (c *Conn) tooSlowLocked() {
 	c.closeWithinLocked(within)
 }
 
+// giveWay wakes a Read whose message has to give its memory up.
+func (c *Conn) giveWay() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed socket, as Read does
+
 // refuseLocked ends a connection whose client broke a rule.
 func (c *Conn) refuseLocked(code int, reason string) {
 	c.cause.set(code, reason)
@@ -215,6 +218,9 @@ func (c *Conn) shut() {
 	c.wakeLocked()
 	c.shared.Wheel.remove(c)
 	lib, open, active := c.lib, !c.outbox.corked, c.active
+	if !active {
+		c.countInputLocked(false)
+	}
 	c.mu.Unlock()
 
 	if open {

@@ -27,19 +27,41 @@ const (
 	lastBlockBytes = inflateWindow / 8
 )
 
+// mostInflated is how many bytes a compressed byte can become.
+const mostInflated = 1032
+
+// errFull says that there is no memory to inflate a message now.
+var errFull = errors.New("no memory to inflate")
+
+// inflation is a compressed message on its way to a plain one.
+type inflation struct {
+	c     *Conn
+	limit int64 // of messages
+	most  int64 // bytes that can come out, and one beyond the limit
+	room  int64 // bytes that are held of the budget and not made yet
+	made  int64 // bytes that have been made
+}
+
 // inflate is the message that a client has compressed to payload (RFC 7692,
 // 7.2.2). Its memory grows with what comes out, and not beyond the limit for
-// messages.
+// messages. When there is none, inflating begins anew with all that it may
+// need: no decompressor is kept for a wait.
 func (c *Conn) inflate(payload []byte, text bool) ([]byte, error) {
 	if len(payload) == 0 {
 		return payload, nil
 	}
+	i := inflation{c: c, limit: c.messageLimit()}
+	i.most = min(i.limit+1, mostInflated*int64(len(payload))+512)
 	// An empty last block lets the decompressor see the end.
-	in := bytes.NewReader(append(payload, flushed+"\x01\x00\x00\xff\xff"...))
-	spare := &c.shared.inflaters
-	f := spare.get(in)
-	defer spare.pool.Put(f)
-	data, err := c.inflateAll(f, in, len(payload))
+	payload = append(payload, flushed+"\x01\x00\x00\xff\xff"...)
+	data, err := i.run(payload)
+	if errors.Is(err, errFull) {
+		if err = c.hold(i.most - i.made); err != nil {
+			return nil, err
+		}
+		i.room = i.most
+		data, err = i.run(payload)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,29 +71,32 @@ func (c *Conn) inflate(payload []byte, text bool) ([]byte, error) {
 	return exact(data), nil
 }
 
-// inflateAll reads f to the end of its input. A block that says it is the last
-// need not be: clients flush so, too (RFC 7692, 7.2.3.4).
-func (c *Conn) inflateAll(f flateReader, in *bytes.Reader, hint int) ([]byte, error) {
-	limit := c.messageLimit()
+// run inflates payload. A block that says it is the last need not be: clients
+// flush so, too (RFC 7692, 7.2.3.4).
+func (i *inflation) run(payload []byte) ([]byte, error) {
+	in := bytes.NewReader(payload)
+	spare := &i.c.shared.inflaters
+	f := spare.get(in)
+	defer spare.pool.Put(f)
 	var data []byte
 	for last := 0; ; {
 		if len(data) == cap(data) {
 			var err error
-			if data, err = c.widen(data, hint, limit); err != nil {
+			if data, err = i.widen(data, len(payload)); err != nil {
 				return nil, err
 			}
 		}
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {
-		case int64(len(data)) > limit:
-			return nil, c.tooLarge(limit)
+		case int64(len(data)) > i.limit:
+			return nil, i.c.tooLarge(i.limit)
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			return nil, &violation{1007, "compressed data is broken"}
 		case in.Len() == 0:
 			return data, nil
-		case last > lastBlocks+(int(in.Size())+len(data))/lastBlockBytes:
+		case last > lastBlocks+(len(payload)+len(data))/lastBlockBytes:
 			return nil, &violation{1007, "compressed data has too many last blocks"}
 		default:
 			last++
@@ -81,14 +106,17 @@ func (c *Conn) inflateAll(f flateReader, in *bytes.Reader, hint int) ([]byte, er
 }
 
 // widen makes room for more of a message that came in so many bytes: twice as
-// much as there is, up to one byte above the limit.
-func (c *Conn) widen(data []byte, compressed int, limit int64) ([]byte, error) {
-	size := max(2*cap(data), 2*compressed, 512)
-	if int64(size) > limit {
-		size = int(limit + 1)
-	}
-	if err := c.hold(int64(size - cap(data))); err != nil {
-		return nil, err
+// much as there is, up to the most that can come.
+func (i *inflation) widen(data []byte, compressed int) ([]byte, error) {
+	size := min(int64(max(2*cap(data), 2*compressed, 512)), i.most)
+	more := size - int64(cap(data))
+	switch {
+	case i.room >= more:
+		i.room -= more
+	case i.c.input.held.tryGrow(more):
+		i.made += more
+	default:
+		return nil, errFull
 	}
 	wider := make([]byte, len(data), size)
 	copy(wider, data)

@@ -31,6 +31,7 @@ type input struct {
 	ready  func(fd uintptr) bool // readReady, bound once
 	buf    *[inputBuffer]byte    // nil when nothing is held
 	lo, hi int                   // what is held: buf[lo:hi]
+	rest   []byte                // what is held while buf is given back, see shelve
 	err    error                 // of the last readReady
 	broken error                 // why nothing more will come
 
@@ -45,8 +46,8 @@ type input struct {
 	yields  bool // see Next
 	resting bool // no data frame came since the last control frame
 
-	held  claim // what the message holds of Shared.Memory
-	timed bool  // the read deadline is that of a message or frame begun
+	held claim         // what the message holds of Shared.Memory
+	due  time.Duration // the read deadline of a message or frame begun, by the wheel; 0: none
 
 	tokens float64   // control frames that may come, see Limits.ControlRate
 	filled time.Time // when tokens was right
@@ -64,13 +65,17 @@ func (in *input) preload(early []byte, w *Wheel) {
 }
 
 // idle reports whether the client is between two messages and two frames.
-func (in *input) idle() bool { return in.left == 0 && !in.open && in.lo == in.hi }
+func (in *input) idle() bool {
+	return in.left == 0 && !in.open && in.lo == in.hi && len(in.rest) == 0
+}
 
 // fill waits until the client has sent something, and adds it to the input.
-// It keeps no buffer while it waits with nothing held.
+// It keeps no buffer while it waits.
 func (c *Conn) fill() error {
 	in := &c.input
-	c.limitWait()
+	if err := c.limitWait(); err != nil {
+		return err
+	}
 	if in.buf != nil {
 		in.hi = copy(in.buf[:], in.buf[in.lo:in.hi])
 		in.lo = 0
@@ -81,44 +86,21 @@ func (c *Conn) fill() error {
 	} else if err = c.raw.Read(in.ready); err == nil {
 		err = in.err
 	}
-	if err == nil || errors.Is(err, ErrIdle) {
-		return err
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = c.overdue(err)
 	}
-	if in.timed && errors.Is(err, os.ErrDeadlineExceeded) {
-		c.shared.Stats.MessagesTooSlow.Add(1)
-		return &violation{1008, "message takes too long"}
+	if err == nil || errors.Is(err, ErrIdle) || errors.As(err, new(*violation)) {
+		return err
 	}
 	in.broken = err
 	return err
-}
-
-// limitWait sets the read deadline when the wait is for the rest of a message
-// or frame, and lifts it when it is for a new one.
-func (c *Conn) limitWait() {
-	in := &c.input
-	most := c.limits.Load().AssemblyTimeout
-	switch {
-	case most <= 0:
-	case in.idle():
-		c.liftLimit()
-	case !in.timed:
-		in.timed = true
-		c.conn.SetReadDeadline(time.Now().Add(most))
-	}
-}
-
-// liftLimit takes the deadline of a message away when it has one.
-func (c *Conn) liftLimit() {
-	if c.input.timed {
-		c.input.timed = false
-		c.conn.SetReadDeadline(time.Time{})
-	}
 }
 
 // readReady makes one read that does not wait. RawConn.Read calls it again
 // when the socket has become readable, as long as it returns false.
 func (c *Conn) readReady(fd uintptr) bool {
 	in := &c.input
+	c.unshelve()
 	if in.buf == nil {
 		in.buf = c.shared.Wheel.buffer()
 	}
@@ -128,7 +110,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 	}
 	if err == unix.EAGAIN {
 		in.piled = 0 // what piled up has been read
-		c.dropInput()
+		c.shelve()
 		in.err = ErrIdle
 		return in.yields && in.resting && in.idle()
 	}
@@ -147,6 +129,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 // fillPlain is fill over a connection without a file descriptor.
 func (c *Conn) fillPlain() error {
 	in := &c.input
+	c.unshelve()
 	if in.buf == nil {
 		in.buf = c.shared.Wheel.buffer()
 	}
@@ -162,17 +145,9 @@ func (c *Conn) fillPlain() error {
 // took notes n more bytes in the input.
 func (c *Conn) took(n int) {
 	c.input.hi += n
+	c.input.held.came += n
 	c.heard.Store(true)
 	c.shared.Stats.BytesIn.Add(int64(n))
-}
-
-// dropInput gives the read buffer back when there is nothing in it.
-func (c *Conn) dropInput() {
-	in := &c.input
-	if in.buf != nil && in.lo == in.hi {
-		c.shared.Wheel.recycle(in.buf)
-		in.buf, in.lo, in.hi = nil, 0, 0
-	}
 }
 
 // awaitFrame waits between two messages until there is a frame to read. This

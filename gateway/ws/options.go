@@ -46,7 +46,8 @@ type Limits struct {
 	// in; more close the connection with 1008.
 	MaxFragments int
 	// AssemblyTimeout is how long a message may take from the first wait for
-	// its rest to its end; longer closes the connection with 1008.
+	// its rest to its end, waits for Shared.Memory aside; longer closes the
+	// connection with 1008.
 	AssemblyTimeout time.Duration
 	// ControlRate is how many pings and pongs a second are taken, ControlBurst
 	// how many at once; more close the connection with 1008. A rate of zero
@@ -62,7 +63,7 @@ type Limits struct {
 // [NewShared].
 type Shared struct {
 	// Memory bounds the messages that are being received, all connections
-	// together. When it is used up, Read waits.
+	// together, see [Budget].
 	Memory *Budget
 	// Wheel is the connections' clock.
 	Wheel *Wheel
@@ -110,6 +111,7 @@ type Conn struct {
 	waker  Waker  // who is woken when the client sends something; nil: not parked
 	reads  uint32 // odd while the client is waited for, see pause
 	active bool   // a Read is in progress
+	kept   bool   // the input's buffer counts in Shared.Memory
 	fault  error  // why reading is over; nil while it is not
 
 	cause      cause
@@ -135,7 +137,7 @@ type Conn struct {
 func New(l *Limits, s *Shared) *Conn {
 	c := &Conn{shared: s}
 	c.limits.Store(l)
-	c.input.held.budget = s.Memory
+	c.input.held = claim{budget: s.Memory, conn: c}
 	c.input.resting = true
 	c.outbox.corked = true
 	return c

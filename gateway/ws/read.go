@@ -96,7 +96,9 @@ func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
 	if err != nil {
 		data = nil
 	}
-	c.input.held.keep(int64(len(data)))
+	if !c.input.held.keep(int64(len(data))) {
+		return nil, errNoMemory
+	}
 	return data, err
 }
 
@@ -163,22 +165,25 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	return grown, nil
 }
 
-// hold takes n more bytes of the budget for the message, waiting for them.
+// hold takes n more bytes of the budget for the message, waiting for them. The
+// time counts for no limit of the client's.
 func (c *Conn) hold(n int64) error {
 	held := &c.input.held
+	held.large = c.input.size > atOnce
 	if held.tryGrow(n) {
 		return nil
 	}
 	c.shared.Stats.MemoryWaits.Add(1)
 	c.pause()
 	c.away()
-	granted := held.waitGrow(n, c.Ended())
+	began := c.shared.Wheel.now()
+	beside := c.shelve()
+	err := held.waitGrow(n, beside, c.Ended())
+	c.unshelve()
+	c.extendLimit(c.shared.Wheel.now() - began)
 	c.back()
 	c.resume()
-	if !granted {
-		return ErrClosed
-	}
-	return nil
+	return err
 }
 
 // exact copies data when its memory is larger than it.
@@ -220,6 +225,7 @@ func (c *Conn) beginRead() error {
 	}
 	c.active = true
 	c.reads++
+	c.countInputLocked(false)
 	return nil
 }
 
@@ -236,7 +242,6 @@ func (c *Conn) countRead() {
 
 // pauseRead notes that Read gives up waiting and will be called again.
 func (c *Conn) pauseRead() {
-	c.dropInput()
 	c.mu.Lock()
 	c.active = false
 	c.reads++
@@ -260,6 +265,9 @@ func (c *Conn) endRead(err error) error {
 	dead := c.dead
 	if err != nil {
 		err = c.overLocked(err)
+		c.freeInput()
+	} else if !dead {
+		c.countInputLocked(c.input.buf != nil)
 	}
 	c.unlock()
 	if dead {
@@ -288,6 +296,9 @@ func (c *Conn) overLocked(err error) error {
 		c.closeWithinLocked(max(closeWait, c.limits.Load().WriteTimeout))
 		c.endLocked()
 	case errors.As(err, &broken):
+		if broken == errNoMemory {
+			c.shared.Stats.MessagesEvicted.Add(1)
+		}
 		c.fault = fmt.Errorf("read: %w", broken)
 		c.refuseLocked(broken.code, broken.reason)
 	case in.broken != nil:

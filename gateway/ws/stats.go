@@ -14,7 +14,7 @@ type Stats struct {
 	// How often a connection reached a limit, one counter for each of Limits.
 	MessagesTooLarge, TooManyFragments, MessagesTooSlow, TooManyControls atomic.Int64
 	QueueFull, QueueTooLong, WritesStalled                               atomic.Int64
-	MemoryWaits                                                          atomic.Int64 // of Shared.Memory
+	MemoryWaits, MessagesEvicted                                         atomic.Int64 // of Shared.Memory
 }
 
 // Snapshot is the state of Stats at a time.
@@ -33,6 +33,7 @@ type Snapshot struct {
 	MessagesTooSlow  int64 // Limits.AssemblyTimeout
 	TooManyControls  int64 // Limits.ControlRate
 	MemoryWaits      int64 // waits for Shared.Memory
+	MessagesEvicted  int64 // closed with 1013, for others that waited for it
 }
 
 // Snapshot reads the counters.
@@ -45,6 +46,6 @@ func (s *Stats) Snapshot() Snapshot {
 		QueueFull: s.QueueFull.Load(), QueueTooLong: s.QueueTooLong.Load(), WritesStalled: s.WritesStalled.Load(),
 		MessagesTooLarge: s.MessagesTooLarge.Load(), TooManyFragments: s.TooManyFragments.Load(),
 		MessagesTooSlow: s.MessagesTooSlow.Load(), TooManyControls: s.TooManyControls.Load(),
-		MemoryWaits: s.MemoryWaits.Load(),
+		MemoryWaits: s.MemoryWaits.Load(), MessagesEvicted: s.MessagesEvicted.Load(),
 	}
 }

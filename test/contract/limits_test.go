@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,6 +119,36 @@ func TestInboundMemory(t *testing.T) {
 	}
 	if most < 64<<10 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want it to count what is being received", most)
+	}
+}
+
+func TestMessagesThatStallHoldNobodyUp(t *testing.T) {
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\""}},
+		"5.inbound-small", "5.inbound-stalled", "5.inbound-wait")
+	frame := stack.ClientFrame(0x82, make([]byte, 60<<10))
+	closed := make(chan []byte, 8)
+	for range cap(closed) {
+		conn := stack.RawDial(t, w.Listen, "/ws")
+		conn.SetDeadline(time.Now().Add(stack.Patience))
+		go conn.Write(frame[:len(frame)-10]) // never whole
+		go func() {
+			head := make([]byte, 4)
+			io.ReadFull(conn, head)
+			closed <- head
+		}()
+	}
+	stack.Wait(t, "a wait for memory", func() bool { return w.Metric(t, "wsfpm_limits_reached_total", `limit="inbound_memory"`) > 0 })
+	c := w.open()
+	c.Send("small")
+	c.Expect("small")
+	large := strings.Repeat("x", 60<<10) // waits for its memory, and is not to blame
+	c.Send(large)
+	c.Expect(large)
+	if n := w.Metric(t, "wsfpm_messages_evicted_total"); n == 0 {
+		t.Error("no message gave way")
+	}
+	if head := <-closed; head[0] != 0x88 || int(head[2])<<8|int(head[3]) != 1013 {
+		t.Errorf("the first client whose message stalls got % x, want Close 1013", head)
 	}
 }
 
