@@ -69,7 +69,7 @@ func malformed() []handshake {
 		of("HTTP/1.0", without("HTTP/1.1", "HTTP/1.0"), 400, 426, 505),
 		of("HTTP/2.0", without("HTTP/1.1", "HTTP/2.0"), 400, 426, 505),
 		of("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 404, 426, 505),
-		of("no HTTP at all", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+		of("no HTTP at all", "\x05\x02\x00\x01\x00\x01\xfc\r\n\r\n", 400),
 		of("another origin", with("Origin: https://elsewhere.test"), 403),
 		of("origin null", with("Origin: null"), 403),
 		of("two origins", with("Origin: http://gateway.test", "Origin: https://elsewhere.test"), 400, 403),

@@ -71,6 +71,7 @@ if ($_SERVER['WS_EVENT'] === 'disconnect') exit;
 [$what, $n, $ms] = explode(' ', file_get_contents('php://input')) + [1 => 0, 2 => 0];
 if ($what === 'say') { echo "user={$_SERVER['WS_USER']}"; exit; }
 header('Content-Type: application/x-ndjson');
+register_shutdown_function(fn() => file_put_contents(__DIR__ . '/ended', 'yes'));
 if ($what === 'user') header('WS-User: streamer');
 if ($what === 'publish') header('WS-Publish: all');
 for ($i = 0; $i < $n; $i++) {
@@ -87,7 +88,7 @@ func TestAStreamIsSentAsItComes(t *testing.T) {
 	began := time.Now()
 	c.Send("user 3 150")
 	c.Expect("line 0")
-	if took := time.Since(began); took > 400*time.Millisecond {
+	if took := time.Since(began); took > stack.Bound(400*time.Millisecond) {
 		t.Errorf("the first line came after %v, want it while the script runs", took)
 	}
 	c.Expect("line 1")
@@ -147,14 +148,8 @@ func TestPHPStopsWhenTheStreamsClientGoes(t *testing.T) {
 	c.Send("s 200 20")
 	c.Expect("line 0")
 	c.Cut()
-	last := ""
-	stack.Wait(t, "the script to stop", func() bool {
-		now := readFile(w.dir + "/count")
-		stopped := now == last && now != ""
-		last = now
-		<-time.After(80 * time.Millisecond)
-		return stopped
-	})
+	stack.Wait(t, "the script to stop", func() bool { return readFile(w.dir+"/ended") != "" })
+	last := readFile(w.dir + "/count")
 	if strings.HasPrefix(last, "199") {
 		t.Errorf("the script ran to its end: %q", last)
 	}
@@ -209,17 +204,13 @@ func checkOrder(t *testing.T, got []string, sender string, n int) {
 
 func TestAPlainReplyNeverTouchesRedis(t *testing.T) {
 	redis := stack.Redis(t, stack.RedisOptions{})
-	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Redis: redis.URL(), RedisTOML: `confirm = "5s"`}}, "2.reply-no-redis")
+	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Redis: redis.URL(), RedisTOML: `confirm = "5m"`}}, "2.reply-no-redis")
 	c := w.open()
 	redis.Pause()
 	defer redis.Resume()
-	began := time.Now()
 	for range 5 {
 		c.Send("x")
 		c.Expect("x")
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("five replies took %v with a silent Redis", took)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestSIGTERMDrains(t *testing.T) {
 		c.ExpectClose(1012)
 	}
 	equal(t, "exit code", w.Exit(t), 0)
-	if took := time.Since(began); took < 300*time.Millisecond || took > 4*time.Second {
+	if took := time.Since(began); took < 300*time.Millisecond || took > stack.Bound(4*time.Second) {
 		t.Errorf("the drain took %v, want about 800ms", took)
 	}
 	ends := w.trace.Of("disconnect")

@@ -35,7 +35,7 @@ func TestConnectIsAskedBeforeTheUpgrade(t *testing.T) {
 }
 
 func TestConnectIsNotSentWhenTheClientLeftWhileItWaited(t *testing.T) {
-	w := start(t, setup{script: `if (($_GET['hold'] ?? '') !== '') usleep(400000);`,
+	w := start(t, setup{script: `while (isset($_GET['hold']) && !file_exists(__DIR__ . '/go')) { usleep(1000); clearstatcache(); }`,
 		options: stack.GatewayOptions{FPMLines: "max_connections = 1"}}, "1.connect-cancelled")
 	held := make(chan struct{})
 	go func() {
@@ -43,7 +43,12 @@ func TestConnectIsNotSentWhenTheClientLeftWhileItWaited(t *testing.T) {
 		stack.Handshake(t, w.Listen, "/ws?hold=1")
 	}()
 	stack.Wait(t, "the held connect", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") > 0 })
-	stack.HalfHandshake(t, w.Listen, "/ws?gone=1").Close()
+	waiting := func() float64 { return w.Metric(t, "wsfpm_fpm_waiting") }
+	gone := stack.HalfHandshake(t, w.Listen, "/ws?gone=1")
+	stack.Wait(t, "the next one to wait", func() bool { return waiting() == 1 })
+	gone.Close()
+	stack.Wait(t, "its leaving to be noticed", func() bool { return waiting() == 0 })
+	stack.AddScript(t, w.dir, "go", "")
 	<-held
 	w.open() // its turn comes after the one that left
 	for _, e := range w.trace.Of("connect") {

@@ -147,7 +147,7 @@ func (c crowd) standAtGate(t *testing.T, gate string) (running map[*member]bool)
 
 // soon is how long the gateway may take to serve everybody again once
 // PHP-FPM is well.
-const soon = 2 * time.Second
+var soon = stack.Bound(2 * time.Second)
 
 // recovers wants everybody to be answered within soon.
 func (c crowd) recovers(t *testing.T) {

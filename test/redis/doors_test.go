@@ -97,7 +97,7 @@ func TestABadPayloadFailsNobodysConnection(t *testing.T) {
 	p.expect(large[:1024])
 	equal(t, "dropped at node one", p.nodes[0].Metric(t, "wsfpm_pushes_dropped_total"), 5)
 	equal(t, "dropped at node two", p.nodes[1].Metric(t, "wsfpm_pushes_dropped_total"), 4) // user:a is not there
-	for _, words := range [][]string{{"ws:all", "utf-8"}, {"ws:channel:hall", "limit"}, {"pub.hall", "utf-8"}, {"ws:command", "eof"}} {
+	for _, words := range [][]string{{"ws:all", "utf-8"}, {"ws:channel:hall", "limit"}, {"pub.hall", "utf-8"}, {"ws:command", "unexpected end"}} {
 		for _, n := range p.nodes {
 			n.AwaitLog(t, "warn", words...)
 		}

@@ -11,17 +11,17 @@ import (
 	"wsfpm/test/stack"
 )
 
-const (
+var (
 	confirm = 500 * time.Millisecond
 	// slack is what a reply may take beside redis.confirm: PHP, two crowded
 	// cores, the race detector.
-	slack = 700 * time.Millisecond
+	slack = stack.Bound(700 * time.Millisecond)
 	// noticed bounds how long /ready stays green with a deaf Redis: a second of
 	// silence, up to a second until the next look, and redis.confirm.
 	noticed = 2*time.Second + confirm + slack
 	// resumed bounds how long pushes stay away when Redis is back: the longest
 	// wait between two attempts to connect, and confirming all names.
-	resumed = 3 * time.Second
+	resumed = stack.Bound(3 * time.Second)
 )
 
 // members are clients of two nodes, each in a channel of its own and in one

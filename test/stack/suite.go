@@ -144,6 +144,16 @@ func TempDir(t T) string {
 // once. It is long because the machines that run tests are slow and shared.
 const Patience = 30 * time.Second
 
+// Bound is the longest that something may take. d itself is judged by make soak
+// only, which says so by WSFPM_SOAK=1 and has the machine for itself; otherwise
+// a busy machine has twenty times as long, and what never happens still shows.
+func Bound(d time.Duration) time.Duration {
+	if os.Getenv("WSFPM_SOAK") == "1" {
+		return d
+	}
+	return 20 * d
+}
+
 // Wait looks at cond every few milliseconds until it holds, and fails the test
 // when it does not within Patience.
 func Wait(t T, what string, cond func() bool) {
