@@ -5,13 +5,14 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"wsfpm/gateway/config"
 )
 
 // open are the paths that need no token.
@@ -57,17 +58,13 @@ func bears(r *http.Request, want [sha256.Size]byte) bool {
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// knows reports whether a Host is no foreign page's. An IP address is not
-// resolved, localhost is the client's own machine, and every browser sends one.
+// knows reports whether a Host is no foreign page's. Every browser sends one.
 func (o Options) knows(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
-	}
-	return host == "" || host == "localhost" || slices.Contains(o.Hosts, host)
+	return host == "" || config.FixedHost(host) || slices.Contains(o.Hosts, host)
 }
 
 // fromBrowser reports whether a browser sent a request (Fetch standard, and
