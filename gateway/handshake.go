@@ -244,6 +244,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}
 	}
+	c.warnProtocol()
 	if c.g.upgraded(c) {
 		c.g.loops.Go(func() { c.sendOff(closeDraining) })
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -28,6 +29,17 @@ func (g *Gateway) warnUnknown(c *client) {
 		g.log.Warn("a trusted peer does not say whose handshakes it forwards, so REMOTE_ADDR is its own address and limits.connections_per_address does not count: if it is nginx, set: proxy_set_header X-Forwarded-For $remote_addr;",
 			zap.Stringer("address", c.addr))
 	}
+}
+
+// warnProtocol says, once per route, that no subprotocol was agreed on with a
+// client that offers some. Their names are left out: some clients put a token
+// there.
+func (c *connection) warnProtocol() {
+	if len(c.offered) == 0 || c.protocol != "" || !c.g.once.first(fmt.Sprintf("subprotocol %q %q", c.rt.Host, c.rt.Path)) {
+		return
+	}
+	c.g.log.Warn("a client offered subprotocols and none was agreed on, whereupon browsers close the connection: list one in the route's protocols, or answer connect with WS-Protocol",
+		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.offered)))
 }
 
 // onceLog remembers what was said already. It is bounded: a process that finds

@@ -57,3 +57,17 @@ func TestOriginsAreListedInAnyForm(t *testing.T) {
 		}
 	}
 }
+
+func TestASubprotocolThatIsNotAgreedOnIsLoggedOnce(t *testing.T) {
+	w := start(t, setup{script: `if (isset($_GET['p'])) { header('WS-Protocol: ' . $_GET['p']); }`, scripts: map[string]string{"other.php": ""},
+		options: stack.GatewayOptions{Routes: "[[route]]\npath = \"/other\"\nscript = \"$DIR/other.php\"\nprotocols = [\"v9\"]\n"}}, "2.protocol-none")
+	for _, path := range []string{"/ws", "/ws?p=v1", "/ws", "/other", "/other"} {
+		stack.RawDial(t, w.Listen, path, "Sec-WebSocket-Protocol: v1, auth.secret")
+	}
+	stack.RawDial(t, w.Listen, "/ws")
+	stack.RawDial(t, w.Listen, "/other", "Sec-WebSocket-Protocol: v9")
+	w.AwaitLog(t, "warn", "subprotocols", "path:/other")
+	equal(t, "warnings", len(w.LogLines("warn", "subprotocols")), 2)
+	equal(t, "warnings for /ws", len(w.LogLines("warn", "subprotocols", "path:/ws")), 1)
+	equal(t, "lines with the client's token", len(w.LogLines("", "auth.secret")), 0)
+}
