@@ -16,14 +16,14 @@ import (
 // A record that is half here when a deadline passes is not lost.
 func TestStderrThatADeadlineCutsIsNotLost(t *testing.T) {
 	const text = "PHP message: PHP Fatal error:  Uncaught Exception in x.php:1"
-	script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
-		record := append([]byte{1, fcgitest.Stderr, 0, 1, 0, byte(len(text)), 0, 0}, text...)
-		w.Raw(record[:20])
-		time.Sleep(2 * stallAfter) // on a fake clock
-		w.Raw(record[20:])
-		w.Stdout("Status: 200 OK\r\n\r\nhello")
-	}
 	synctest.Test(t, func(t *testing.T) {
+		script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
+			record := append([]byte{1, fcgitest.Stderr, 0, 1, 0, byte(len(text)), 0, 0}, text...)
+			w.Raw(record[:20])
+			time.Sleep(2 * stallAfter)
+			w.Raw(record[20:])
+			w.Stdout("Status: 200 OK\r\n\r\nhello")
+		}
 		p := pipePool(t, script, fcgitest.Options{}, Config{MaxIdle: -1})
 		for range 2 { // the first finds out about the probe
 			resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
@@ -66,14 +66,14 @@ func TestSignOfLifeThatADeadlineCutsIsNotLost(t *testing.T) {
 }
 
 func TestEndThatADeadlineCutsIsNotLost(t *testing.T) {
-	script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
-		whole := fcgitest.Bytes("X: y\r\n\r\n" + strings.Repeat("x", 8))
-		w.Raw(whole[:len(whole)-8])
-		time.Sleep(300 * time.Millisecond) // on a fake clock
-		w.Raw(whole[len(whole)-8:])
-		w.Ended()
-	}
 	synctest.Test(t, func(t *testing.T) {
+		script := func(w *fcgitest.Writer, _ *fcgitest.Request) {
+			whole := fcgitest.Bytes("X: y\r\n\r\n" + strings.Repeat("x", 8))
+			w.Raw(whole[:len(whole)-8])
+			time.Sleep(300 * time.Millisecond)
+			w.Raw(whole[len(whole)-8:])
+			w.Ended()
+		}
 		p := pipePool(t, script, fcgitest.Options{}, Config{MaxConnections: 1})
 		_, _, err := call(p, &Request{Env: testEnv(t), Timeout: 100 * time.Millisecond})
 		wantError(t, err, ErrTimeout, PhaseBody, SentYes)

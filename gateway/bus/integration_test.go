@@ -221,16 +221,14 @@ func TestStoppedRedisIsNoticedWithoutTraffic(t *testing.T) {
 
 func TestSlowReaderOverflowsRedisAndComesBack(t *testing.T) {
 	s := startRedis(t)
-	s.do("config", "set", "client-output-buffer-limit", "pubsub 1mb 0 0")
 	b := newTestBus(t, Config{URL: s.url})
 	mustJoin(t, b, session.User("7"))
 	payload := strings.Repeat("x", 100<<10)
-	eventually(t, "redis gave up on the connection", func() bool {
-		s.client.Publish(context.Background(), "ws:user:7", payload)
-		return s.subscribers("ws:user:7") == 0
-	})
-	st := b.Stats()
-	if st.ReaderStalls == 0 || st.WaitingBytes > queueBytes {
+	publish := func() { s.client.Publish(context.Background(), "ws:user:7", payload) }
+	eventually(t, "a full queue", func() bool { publish(); return b.Stats().ReaderStalls > 0 })
+	s.do("config", "set", "client-output-buffer-limit", "pubsub 1mb 0 0")
+	eventually(t, "redis gave up on the connection", func() bool { publish(); return s.subscribers("ws:user:7") == 0 })
+	if st := b.Stats(); st.WaitingBytes > queueBytes {
 		t.Errorf("stats %+v", st)
 	}
 	eventually(t, "back after the reader woke up", func() bool {
