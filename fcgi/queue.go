@@ -48,7 +48,13 @@ type queue struct {
 	spare   []*owner // for the next owners to come
 	last    uint64   // the latest arrival's number
 	streak  int      // how often LaneHigh was served since LaneNormal was
+	fasted  int      // how often other lanes were served since LaneLow was
 }
+
+// lowEvery is the floor of LaneLow: one of so many slots is its, if it has a request
+// waiting. Turns add up while it has none, so that one that gave up and comes again
+// is as far as it was.
+const lowEvery = 16
 
 // owner returns the owner of that name, nil for "".
 func (q *queue) owner(name string) *owner {
@@ -89,47 +95,58 @@ func (q *queue) push(w *waiter, share int) {
 
 // ahead is about how many requests will be served before one of owner o that
 // comes now: of every other owner no more than a share counts, for the rest is
-// passed over.
+// passed over. Of others than LaneLow's own, it waits for its turn at most.
 func (q *queue) ahead(lane Lane, o *owner) int {
 	n := q.total - q.excess
 	if o != nil {
 		n += o.excess
 	}
 	if lane != LaneLow {
-		n -= q.waiting[LaneLow]
+		return n - q.waiting[LaneLow]
 	}
-	return n
+	return min(n, lowEvery*q.waiting[LaneLow]+max(0, lowEvery-1-q.fasted))
 }
 
 // next takes the waiter to be served now out of the queue; its owner has one slot
 // more. Nobody is left waiting for the sake of fairness alone: when all owners have
 // their share, the oldest goes.
 func (q *queue) next(share int) *waiter {
-	high, normal := q.front(LaneHigh, share), q.front(LaneNormal, share)
-	w := high
-	if high == nil || normal != nil && q.streak >= 3 {
-		w = normal
-	}
-	if w == nil {
-		w = q.front(LaneLow, share)
-	}
+	w := q.turn(share)
 	if w == nil {
 		w = q.oldestParked()
 	}
 	if w == nil {
 		return nil
 	}
+	q.fasted++
 	switch w.lane {
 	case LaneHigh:
 		q.streak++
 	case LaneNormal:
 		q.streak = 0
+	case LaneLow:
+		q.fasted = 0
 	}
 	if w.owner != nil {
 		w.owner.running++
 	}
 	q.remove(w, share)
 	return w
+}
+
+// turn returns the first of the lane whose turn it is, of those whose owners are
+// below their share.
+func (q *queue) turn(share int) *waiter {
+	high, normal, low := q.front(LaneHigh, share), q.front(LaneNormal, share), q.front(LaneLow, share)
+	switch {
+	case low != nil && q.fasted >= lowEvery-1:
+		return low
+	case normal != nil && (high == nil || q.streak >= 3):
+		return normal
+	case high != nil:
+		return high
+	}
+	return low
 }
 
 // front returns the first in the lane whose owner is below its share. Those before

@@ -23,22 +23,6 @@ func (q *queue) add(lane Lane, name string) *waiter {
 	return w
 }
 
-func TestLanesAreServedThreeToOneAndLowLast(t *testing.T) {
-	q := newQueue()
-	for range 6 {
-		q.add(LaneLow, "")
-		q.add(LaneNormal, "")
-		q.add(LaneHigh, "")
-	}
-	var order strings.Builder
-	for w := q.next(9); w != nil; w = q.next(9) {
-		order.WriteByte("HNL"[w.lane])
-	}
-	if got, want := order.String(), "HHHNHHHNNNNNLLLLLL"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
 // The queue of one owner is not what others have to wait for.
 func TestOneOwnersQueueTurnsNobodyElseAway(t *testing.T) {
 	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 4, QueueWait: 10 * time.Second})
@@ -115,7 +99,7 @@ func TestQueueAgainstItsDefinition(t *testing.T) {
 		share := 1 + rnd.IntN(3)
 		var waiting []*waiter // in order of arrival
 		running := map[string]int{}
-		streak := 0
+		streak, fasted := 0, 0
 		for range 400 {
 			switch rnd.IntN(4) {
 			case 0, 1:
@@ -124,7 +108,7 @@ func TestQueueAgainstItsDefinition(t *testing.T) {
 				q.push(w, share)
 				waiting = append(waiting, w)
 			case 2:
-				want := definedNext(waiting, share, &streak)
+				want := definedNext(waiting, share, &streak, &fasted)
 				var name string
 				if want != nil && want.owner != nil {
 					name = want.owner.name
@@ -164,9 +148,9 @@ func TestQueueAgainstItsDefinition(t *testing.T) {
 	}
 }
 
-// definedNext is who should be next: by lanes among those whose owner is below its
-// share, else the oldest of the first lane that has anybody.
-func definedNext(waiting []*waiter, share int, streak *int) *waiter {
+// definedNext is which should be next: by lanes among those whose owner is below its
+// share, else the oldest of the first lane that has any.
+func definedNext(waiting []*waiter, share int, streak, fasted *int) *waiter {
 	first := func(lane Lane, any bool) *waiter {
 		for _, w := range waiting {
 			if w.lane == lane && (any || w.owner == nil || w.owner.running < share) {
@@ -180,16 +164,26 @@ func definedNext(waiting []*waiter, share int, streak *int) *waiter {
 	if high == nil || normal != nil && *streak >= 3 {
 		next = normal
 	}
+	if low := first(LaneLow, false); low != nil && *fasted >= 15 {
+		next = low
+	}
 	for lane := LaneLow; next == nil && lane == LaneLow; lane++ {
 		next = first(lane, false)
 	}
 	for lane := LaneHigh; next == nil && lane < lanes; lane++ {
 		next = first(lane, true)
 	}
-	if next != nil && next.lane == LaneHigh {
+	if next == nil {
+		return nil
+	}
+	*fasted++
+	switch next.lane {
+	case LaneHigh:
 		*streak++
-	} else if next != nil && next.lane == LaneNormal {
+	case LaneNormal:
 		*streak = 0
+	case LaneLow:
+		*fasted = 0
 	}
 	return next
 }

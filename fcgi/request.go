@@ -10,8 +10,8 @@ import (
 // Lane is the queue in which a request waits while all slots are taken.
 type Lane uint8
 
-// While all have somebody waiting, LaneHigh is served three times as often as
-// LaneNormal, and LaneLow not at all.
+// While all have requests waiting, LaneHigh is served three times as often as
+// LaneNormal, and LaneLow gets one slot of sixteen.
 const (
 	LaneHigh Lane = iota
 	LaneNormal

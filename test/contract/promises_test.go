@@ -150,10 +150,8 @@ func TestMessagesAndConnectsTakeTurns(t *testing.T) {
 	for range 12 {
 		clients = append(clients, w.open())
 	}
-	leaver := w.open()
 	clients[0].Send("500")
 	stack.Wait(t, "the pool to be taken", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") > 0 })
-	leaver.Close(1000, "")
 	for _, c := range clients[1:] {
 		c.Send("20")
 	}
@@ -163,7 +161,6 @@ func TestMessagesAndConnectsTakeTurns(t *testing.T) {
 	for _, c := range clients {
 		c.Next()
 	}
-	w.trace.Await(t, "disconnect", 1)
 	var order string
 	late := 0
 	for _, e := range w.trace.Events() {
@@ -172,16 +169,45 @@ func TestMessagesAndConnectsTakeTurns(t *testing.T) {
 			late++
 		} else if e.Var("WS_EVENT") == "message" && string(e.Body) == "20" {
 			order += "m"
-		} else if e.Var("WS_EVENT") == "disconnect" {
-			order += "d"
 		}
 	}
 	first := strings.Index(order, "c")
 	if late == 0 || first < 0 || first > 5 || strings.Contains(order, "cc") && strings.Contains(strings.SplitN(order, "cc", 2)[1], "m") {
 		t.Errorf("order %s: want a connect after about every third message", order)
 	}
-	if i := strings.Index(order, "d"); i < strings.LastIndex(order, "m") {
-		t.Errorf("order %s: want the disconnect after the messages", order)
+}
+
+func TestDisconnectsGetOneWorkerOfSixteen(t *testing.T) {
+	w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{FPMLines: "max_connections = 1\nqueue_wait = \"30s\""}}, "2.queues", "2.queue-floor")
+	var clients []*stack.Client
+	for range 40 {
+		clients = append(clients, w.open())
+	}
+	leavers := []*stack.Client{w.open(), w.open()}
+	clients[0].Send("2000")
+	stack.Wait(t, "the pool to be taken", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") > 0 })
+	for _, c := range leavers {
+		c.Close(1000, "")
+	}
+	for _, c := range clients[1:] {
+		c.Send("1")
+	}
+	stack.Wait(t, "all to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") >= 40 })
+	for _, c := range clients {
+		c.Next()
+	}
+	w.trace.Await(t, "disconnect", 2)
+	var order string
+	for _, e := range w.trace.Events() {
+		if e.Var("WS_EVENT") == "message" && string(e.Body) == "1" {
+			order += "m"
+		} else if e.Var("WS_EVENT") == "disconnect" {
+			order += "d"
+		}
+	}
+	first, second := strings.Index(order, "d"), strings.LastIndex(order, "d")
+	if first > 15 || second-first != 16 {
+		t.Errorf("order %s: want a disconnect within sixteen events, and the other sixteen later", order)
 	}
 }
 
