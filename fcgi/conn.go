@@ -292,3 +292,9 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 // isFullBacklog tells whether a connect failed because the server has more callers
 // waiting than its listen queue holds.
 func isFullBacklog(err error) bool { return errors.Is(err, syscall.EAGAIN) }
+
+// isOurs tells whether a connect failed for want of a descriptor or a port of this
+// process, whatever the server does.
+func isOurs(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}

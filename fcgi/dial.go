@@ -130,7 +130,7 @@ func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 		p.mu.Unlock()
 		return fmt.Errorf("%w: the server's backlog is full: %w", ErrOverloaded, err)
 	}
-	if epoch != p.epoch { // says nothing about the server at the new address
+	if epoch != p.epoch || isOurs(err) { // says nothing about the server there is now
 		p.mu.Unlock()
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

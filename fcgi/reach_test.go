@@ -94,6 +94,21 @@ func TestFullBacklogIsOverload(t *testing.T) {
 	})
 }
 
+func TestAConnectWithoutADescriptorSaysNothingOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, nil, fcgitest.Options{}, Config{QueueWait: 3 * time.Second})
+		p.netDial = func(context.Context, *Config) (net.Conn, error) {
+			return nil, os.NewSyscallError("socket", syscall.EMFILE)
+		}
+		start := time.Now()
+		_, _, err := call(p, &Request{Env: testEnv(t)})
+		wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
+		if p.Stats().Down || time.Since(start) < 2*time.Second {
+			t.Errorf("gave up after %v, taken for down: %v; want to wait for a descriptor as for a worker", time.Since(start), p.Stats().Down)
+		}
+	})
+}
+
 func TestIdleConnectionsGoInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipePool(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {

@@ -19,6 +19,7 @@ type accepted struct {
 
 	mu      sync.Mutex // guards what follows
 	most    int        // that may be open; 0: no bound
+	refused int        // that may be open beyond it to read why; further ones get a bare 503
 	held    int        // by net/http
 	reading map[net.Conn]*visit
 	late    int64 // took longer than limits.handshake_timeout
@@ -35,10 +36,6 @@ type visit struct {
 
 // visitKey is the key of a request's net.Conn in its context.
 type visitKey struct{}
-
-// mostRefused is how many sockets beyond the bound may be open to read a 503
-// that names the reason. Further ones get a bare 503 and are closed.
-const mostRefused = 64
 
 // Attend lets the gateway count and bound the sockets of server, those too that
 // never send a whole handshake. It is called before server serves, which has
@@ -73,7 +70,7 @@ func (a *accepted) state(c net.Conn, state http.ConnState, timeout time.Duration
 	switch state {
 	case http.StateNew:
 		a.held++
-		v := &visit{since: time.Now(), away: a.beyondLocked(mostRefused)}
+		v := &visit{since: time.Now(), away: a.beyondLocked(a.refused)}
 		if a.reading == nil {
 			a.reading = make(map[net.Conn]*visit)
 		}
@@ -121,11 +118,12 @@ func (a *accepted) full() (most int, full bool) {
 	return a.most, a.beyondLocked(0)
 }
 
-// bound sets how many sockets may be open; 0: any number.
-func (a *accepted) bound(most int) {
+// bound sets how many sockets may be open, 0 being any number, and how many
+// beyond that.
+func (a *accepted) bound(most, refused int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.most = most
+	a.most, a.refused = most, refused
 }
 
 // came notes that a request has come whole.

@@ -120,14 +120,15 @@ func TestEverySocketIsCountedUntilItIsClosed(t *testing.T) {
 
 func TestNewcomersBeyondTheSocketsLearnWhy(t *testing.T) {
 	h := start(t, echo, func(c *config.Config) { c.Limits.Connections = 0 })
-	h.accepted.bound(2)
+	const refused = 5
+	h.accepted.bound(2, refused)
 	address := attended(t, h)
 	inside := dialRaw(t, address, handshake)
 	wantStatus(t, inside, http.StatusSwitchingProtocols)
-	for range mostRefused {
+	for range refused {
 		dialRaw(t, address, "") // one of them has a place, the others will learn why they have none
 	}
-	eventually(t, "all to be accepted", func() bool { return h.Stats().Sockets.Reading == mostRefused })
+	eventually(t, "all to be accepted", func() bool { return h.Stats().Sockets.Reading == refused })
 	one := dialRaw(t, address, handshake)
 	wantStatus(t, one, http.StatusServiceUnavailable)
 	if n := h.Stats().Refusals[Refusal{503, "sockets"}]; n != 1 {
@@ -138,7 +139,7 @@ func TestNewcomersBeyondTheSocketsLearnWhy(t *testing.T) {
 		dialRaw(t, address, "")
 	}
 	eventually(t, "two to be closed at once", func() bool { return h.Stats().Refusals[Refusal{503, "sockets"}] == 3 })
-	eventually(t, "their places to be free", func() bool { return h.Stats().Sockets.Reading == mostRefused+1 })
+	eventually(t, "their places to be free", func() bool { return h.Stats().Sockets.Reading == refused+1 })
 }
 
 const handshake = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +

@@ -37,6 +37,9 @@ func (c *checkCmd) Run() error {
 		problems, warnings = comparePools(cfg, c.FPMPool, warnings)
 	}
 	warnings = append(warnings, missingFiles(cfg)...)
+	if w := countFiles().tooFew(cfg); w != "" {
+		warnings = append(warnings, w)
+	}
 	warnings = append(warnings, wholeProject(cfg.Web)...)
 	if c.Dial {
 		problems = append(problems, dialPools(cfg)...)

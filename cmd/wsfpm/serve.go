@@ -71,6 +71,7 @@ type server struct {
 	source  config.Source
 	log     *zap.Logger
 	level   zap.AtomicLevel
+	files   files        // at the start
 	dropped func() int64 // lines that the log lacks; may be nil
 
 	bus     *bus.Bus
@@ -86,6 +87,7 @@ type server struct {
 // start opens everything, the listeners for clients last: a process that cannot
 // start leaves the socket of one that runs alone.
 func (s *server) start(cfg *config.Config) error {
+	s.files = countFiles()
 	s.warn(cfg)
 	ctx := context.Background()
 	operators, err := openAdmin(ctx, cfg, s.log)
@@ -132,7 +134,7 @@ func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
 	if s.bus, err = bus.New(ctx, busConfig(cfg.Redis, s.log)); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	s.gateway, err = gateway.New(gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log})
+	s.gateway, err = gateway.New(gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log, Files: s.files.rest(cfg)})
 	if err != nil {
 		return errors.Join(err, s.bus.Close())
 	}
@@ -185,6 +187,7 @@ func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http
 
 // adminServer answers operators.
 func adminServer(cfg *config.Config, s *server) *http.Server {
+	sockets := &admin.Sockets{Most: s.files.admin()}
 	return &http.Server{
 		Handler: admin.New(admin.Options{
 			Gateway:       reachable{s.gateway, s.clients},
@@ -192,6 +195,7 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 			Token:         cfg.AdminToken,
 			Private:       strings.HasPrefix(cfg.Admin, "unix:"),
 			Hosts:         adminHosts(cfg),
+			Sockets:       sockets,
 			Version:       readVersion().version,
 			Logger:        s.log,
 			ConfigRefused: s.refused.Load,
@@ -200,6 +204,7 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 		Protocols:         http1(),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
 		IdleTimeout:       keepAlive,
+		ConnState:         sockets.State,
 		ErrorLog:          httpLog(s.log),
 	}
 }
@@ -314,10 +319,9 @@ func (s *server) warn(cfg *config.Config) {
 	for _, w := range append(cfg.Warnings(), wholeProject(cfg.Web)...) {
 		s.log.Warn("odd configuration", zap.String("warning", w))
 	}
-	var files unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && uint64(cfg.Limits.Connections) > files.Cur {
+	if w := s.files.tooFew(cfg); w != "" {
 		s.log.Warn("fewer file descriptors than limits.connections: raise LimitNOFILE, or lower the limit",
-			zap.Uint64("files", files.Cur), zap.Int("connections", cfg.Limits.Connections))
+			zap.String("warning", w), zap.Int("files", s.files.limit), zap.Int("connections", cfg.Limits.Connections))
 	}
 }
 

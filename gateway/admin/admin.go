@@ -54,6 +54,8 @@ type Options struct {
 	// LogDropped is the number of log lines that were never written. It may be
 	// nil: none.
 	LogDropped func() int64
+	// Sockets are the listener's connections; it may be nil.
+	Sockets *Sockets
 	// Version is the program's, for /metrics.
 	Version string
 	// Logger may be nil.

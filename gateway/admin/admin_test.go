@@ -207,3 +207,33 @@ func TestNoAskerIsWaitedForWithoutEnd(t *testing.T) {
 		})
 	}
 }
+
+func TestOperatorsConnectionsAreBounded(t *testing.T) {
+	sockets := &Sockets{Most: 2}
+	server := httptest.NewUnstartedServer(New(Options{Gateway: &fake{}, Sockets: sockets}))
+	server.Config.ConnState = sockets.State
+	server.Start()
+	defer server.Close()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+		return c
+	}
+	first := dial()
+	dial()
+	if n, err := dial().Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("the third got %d bytes, %v, want to be closed", n, err)
+	}
+	if _, err := io.WriteString(first, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, 1<<20)
+	n, err := io.ReadAtLeast(first, text, len("HTTP/1.1 200"))
+	if err != nil || !strings.HasPrefix(string(text[:n]), "HTTP/1.1 200") {
+		t.Errorf("the first got %.20q, %v, want an answer", text[:n], err)
+	}
+}

@@ -31,6 +31,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m.gauge("wsfpm_ready", "1 when /ready is green.", flag(c.options.Gateway.Ready() == nil))
 	m.gauge("wsfpm_config_current", "0 when the last reload was refused: an older configuration is in force.", flag(!c.options.ConfigRefused()))
 	m.counter("wsfpm_log_lines_dropped_total", "Log lines that were never written: the reader of the log was too slow or had gone.", float64(c.options.LogDropped()))
+	if c.options.Sockets != nil {
+		m.gauge("wsfpm_admin_sockets", "Open connections of operators.", float64(c.options.Sockets.open.Load()))
+	}
 	m.clients(s)
 	m.events(s)
 	m.socket(s.Socket)

@@ -66,7 +66,7 @@ func seasoned(t *testing.T) string {
 		_ = b.Close()
 	}()
 	visit(t, g)
-	operators := httptest.NewServer(admin.New(admin.Options{Gateway: g, Bus: b.Stats, Version: "test"}))
+	operators := httptest.NewServer(admin.New(admin.Options{Gateway: g, Bus: b.Stats, Sockets: &admin.Sockets{Most: 1}, Version: "test"}))
 	defer operators.Close()
 	return fetch(t, operators, "/metrics")
 }

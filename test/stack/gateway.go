@@ -37,6 +37,7 @@ type GatewayOptions struct {
 	Env      []string // further environment, KEY=value
 	Args     []string // further arguments of wsfpm serve
 	Stderr   *os.File // where the log goes, instead of to LogText
+	Files    int      // file descriptors at most; 0 as many as this process
 	NotReady bool     // do not wait for /ready: Redis is down, for example
 }
 
@@ -124,6 +125,9 @@ func (g *GatewayServer) ConfigText(t T) string {
 func (g *GatewayServer) Start(t T) {
 	t.Helper()
 	cmd := exec.Command(g.binary, append([]string{"serve", "--config", g.Config}, g.opt.Args...)...)
+	if g.opt.Files > 0 {
+		cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -n "$0" && exec "$@"`, fmt.Sprint(g.opt.Files)}, cmd.Args...)...)
+	}
 	cmd.Env = append(environ(), g.opt.Env...)
 	if g.opt.Stderr != nil {
 		cmd.Stderr = g.opt.Stderr
