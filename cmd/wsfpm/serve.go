@@ -111,7 +111,7 @@ func (s *server) start(cfg *config.Config) error {
 		s.accept(s.public, s.gateway.Listener(l))
 	}
 	s.log.Info("started", zap.String("node", s.gateway.Node()), zap.Strings("listen", addresses(s.clients)),
-		zap.String("admin", cfg.Admin), zap.String("version", readVersion().version), zap.Int("pid", os.Getpid()))
+		zap.String("admin", cfg.Admin), zap.String("embedded_redis", s.bus.EmbeddedAddr()), zap.String("version", readVersion().version), zap.Int("pid", os.Getpid()))
 	notify(ready)
 	return nil
 }
