@@ -28,6 +28,7 @@ func appendBegin(b []byte, r *Request, keep bool) []byte {
 	}
 	open := len(b) // where the header of the last, still growing record lies
 	b = appendRecordHeader(b, typeParams, 0)
+	b = append(b, r.Env.common.Value()...)
 	b = append(b, r.Env.pairs[from:]...)
 	for _, v := range r.Vars {
 		if v.Name != contentLength {

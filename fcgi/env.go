@@ -1,12 +1,14 @@
 package fcgi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unique"
 )
 
 // contentLength is the one parameter that only this package sets: a wrong or
@@ -17,8 +19,9 @@ const contentLength = "CONTENT_LENGTH"
 // immutable and safe for concurrent use.
 type Env struct {
 	script string
-	pairs  []byte // encoded name-value pairs, sorted by name
-	cuts   []int  // offsets into pairs at which one PARAMS record must end
+	common unique.Handle[string] // encoded name-value pairs that come first; held once for all that have the same
+	pairs  []byte                // the others, sorted by name
+	cuts   []int                 // offsets into pairs at which one PARAMS record must end
 }
 
 // Var is one parameter of a single request, such as REQUEST_METHOD. Its value may
@@ -30,7 +33,10 @@ type Var struct{ Name, Value string }
 // an empty name, a control byte or '=' in a name, NUL in a value, or a pair that
 // does not fit into a record of its own (ErrTooLarge), where PHP would drop the
 // connection.
-func NewEnv(params map[string]string) (*Env, error) {
+//
+// Common names parameters with values that many other Envs have, too, such as
+// SERVER_NAME: Envs that are alike in all of these share the memory for them.
+func NewEnv(params map[string]string, common ...string) (*Env, error) {
 	e := &Env{script: params["SCRIPT_FILENAME"]}
 	if e.script == "" {
 		return nil, errors.New("fcgi: no SCRIPT_FILENAME among the parameters")
@@ -39,8 +45,12 @@ func NewEnv(params map[string]string) (*Env, error) {
 	for name, value := range params {
 		size += Var{name, value}.size()
 	}
-	e.pairs = make([]byte, 0, size) // kept for as long as a client is there: no slack
-	begin := 0                      // of the current record
+	if size > maxContent {
+		common = nil // several records, all of them in pairs
+	}
+	var shared []byte
+	e.pairs = make([]byte, 0, size)
+	begin := 0 // of the current record
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		v := Var{name, params[name]}
 		if name == contentLength {
@@ -52,12 +62,18 @@ func NewEnv(params map[string]string) (*Env, error) {
 		if strings.IndexByte(v.Value, 0) >= 0 {
 			return nil, fmt.Errorf("fcgi: NUL in the value of parameter %q", name)
 		}
+		if slices.Contains(common, name) {
+			shared = v.append(shared)
+			continue
+		}
 		if len(e.pairs)-begin+v.size() > maxContent {
 			begin = len(e.pairs)
 			e.cuts = append(e.cuts, begin)
 		}
 		e.pairs = v.append(e.pairs)
 	}
+	e.common = unique.Make(string(shared))
+	e.pairs = bytes.Clone(e.pairs) // kept for as long as a client is there: no slack
 	return e, nil
 }
 
@@ -110,7 +126,7 @@ func appendLength(b []byte, n int) []byte {
 // Params decodes the parameters again, into a map of the caller's.
 func (e *Env) Params() map[string]string {
 	params := make(map[string]string)
-	for b := e.pairs; len(b) > 0; {
+	for b := slices.Concat([]byte(e.common.Value()), e.pairs); len(b) > 0; {
 		var name, value int
 		name, b = cutLength(b)
 		value, b = cutLength(b)

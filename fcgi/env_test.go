@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"wsfpm/fcgi/fcgitest"
 )
@@ -147,4 +149,30 @@ func FuzzParams(f *testing.F) {
 			t.Fatalf("got %d parameters and %d bytes, want %d and %d", len(got.Params), len(got.Body), len(params), len(body))
 		}
 	})
+}
+
+// What many requests have alike is in memory once, and on the wire for each.
+func TestCommonParametersAreHeldOnce(t *testing.T) {
+	var envs []*Env
+	for i := range 3 {
+		params := map[string]string{"SCRIPT_FILENAME": "/a.php", "SERVER_NAME": "example.org", "HTTP_COOKIE": fmt.Sprint("id=", i)}
+		e, err := NewEnv(params, "SCRIPT_FILENAME", "SERVER_NAME", "HTTPS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.Params(); !maps.Equal(got, params) {
+			t.Errorf("got parameters %v, want %v", got, params)
+		}
+		if sent := wire(t, &Request{Env: e}, false); !bytes.Contains(sent, []byte("example.org")) || !bytes.Contains(sent, []byte(params["HTTP_COOKIE"])) {
+			t.Errorf("sent %q", sent)
+		}
+		envs = append(envs, e)
+	}
+	if a, b := envs[0].common.Value(), envs[2].common.Value(); a == "" || unsafe.StringData(a) != unsafe.StringData(b) {
+		t.Errorf("%q and %q are two pieces of memory", a, b)
+	}
+	large, err := NewEnv(map[string]string{"SCRIPT_FILENAME": "/a.php", "A": strings.Repeat("x", 60000), "B": strings.Repeat("x", 60000)}, "A", "SCRIPT_FILENAME")
+	if err != nil || len(large.Params()["A"]) != 60000 || len(large.Params()) != 3 {
+		t.Errorf("parameters of several records: %v, %d", err, len(large.Params()))
+	}
 }

@@ -172,7 +172,7 @@ func (c *connection) keepCookies(lines []string) {
 	params, err := c.g.withCookies(c, old, cookies)
 	if err == nil {
 		var env *fcgi.Env
-		if env, err = fcgi.NewEnv(params); err == nil {
+		if env, err = newEnv(params); err == nil {
 			c.env = env
 		}
 	}

@@ -167,7 +167,7 @@ func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	if err != nil {
 		return err
 	}
-	if c.env, err = fcgi.NewEnv(params); err != nil {
+	if c.env, err = newEnv(params); err != nil {
 		status := http.StatusBadRequest
 		if errors.Is(err, fcgi.ErrTooLarge) {
 			status = http.StatusRequestHeaderFieldsTooLarge

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"wsfpm/fcgi"
 )
 
 const (
@@ -141,7 +139,7 @@ func (c *connection) followLinks(now time.Time) error {
 	params := c.env.Params()
 	params["SCRIPT_FILENAME"], params["DOCUMENT_ROOT"] = c.filename(p), p.documentRoot
 	maps.Copy(params, c.route().Params)
-	env, err := fcgi.NewEnv(params)
+	env, err := newEnv(params)
 	if err != nil {
 		return fmt.Errorf("tell PHP of a new release: %w", err)
 	}
