@@ -71,11 +71,12 @@ func namesOf(i int) []session.Address {
 
 // round is one turn: users come, lose Redis, and go.
 func (t *joinTest) round(r *recorder, round int) (err error) {
-	t.bus, err = bus.New(context.Background(), bus.Config{URL: "redis://" + t.lab.redis.address, Confirm: time.Minute})
+	t.bus, err = bus.New(bus.Config{URL: "redis://" + t.lab.redis.address, Confirm: time.Minute})
 	if err != nil {
 		return err
 	}
 	defer t.bus.Close()
+	t.bus.Listen(func(context.Context, *session.Command, func()) error { return nil })
 	if err := t.await(1); err != nil {
 		return err
 	}

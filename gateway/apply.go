@@ -38,8 +38,7 @@ func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 	if err != nil {
 		return err
 	}
-	joined, left := old.Diff(standing)
-	if len(joined) == 0 && len(left) == 0 && old.State == standing.State {
+	if old.Equal(standing) {
 		return notEnded(c.session.Reply(messages...))
 	}
 	if !c.g.admission.moveUser(c.user, standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
@@ -47,28 +46,7 @@ func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
 	c.user = standing.User
-	return notEnded(c.g.change(ctx, c.session, standing, joined, left, messages))
-}
-
-// change gives a session another standing. Redis confirms the names that it
-// joins before anything is seen of the change. The caller holds
-// [session.Session.LockChanges].
-func (g *Gateway) change(ctx context.Context, s *session.Session, next session.Standing, joined, left []session.Address, messages []*session.Message) error {
-	g.join(ctx, joined)
-	err := g.hub.Set(s, next, messages...)
-	if errors.Is(err, session.ErrEnded) {
-		g.bus.Leave(joined) // what was left, the end of the session has given up
-		return err
-	}
-	g.bus.Leave(left)
-	return err
-}
-
-// join subscribes to names and counts what could not be confirmed.
-func (g *Gateway) join(ctx context.Context, names []session.Address) {
-	if len(names) > 0 && !g.bus.Join(ctx, names) {
-		g.stats.joinsUnconfirmed.Add(1)
-	}
+	return notEnded(c.g.members.Change(ctx, c.session, standing, messages...))
 }
 
 // effects is what an answer does beyond its connection's standing and reply.

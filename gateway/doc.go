@@ -18,12 +18,12 @@
 //	detect.go     PHP's errors behind a status of 200
 //	answer.go     the answer in commands   stream.go  line by line
 //	apply.go      what the answer does
-//	fanout.go     what others' commands do to this process's clients
+//	push.go       what others' commands do to this process's clients, by packages delivery and members
 //	age.go        connections that last or rest too long
 //	tidy.go       memory that handshakes leave behind
 //	drain.go      the end of the process
 //
 // Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds
-// the configuration, ws the socket, bus the way to other processes, admin the
-// operators' listener; packages session and fcgi know nothing of this one.
+// the configuration, ws the socket, bus the way to other processes, members and
+// delivery what reaches which client, admin the operators' listener; packages session and fcgi know nothing of this one.
 package gateway

@@ -113,6 +113,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	close(g.stop)
 	var errs []error
 	g.eachPool(func(p *pool) { errs = append(errs, p.Pool.Close(ctx)) })
+	g.fanout.Close()
 	g.sockets.Wheel.Stop()
 	g.loops.Wait()
 	return errors.Join(errs...)

@@ -13,21 +13,20 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/delivery"
+	"wsfpm/gateway/members"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
 
 // Bus carries commands between processes; package bus has the one in use.
 type Bus interface {
-	// Join counts one member for each name and reports whether pushes to all of
-	// them surely arrive from now on. It waits for that, for a bounded time.
-	Join(ctx context.Context, names []session.Address) (confirmed bool)
-	// Leave takes the members back. It does not block.
-	Leave(names []session.Address)
+	members.Bus
 	// Publish hands a command to every process, this one included.
 	Publish(ctx context.Context, c session.Command) error
-	// Commands is what this process hears, in order.
-	Commands() <-chan session.Command
+	// Listen gives what this process hears to deliver, in order. When deliver has
+	// no room it calls waits, unless that is nil, and waits until ctx ends.
+	Listen(deliver func(ctx context.Context, c *session.Command, waits func()) error)
 	// Ready says what keeps pushes from arriving, or nil.
 	Ready() error
 }
@@ -64,7 +63,8 @@ type Gateway struct {
 	admission  admission
 	accepted   accepted
 	stats      stats
-	fanout     *fanout
+	members    *members.List
+	fanout     *delivery.Fanout
 	relief     relief
 	once       onceLog
 
@@ -118,14 +118,21 @@ func New(o Options) (*Gateway, error) {
 		f := cfg.FPM[next.routes[0].FPM]
 		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web)
 	}
-	g.fanout = newFanout(g)
-	g.loops.Go(g.listen)
 	g.loops.Go(g.sweep)
 	g.loops.Go(g.tidy)
 	g.loops.Go(func() { g.relief.run(g.stop) })
 	for name, p := range pools {
 		g.watch(name, p)
 	}
+	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })
+	g.fanout = delivery.New(g.hub, delivery.Options{
+		Move: g.move, Patience: g.patience, Recovered: func() {
+			if v := recover(); v != nil {
+				g.survived("delivery", v)
+			}
+		},
+	})
+	g.bus.Listen(g.hear)
 	return g, nil
 }
 

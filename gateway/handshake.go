@@ -234,9 +234,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if c.g.isDraining() {
 		return refuseDraining()
 	}
-	joined := append(standing.Addresses(), session.Conn(c.id()))
-	c.g.join(r.Context(), joined)
-	if err := c.g.hub.Add(c.session, standing, messages...); err != nil {
+	if err := c.g.members.Enter(r.Context(), c.session, standing, messages...); err != nil {
 		return err
 	}
 	c.cameIn(a.others)
@@ -254,7 +252,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 // release takes back what receive and open did, for a handshake that came to
 // nothing. A script that let the client in is told of its end.
 func (c *connection) release(end cause) {
-	c.g.bus.Leave(c.g.hub.Remove(c.session))
+	c.g.members.Leave(c.session)
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
 	if !c.letIn {

@@ -70,7 +70,7 @@ func startOn(t testing.TB, s script, change func(*config.Config), around func(*b
 	if change != nil {
 		change(cfg)
 	}
-	if h.bus, err = bus.New(t.Context(), bus.Config{}); err != nil {
+	if h.bus, err = bus.New(bus.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	core, log := observer.New(zap.WarnLevel)

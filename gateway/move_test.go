@@ -14,7 +14,7 @@ func TestMoveChecksTheAddressUnderTheLock(t *testing.T) {
 	s.LockChanges() // an answer that leaves "secret" waits for Redis
 	done := make(chan bool)
 	go func() {
-		done <- h.carryOut(t.Context(), &session.Command{To: []session.Address{session.Channel("secret")}, Join: []string{"x"}, Message: session.NewMessage(false, []byte("for secret only"))}, s)
+		done <- h.move(t.Context(), s, &session.Command{To: []session.Address{session.Channel("secret")}, Join: []string{"x"}, Message: session.NewMessage(false, []byte("for secret only"))})
 	}()
 	eventually(t, "the command to wait for the standing", func() bool { return waitsIn("session.(*Session).LockChanges") })
 	if err := h.hub.Set(s, session.Standing{}, session.NewMessage(false, []byte("you have left"))); err != nil {

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
+
+	"go.uber.org/zap"
 
 	"wsfpm/session"
 )
@@ -14,16 +17,38 @@ import (
 // not sent.
 func (g *Gateway) Push(ctx context.Context, commands []session.Command) (delivered int, err error) {
 	for i, c := range commands {
-		for _, s := range g.hub.Find(c.To) {
-			if s.Matches(&c) {
-				delivered++
-			}
-		}
+		delivered += g.hub.Count(&c)
 		if err := g.bus.Publish(ctx, c); err != nil {
 			return delivered, fmt.Errorf("command %d of %d: %w", i+1, len(commands), err)
 		}
 	}
 	return delivered, nil
+}
+
+// hear takes what the bus hears, see [Bus].
+func (g *Gateway) hear(ctx context.Context, c *session.Command, waits func()) error {
+	if c.Before != 0 {
+		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
+	}
+	return g.fanout.Deliver(ctx, c, waits)
+}
+
+// move carries a command of others out that changes one client's channels, for
+// package delivery.
+func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Command) (meant bool) {
+	meant, err := g.members.Move(ctx, s, c, g.settings.Load().Limits.Channels)
+	if errors.Is(err, session.ErrChannels) {
+		g.stats.reached.channels.Add(1)
+	}
+	if err = notEnded(err); err != nil {
+		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
+	}
+	return meant && err == nil
+}
+
+// patience bounds how long the moves of one command wait for Redis, all together.
+func (g *Gateway) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Duration(g.settings.Load().Redis.Confirm))
 }
 
 // Connection is what operators see of one client.

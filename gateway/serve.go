@@ -211,7 +211,7 @@ func (c *connection) end() cause {
 	c.over = true
 	end := cause{took: time.Since(c.since)}
 	end.code, end.reason, _ = c.socket.Cause()
-	c.g.bus.Leave(c.g.hub.Remove(c.session))
+	c.g.members.Leave(c.session)
 	dropped := c.inbox.close(end.code == lostCode)
 	c.g.stats.dropped.Add(int64(len(dropped)))
 	c.discard(dropped...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/delivery"
 	"wsfpm/gateway/ws"
 )
 
@@ -22,7 +23,6 @@ type stats struct {
 	opened           atomic.Int64
 	throttled        atomic.Int64 // messages that waited for the limit per second
 	dropped          atomic.Int64 // messages that waited when their connection broke
-	delivered        atomic.Int64 // commands of others, per connection
 	publishFailed    atomic.Int64
 	joinsUnconfirmed atomic.Int64
 	farewellsLost    atomic.Int64
@@ -107,13 +107,13 @@ type Stats struct {
 	Limits           map[string]int64 // times that a limit on clients was reached, by its key
 	Throttled        int64            // messages that waited for messages_per_second
 	Dropped          int64            // messages that waited when their connection broke
-	Delivered        int64            // pushes and commands, per connection
 	PublishFailed    int64
 	JoinsUnconfirmed int64
 	DisconnectsLost  int64          // disconnect events given up
 	Disconnects      map[string]int // that wait or run, by pool
 	Panics           int64
 
+	Delivery       delivery.Stats
 	InboundBytes   int64 // of messages being received or waiting
 	Socket         ws.Snapshot
 	Pools          map[string]fcgi.Stats
@@ -134,7 +134,7 @@ func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	out := Stats{
 		Node: g.node, Connections: g.hub.Len(), Opened: s.opened.Load(),
-		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(),
+		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivery: g.fanout.Stats(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),

@@ -1,28 +1,61 @@
 package session
 
-import "sync"
+import (
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
 
-// Hub finds the sessions of this process by address. It is safe for
-// concurrent use; nothing is written to a client while its lock is held.
+// Hub finds the sessions of this process by address. It is safe for concurrent
+// use. No I/O is done under its locks, and none of them is held for longer the more
+// members an address has.
 //
-// Lock order: a session's lock, then the hub's.
+// Sessions are spread over shards by their id, so that one worker per shard keeps
+// the order of what each client gets (package delivery). An address leads to the
+// shards that have members, and to these only.
+//
+// Lock order: a session's lock, a stripe's, a member set's.
 type Hub struct {
-	mu    sync.Mutex
-	index map[Address]*members
-	all   members
+	shards  uint32
+	seed    maphash.Seed
+	count   atomic.Int64
+	all     []*Members // by shard
+	stripes [stripes]stripe
 }
 
-// NewHub makes an empty hub.
-func NewHub() *Hub {
-	return &Hub{index: make(map[Address]*members)}
+// stripes is the number of parts into which the index is cut, each with its own
+// lock.
+const stripes = 64
+
+// stripe is a part of the index.
+type stripe struct {
+	mu     sync.Mutex // guards what follows
+	conns  map[string]*Session
+	topics map[Address]*Members // of users and channels: the first shard with members
 }
+
+// NewHub makes an empty hub with a shard for each CPU that Go may use.
+func NewHub() *Hub {
+	h := &Hub{shards: uint32(runtime.GOMAXPROCS(0)), seed: maphash.MakeSeed()}
+	for i := range h.shards {
+		h.all = append(h.all, &Members{shard: i})
+	}
+	for i := range h.stripes {
+		h.stripes[i].conns = make(map[string]*Session)
+		h.stripes[i].topics = make(map[Address]*Members)
+	}
+	return h
+}
+
+// Shards is the number of shards.
+func (h *Hub) Shards() int { return int(h.shards) }
+
+// Shard is the number of the shard that s belongs to.
+func (h *Hub) Shard(s *Session) int { return int(s.pin % h.shards) }
 
 // Len is the number of sessions.
-func (h *Hub) Len() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.all.list)
-}
+func (h *Hub) Len() int { return int(h.count.Load()) }
 
 // Add makes s findable under its id and its first standing, and queues its
 // first messages in the same step: no push comes before them.
@@ -30,13 +63,15 @@ func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.standing, s.present = first, true
-	h.mu.Lock()
-	h.all.add(s)
-	h.addLocked(Conn(s.id), s)
+	h.count.Add(1)
+	h.all[h.Shard(s)].add(s)
+	at := h.stripe(Conn(s.id))
+	at.mu.Lock()
+	at.conns[s.id] = s
+	at.mu.Unlock()
 	for _, a := range first.Addresses() {
-		h.addLocked(a, s)
+		h.add(a, s)
 	}
-	h.mu.Unlock()
 	return s.queueLocked(messages)
 }
 
@@ -63,29 +98,33 @@ func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
 // the close. It reports false, and changes nothing, when the command does not
 // mean the client any more. The caller holds [Session.LockChanges].
 func (h *Hub) Move(s *Session, c *Command, next Standing) (meant bool, err error) {
+	if meant, err = h.move(s, c, next); meant {
+		s.Flush()
+		s.follow(c)
+	}
+	return meant, err
+}
+
+// move is the part of Move under the session's lock.
+func (h *Hub) move(s *Session, c *Command, next Standing) (meant bool, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.meantLocked(c) {
-		s.mu.Unlock()
 		return false, nil
 	}
 	h.standLocked(s, next)
-	err = s.takeLocked(c)
-	s.mu.Unlock()
-	s.follow(c)
-	return true, err
+	return true, s.takeLocked(c)
 }
 
 // standLocked gives a present session another standing.
 func (h *Hub) standLocked(s *Session, next Standing) {
 	joined, left := s.standing.Diff(next)
 	s.standing = next
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, a := range joined {
-		h.addLocked(a, s)
+		h.add(a, s)
 	}
 	for _, a := range left {
-		h.removeLocked(a, s)
+		h.remove(a, s)
 	}
 }
 
@@ -98,69 +137,133 @@ func (h *Hub) Remove(s *Session) (left []Address) {
 		return nil
 	}
 	s.present = false
-	left = append(s.standing.Addresses(), Conn(s.id))
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.all.remove(s)
+	h.count.Add(-1)
+	h.all[h.Shard(s)].remove(s)
+	at := h.stripe(Conn(s.id))
+	at.mu.Lock()
+	delete(at.conns, s.id)
+	at.mu.Unlock()
+	left = s.standing.Addresses()
 	for _, a := range left {
-		h.removeLocked(a, s)
+		h.remove(a, s)
 	}
-	return left
+	return append(left, Conn(s.id))
 }
 
-// Find returns the sessions that any of the addresses means, each once. The
-// list is shared and must not be changed. Whether a session is still meant
-// when its turn comes is checked by [Session.Deliver].
-func (h *Hub) Find(to []Address) []*Session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(to) == 1 {
-		return h.findLocked(to[0])
+// Conn returns the session with this id, or nil.
+func (h *Hub) Conn(id string) *Session {
+	at := h.stripe(Conn(id))
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	return at.conns[id]
+}
+
+// Match calls visit with the members that an address of a user, a channel or all
+// has in each shard that has any, without a lock held. For one connection there is
+// [Hub.Conn].
+func (h *Hub) Match(a Address, visit func(*Members)) {
+	if a.Kind == KindAll {
+		for _, m := range h.all {
+			visit(m)
+		}
+		return
 	}
+	var room [16]*Members
+	for _, m := range h.topic(a, room[:0]) {
+		visit(m)
+	}
+}
+
+// topic appends the sets of members that an address has.
+func (h *Hub) topic(a Address, sets []*Members) []*Members {
+	at := h.stripe(a)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	for m := at.topics[a]; m != nil; m = m.next {
+		sets = append(sets, m)
+	}
+	return sets
+}
+
+// Find returns the sessions that any of the addresses means, each once, in no
+// order. Whether a session is still meant when its turn comes is checked by
+// [Session.Deliver].
+func (h *Hub) Find(to []Address) (found []*Session) {
 	seen := make(map[*Session]bool)
-	var found []*Session
+	add := func(s *Session) {
+		if s != nil && !seen[s] {
+			seen[s] = true
+			found = append(found, s)
+		}
+	}
 	for _, a := range to {
-		if a.Kind == KindAll {
-			return h.findLocked(a)
+		if a.Kind == KindConn {
+			add(h.Conn(a.Name))
+			continue
 		}
-		for _, s := range h.findLocked(a) {
-			if !seen[s] {
-				seen[s] = true
-				found = append(found, s)
+		h.Match(a, func(m *Members) {
+			for s := range m.each {
+				add(s)
 			}
-		}
+		})
 	}
 	return found
 }
 
-func (h *Hub) findLocked(a Address) []*Session {
-	if a.Kind == KindAll {
-		return h.all.snapshot()
+// Count is how many sessions a command means.
+func (h *Hub) Count(c *Command) (n int) {
+	for _, s := range h.Find(c.To) {
+		if s.Matches(c) {
+			n++
+		}
 	}
-	if m := h.index[a]; m != nil {
-		return m.snapshot()
-	}
-	return nil
+	return n
 }
 
-func (h *Hub) addLocked(a Address, s *Session) {
-	m := h.index[a]
+// add puts s into the set of an address.
+func (h *Hub) add(a Address, s *Session) {
+	shard := s.pin % h.shards
+	at := h.stripe(a)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	m := at.topics[a]
+	for m != nil && m.shard != shard {
+		m = m.next
+	}
 	if m == nil {
-		m = &members{}
-		h.index[a] = m
+		m = &Members{shard: shard, next: at.topics[a]}
+		at.topics[a] = m
 	}
 	m.add(s)
 }
 
-func (h *Hub) removeLocked(a Address, s *Session) {
-	m := h.index[a]
-	if m == nil {
+// remove takes s out of the set of an address.
+func (h *Hub) remove(a Address, s *Session) {
+	shard := s.pin % h.shards
+	at := h.stripe(a)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	var before *Members
+	m := at.topics[a]
+	for m != nil && m.shard != shard {
+		before, m = m, m.next
+	}
+	if m == nil || !m.remove(s) {
 		return
 	}
-	m.remove(s)
-	if len(m.list) == 0 {
-		delete(h.index, a)
+	switch {
+	case before != nil:
+		before.next = m.next
+	case m.next != nil:
+		at.topics[a] = m.next
+	default:
+		delete(at.topics, a)
 	}
+}
+
+// stripe is the part of the index that holds an address.
+func (h *Hub) stripe(a Address) *stripe {
+	return &h.stripes[maphash.String(h.seed, a.Name)%stripes]
 }
 
 func (s *Session) queueLocked(messages []*Message) error {
@@ -170,73 +273,4 @@ func (s *Session) queueLocked(messages []*Message) error {
 		}
 	}
 	return nil
-}
-
-// members is a set of sessions that is handed out as a list. The list is
-// copied before a change only if somebody may still be reading it.
-type members struct {
-	list   []*Session
-	at     map[*Session]int // position in list; nil while the list is short
-	shared bool             // list was handed out
-}
-
-// short is the length up to which a list is searched rather than indexed.
-const short = 16
-
-func (m *members) snapshot() []*Session {
-	m.shared = true
-	return m.list
-}
-
-func (m *members) add(s *Session) {
-	m.own()
-	m.list = append(m.list, s)
-	switch {
-	case m.at != nil:
-		m.at[s] = len(m.list) - 1
-	case len(m.list) > short:
-		m.at = make(map[*Session]int, 2*len(m.list))
-		for i, each := range m.list {
-			m.at[each] = i
-		}
-	}
-}
-
-func (m *members) remove(s *Session) {
-	i := m.position(s)
-	if i < 0 {
-		return
-	}
-	m.own()
-	last := len(m.list) - 1
-	moved := m.list[last]
-	m.list[i], m.list[last] = moved, nil
-	m.list = m.list[:last]
-	if m.at != nil {
-		m.at[moved] = i
-		delete(m.at, s)
-	}
-}
-
-func (m *members) position(s *Session) int {
-	if m.at != nil {
-		if i, found := m.at[s]; found {
-			return i
-		}
-		return -1
-	}
-	for i, each := range m.list {
-		if each == s {
-			return i
-		}
-	}
-	return -1
-}
-
-// own makes the list this set's own again.
-func (m *members) own() {
-	if m.shared {
-		m.list = append(make([]*Session, 0, len(m.list)+1), m.list...)
-		m.shared = false
-	}
 }

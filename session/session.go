@@ -12,6 +12,10 @@ import (
 // ErrEnded is returned for what came after the end of a session.
 var ErrEnded = errors.New("session has ended")
 
+// ErrChannels is returned for a change after which a client would be in too many
+// channels.
+var ErrChannels = errors.New("too many channels")
+
 // Outlet takes the messages of one client, in order. Its methods must not
 // block: they are called under the session's lock. [Outlet.Flush] is called
 // without it.
@@ -62,7 +66,7 @@ func (st Standing) With(c Command, maxChannels int) (Standing, error) {
 			continue
 		}
 		if channels = append(channels, name); maxChannels > 0 && len(channels) > maxChannels {
-			return st, fmt.Errorf("more than %d channels would be joined", maxChannels)
+			return st, fmt.Errorf("%w: more than %d would be joined", ErrChannels, maxChannels)
 		}
 	}
 	bytes := 0
@@ -70,7 +74,7 @@ func (st Standing) With(c Command, maxChannels int) (Standing, error) {
 		bytes += len(name) + 1 // a comma
 	}
 	if bytes > MaxChannelNames {
-		return st, fmt.Errorf("the names of %d channels would have more than %d bytes, which is what WS_CHANNELS can carry", len(channels), MaxChannelNames)
+		return st, fmt.Errorf("%w: the names of %d would have more than %d bytes, which is what WS_CHANNELS can carry", ErrChannels, len(channels), MaxChannelNames)
 	}
 	st.Channels = channels
 	return st, nil
@@ -87,6 +91,11 @@ func (st Standing) Addresses() []Address {
 		list = append(list, Channel(name))
 	}
 	return list
+}
+
+// Equal reports whether both are the same, channels in the same order.
+func (st Standing) Equal(other Standing) bool {
+	return st.User == other.User && st.State == other.State && slices.Equal(st.Channels, other.Channels)
 }
 
 // Diff tells which addresses a change from st to next adds and which it gives
@@ -128,6 +137,8 @@ type Session struct {
 	standing Standing
 	present  bool // in the hub
 	closing  bool // a close is queued: nothing can follow it
+
+	batch mark // owned by the [Batch] that delivers to this session
 }
 
 // New makes the session of a client that out leads to. Nobody finds it before
@@ -191,18 +202,27 @@ func (s *Session) Close(c Close) {
 // Deliver does to the client what a command of others says of messages and
 // closing, provided that one of the command's addresses still means it: the
 // look-up in the hub may be older than a change of its standing. It reports
-// whether the client was meant.
+// whether the client was meant. The message is queued; [Session.Flush] writes it.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
-	s.mu.Lock()
-	if meant = s.meantLocked(c); meant {
-		err = s.takeLocked(c)
-	}
-	s.mu.Unlock()
-	if meant {
+	if meant, err = s.take(c); meant {
 		s.follow(c)
 	}
 	return meant, err
 }
+
+// take is the part of Deliver under the lock, which a bug in the outlet must not
+// leave locked.
+func (s *Session) take(c *Command) (meant bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.meantLocked(c) {
+		return false, nil
+	}
+	return true, s.takeLocked(c)
+}
+
+// Flush begins to write what is queued for the client.
+func (s *Session) Flush() { s.out.Flush() }
 
 // takeLocked queues a command's message and notes its close.
 func (s *Session) takeLocked(c *Command) (err error) {
@@ -215,9 +235,6 @@ func (s *Session) takeLocked(c *Command) (err error) {
 
 // follow does the rest of takeLocked, without the lock.
 func (s *Session) follow(c *Command) {
-	if c.Message != nil {
-		s.out.Flush()
-	}
 	if c.Close != nil {
 		s.out.Close(c.Close.Code, c.Close.Reason)
 	}

@@ -17,6 +17,7 @@ import (
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/redisurl"
+	"wsfpm/session"
 )
 
 // checkCmd is wsfpm check.
@@ -129,8 +130,9 @@ func dialRedis(cfg config.Redis) []string {
 	if cfg.URL == "" || cfg.URL == config.Embedded {
 		return nil
 	}
-	b, err := bus.New(context.Background(), busConfig(cfg, nil))
+	b, err := bus.New(busConfig(cfg, nil))
 	if err == nil {
+		b.Listen(func(context.Context, *session.Command, func()) error { return nil })
 		err = awaitRedis(b)
 		_ = b.Close() // what counts is known
 	}

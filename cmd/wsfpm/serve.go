@@ -131,7 +131,7 @@ func openAdmin(ctx context.Context, cfg *config.Config, log *zap.Logger) ([]net.
 // assemble makes the bus and the gateway.
 func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
 	var err error
-	if s.bus, err = bus.New(ctx, busConfig(cfg.Redis, s.log)); err != nil {
+	if s.bus, err = bus.New(busConfig(cfg.Redis, s.log)); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	s.gateway, err = gateway.New(gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log, Files: s.files.rest(cfg)})

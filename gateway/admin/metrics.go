@@ -89,7 +89,9 @@ func (m metrics) clients(s gateway.Stats) {
 		m.counter("wsfpm_limits_reached_total", "Times that a limit on clients was reached, by its key in the configuration.", float64(n), "limit", limit)
 	}
 	m.counter("wsfpm_messages_dropped_total", "Messages that waited for PHP when their connection broke.", float64(s.Dropped))
-	m.counter("wsfpm_deliveries_total", "Pushes and commands handed to clients, per client.", float64(s.Delivered))
+	m.counter("wsfpm_deliveries_total", "Pushes and commands handed to clients, per client.", float64(s.Delivery.Delivered))
+	m.counter("wsfpm_redis_stalls_total", "Times that Redis was not read because deliveries were behind.", float64(s.Delivery.Stalls))
+	m.gauge("wsfpm_redis_waiting_bytes", "Pushes received that wait for delivery.", float64(s.Delivery.Bytes))
 	m.counter("wsfpm_publish_failed_total", "Pushes of scripts and of POST /push that Redis did not take.", float64(s.PublishFailed))
 	m.counter("wsfpm_joins_unconfirmed_total", "Replies that went out before Redis had confirmed their subscriptions.", float64(s.JoinsUnconfirmed))
 	m.counter("wsfpm_disconnects_lost_total", "Disconnect events that PHP never got.", float64(s.DisconnectsLost))
@@ -171,8 +173,6 @@ func (m metrics) bus(s bus.Stats) {
 		m.counter("wsfpm_pushes_dropped_total", "Pushes received and not passed on.", float64(n), "reason", reason)
 	}
 	m.counter("wsfpm_published_total", "Pushes that Redis took from this process.", float64(s.Published))
-	m.counter("wsfpm_redis_stalls_total", "Times that Redis was not read because deliveries were behind.", float64(s.ReaderStalls))
-	m.gauge("wsfpm_redis_waiting_bytes", "Pushes received that wait for delivery.", float64(s.WaitingBytes))
 }
 
 func flag(b bool) float64 {

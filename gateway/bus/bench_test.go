@@ -68,7 +68,7 @@ func timeOf(b *testing.B, f func()) time.Duration {
 	return time.Since(start)
 }
 
-func joinOneByOne(b *testing.B, bus *Bus, names []session.Address) {
+func joinOneByOne(b *testing.B, bus *testBus, names []session.Address) {
 	const workers = 100
 	done := make(chan bool, workers)
 	for w := range workers {
@@ -112,6 +112,6 @@ func BenchmarkDeliver(b *testing.B) {
 		if err := bus.deliver(context.Background(), e); err != nil {
 			b.Fatal(err)
 		}
-		<-bus.Commands()
+		<-bus.ear
 	}
 }

@@ -60,9 +60,8 @@ type Config struct {
 // Bus carries pushes between the processes that share a Redis, or within one
 // process when there is none. All methods are safe for concurrent use.
 //
-// The reader of [Bus.Commands] must keep reading: behind it commands wait up
-// to 16 MiB, then Redis is not read any more, and after some megabytes more
-// Redis cuts the connection.
+// While the one that listens has no room, Redis is not read, and after some
+// megabytes Redis cuts the connection.
 type Bus struct {
 	cfg      Config
 	log      *zap.Logger
@@ -74,7 +73,7 @@ type Bus struct {
 	client   *client  // nil without Redis
 	embedded *embedded
 
-	queue  *queue
+	hand   Deliver       // set by Listen
 	work   chan struct{} // holds a token when the roster may have a command
 	end    context.CancelFunc
 	ended  <-chan struct{}
@@ -88,7 +87,7 @@ type Bus struct {
 	epochs uint64        // connections that were made
 	heard  time.Time     // when Redis last said anything
 	pinged time.Time     // when a PING was sent that has no answer, else zero
-	stuck  chan struct{} // closed while Redis is not read, because Commands are not
+	stuck  chan struct{} // closed while Redis is not read, because there is no room for commands
 }
 
 // status is how things stand with Redis.
@@ -109,21 +108,31 @@ type counts struct {
 	published, failed, unconfirmed           atomic.Uint64
 }
 
-// New checks cfg and starts a Bus. It does not wait for Redis: connecting
-// goes on in the background, and again after every loss. The context bounds
-// New only; a Bus lives until Close.
-func New(ctx context.Context, cfg Config) (*Bus, error) {
+// New checks cfg and makes a Bus, which hears nothing before [Bus.Listen]. The
+// embedded server, if one is asked for, runs from now on. A Bus lives until Close.
+func New(cfg Config) (*Bus, error) {
 	b, err := newBus(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("bus: %w", err)
 	}
-	run, end := context.WithCancel(context.WithoutCancel(ctx))
-	b.end, b.ended = end, run.Done()
-	b.ending.Go(func() { b.queue.pump(run) })
-	if b.client != nil {
-		b.ending.Go(func() { b.run(run) })
-	}
 	return b, nil
+}
+
+// Deliver takes a command for the clients of this process. When it has no room it
+// calls waits, unless that is nil, and then waits until ctx ends, whose error it
+// returns.
+type Deliver = func(ctx context.Context, c *session.Command, waits func()) error
+
+// Listen connects to Redis and gives what is heard to deliver, in the order in which
+// Redis gave it, from one goroutine; without Redis, from the goroutines that publish.
+// It does not wait for Redis: connecting goes on in the background, and again after
+// every loss. It is called once, before any other method but Stats.
+func (b *Bus) Listen(deliver Deliver) {
+	run, end := context.WithCancel(context.Background())
+	b.hand, b.end, b.ended = deliver, end, run.Done()
+	if b.client != nil {
+		b.ending.Go(func() { b.keep(run) })
+	}
 }
 
 // newBus is New without the goroutines.
@@ -140,8 +149,8 @@ func newBus(cfg Config) (*Bus, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		relays: relays,
-		queue:  newQueue(),
 		work:   make(chan struct{}, 1),
+		end:    func() {},
 		stuck:  make(chan struct{}),
 		roster: newRoster(len(cfg.Prefixes)),
 		status: statusLocal,
@@ -225,15 +234,11 @@ func checkPrefixes(prefixes []string) error {
 	return nil
 }
 
-// Commands are all commands heard for this node, in the order in which Redis
-// gave them. The channel is closed by Close.
-func (b *Bus) Commands() <-chan session.Command { return b.queue.out }
-
 // Publish sends a command to all processes, this one included, once. It
 // returns when Redis has answered, after Config.Confirm, or when ctx ends;
 // after an error the command may still arrive. c.To may not be empty, and Self
-// must be resolved. Without Redis the command goes to Commands, and Publish
-// waits for room there.
+// must be resolved. Without Redis the command is delivered here and now, and
+// Publish waits for room.
 func (b *Bus) Publish(ctx context.Context, c session.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
 	defer cancel()
@@ -256,7 +261,7 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	case statusClosed:
 		return ErrClosed
 	case statusLocal:
-		return b.queue.push(ctx, c, payloadSize(c))
+		return b.hand(ctx, &c, nil)
 	case statusDown:
 		return ErrDown
 	}
@@ -277,13 +282,6 @@ func (b *Bus) fast(c session.Command) bool {
 	return len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
 		len(c.Except)+len(c.Join)+len(c.Leave) == 0 && c.Close == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
-}
-
-func payloadSize(c session.Command) int {
-	if c.Message == nil {
-		return 0
-	}
-	return len(c.Message.Data())
 }
 
 // EmbeddedAddr is the address that the embedded server listens on, "" without

@@ -24,7 +24,7 @@ var (
 	errNotUTF8  = errors.New("the text is not UTF-8")
 )
 
-// deliver brings what was published to the reader of Commands. What cannot be
+// deliver hands on what was published. What cannot be
 // understood is dropped: a publisher's mistake ends nothing. The error is
 // that of ctx.
 func (b *Bus) deliver(ctx context.Context, e event) error {
@@ -68,7 +68,7 @@ func (b *Bus) deliverText(ctx context.Context, e event, to session.Address, err 
 		return nil
 	}
 	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.payload))}
-	return b.enqueue(ctx, c, len(e.payload))
+	return b.pass(ctx, &c)
 }
 
 // deliverCommands delivers a payload of JSON commands, all or none.
@@ -82,9 +82,8 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 	if unknown != "" {
 		b.droplog.Warn("unknown field in a command ignored", zap.String("field", unknown[:min(len(unknown), longestLogged)]))
 	}
-	share := 2 * len(e.payload) / max(1, len(commands)) // names weigh more than their JSON
-	for _, c := range commands {
-		if err := b.enqueue(ctx, c, max(share, payloadSize(c))); err != nil {
+	for i := range commands {
+		if err := b.pass(ctx, &commands[i]); err != nil {
 			return err
 		}
 	}
@@ -98,19 +97,21 @@ func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 		zap.Int("bytes", len(e.payload)), zap.Error(why))
 }
 
-// enqueue is queue.push for the one goroutine that reads Redis. While it waits
-// for room no name is confirmed, and who waits for that may be the one that is
-// to make room: so nobody does, see stuck.
-func (b *Bus) enqueue(ctx context.Context, c session.Command, payload int) error {
-	if b.queue.tryPush(c, payload) {
-		return nil
+// pass hands a command on, for the one goroutine that reads Redis. While it waits for
+// room no name is confirmed, and what makes room may be the end of a wait for just
+// that: so no join waits meanwhile.
+func (b *Bus) pass(ctx context.Context, c *session.Command) error {
+	waited := false
+	err := b.hand(ctx, c, func() {
+		waited = true
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		close(b.stuck)
+	})
+	if waited {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.stuck = make(chan struct{})
 	}
-	b.mu.Lock()
-	close(b.stuck)
-	b.mu.Unlock()
-	err := b.queue.push(ctx, c, payload)
-	b.mu.Lock()
-	b.stuck = make(chan struct{})
-	b.mu.Unlock()
 	return err
 }

@@ -22,11 +22,15 @@ func FuzzDeliver(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var heard []session.Command
+		b.hand = func(_ context.Context, c *session.Command, _ func()) error {
+			heard = append(heard, *c)
+			return nil
+		}
 		if err := b.deliver(context.Background(), event{kind: eventMessage, name: channel, payload: payload}); err != nil {
 			t.Fatal(err)
 		}
-		for _, it := range b.queue.take() {
-			c := it.command
+		for _, c := range heard {
 			if len(c.To) == 0 || c.User != nil || c.State != nil {
 				t.Errorf("%q on %q gives %+v", payload, channel, c)
 			}
@@ -65,7 +69,7 @@ func TestNewTellsWhatIsWrong(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b, err := New(context.Background(), tt.cfg)
+			b, err := New(tt.cfg)
 			if err == nil {
 				_ = b.Close()
 				t.Fatal("accepted")

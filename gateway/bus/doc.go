@@ -1,11 +1,12 @@
 // Package bus carries pushes between the processes of wsfpm, through Redis
 // pub/sub. It knows names and commands, but neither sockets nor PHP.
 //
-// Begin with [New]. A gateway calls [Bus.Join] for the names of its clients
-// before it answers them and [Bus.Leave] when they go; [Bus.Publish] sends a
-// command to whoever hears its addresses; [Bus.Commands] is what this process
-// hears, its own included. Without Redis the same calls work within the
-// process.
+//	b, err := bus.New(ctx, bus.Config{URL: "redis://127.0.0.1:6379"})
+//	b.Listen(fanout.Deliver) // what this process hears, its own pushes included
+//
+// A gateway calls [Bus.Join] for the names of its clients before it answers them
+// and [Bus.Leave] when they go; [Bus.Publish] sends a command to every process that
+// hears its addresses. Without Redis the same calls work within the process.
 //
 // # Names in Redis
 //
@@ -36,6 +37,6 @@
 // one, on which every wanted name is subscribed again.
 //
 // Reading order: bus.go, manager.go, moved.go, roster.go, deliver.go, relay.go,
-// queue.go, redis.go, embedded.go, stats.go; send.go, for those that only
+// redis.go, embedded.go, stats.go; send.go, for those that only
 // push.
 package bus

@@ -16,7 +16,7 @@ import (
 
 // churn joins and leaves names from many goroutines until stop is closed.
 // Each goroutine keeps what it joined last; keep tells these names.
-func churn(b *Bus, workers, names int, stop <-chan struct{}) (keep func() map[session.Address]int) {
+func churn(b *testBus, workers, names int, stop <-chan struct{}) (keep func() map[session.Address]int) {
 	var wg sync.WaitGroup
 	held := make([][]session.Address, workers)
 	for w := range workers {
@@ -51,7 +51,7 @@ func churn(b *Bus, workers, names int, stop <-chan struct{}) (keep func() map[se
 }
 
 // wantSubscribed waits until Redis has exactly the names that have members.
-func wantSubscribed(t *testing.T, s *redisServer, b *Bus, members map[session.Address]int, names int) {
+func wantSubscribed(t *testing.T, s *redisServer, b *testBus, members map[session.Address]int, names int) {
 	t.Helper()
 	waitReady(t, b)
 	eventually(t, "at rest", func() bool {
@@ -225,18 +225,18 @@ func TestSlowReaderOverflowsRedisAndComesBack(t *testing.T) {
 	mustJoin(t, b, session.User("7"))
 	payload := strings.Repeat("x", 100<<10)
 	publish := func() { s.client.Publish(context.Background(), "ws:user:7", payload) }
-	eventually(t, "a full queue", func() bool { publish(); return b.Stats().ReaderStalls > 0 })
+	eventually(t, "no room", func() bool { publish(); return b.waits.Load() > 0 })
 	s.do("config", "set", "client-output-buffer-limit", "pubsub 1mb 0 0")
 	eventually(t, "redis gave up on the connection", func() bool { publish(); return s.subscribers("ws:user:7") == 0 })
-	if st := b.Stats(); st.WaitingBytes > queueBytes {
-		t.Errorf("stats %+v", st)
+	if n := len(b.ear); n != heardRoom {
+		t.Errorf("%d commands wait, want as many as there is room for", n)
 	}
 	eventually(t, "back after the reader woke up", func() bool {
 		select {
-		case <-b.Commands():
+		case <-b.ear:
 		default:
 		}
-		return b.Ready() == nil && b.Stats().Epochs == 2 && b.Stats().Waiting == 0
+		return b.Ready() == nil && b.Stats().Epochs == 2 && len(b.ear) == 0
 	})
 	nothingBefore(t, b, "marker")
 }
@@ -263,7 +263,7 @@ func TestPublishEndsWithItsContext(t *testing.T) {
 
 func TestAllNodesSeeOneOrder(t *testing.T) {
 	s := startRedis(t)
-	nodes := []*Bus{newTestBus(t, Config{URL: s.url}), newTestBus(t, Config{URL: s.url})}
+	nodes := []*testBus{newTestBus(t, Config{URL: s.url}), newTestBus(t, Config{URL: s.url})}
 	for _, b := range nodes {
 		mustJoin(t, b, session.Channel("a"))
 	}

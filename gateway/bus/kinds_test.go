@@ -94,7 +94,7 @@ func TestSentinel(t *testing.T) {
 }
 
 // testReachable checks both doors, one loss and the way back.
-func testReachable(t *testing.T, s *redisServer, b *Bus) {
+func testReachable(t *testing.T, s *redisServer, b *testBus) {
 	t.Helper()
 	mustJoin(t, b, session.User("7"), session.Channel("a"))
 	for range 2 {

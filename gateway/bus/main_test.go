@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,19 +19,50 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen.
 const patience = time.Minute
 
+// testBus is a Bus, and what it has heard.
+type testBus struct {
+	*Bus
+	ear   chan session.Command // without room: a test reads when it likes
+	waits atomic.Int64         // commands that found no room at once
+}
+
 // newTestBus starts a Bus that ends with the test.
-func newTestBus(t testing.TB, cfg Config) *Bus {
+func newTestBus(t testing.TB, cfg Config) *testBus {
 	t.Helper()
-	b, err := New(context.Background(), cfg)
+	made, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := &testBus{Bus: made, ear: make(chan session.Command, heardRoom)}
+	b.Listen(b.take)
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
 	return b
+}
+
+// heardRoom is how many commands wait for a test.
+const heardRoom = 16
+
+// take puts a command where the test finds it.
+func (b *testBus) take(ctx context.Context, c *session.Command, waits func()) error {
+	select {
+	case b.ear <- *c:
+		return nil
+	default:
+	}
+	b.waits.Add(1)
+	if waits != nil {
+		waits()
+	}
+	select {
+	case b.ear <- *c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // newServer starts a Redis-compatible server and a client of it.
@@ -66,13 +98,13 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-func waitReady(t testing.TB, b *Bus) {
+func waitReady(t testing.TB, b *testBus) {
 	t.Helper()
 	eventually(t, "ready", func() bool { return b.Ready() == nil })
 }
 
 // waitNotReady waits until the Bus notices that something is wrong.
-func waitNotReady(t testing.TB, b *Bus) error {
+func waitNotReady(t testing.TB, b *testBus) error {
 	t.Helper()
 	var err error
 	eventually(t, "not ready", func() bool { err = b.Ready(); return err != nil })
@@ -80,10 +112,10 @@ func waitNotReady(t testing.TB, b *Bus) error {
 }
 
 // next is the next command that b hears.
-func next(t testing.TB, b *Bus) session.Command {
+func next(t testing.TB, b *testBus) session.Command {
 	t.Helper()
 	select {
-	case c := <-b.Commands():
+	case c := <-b.ear:
 		return c
 	case <-time.After(patience):
 		t.Fatalf("no command within %v; stats %+v", patience, b.Stats())
@@ -93,7 +125,7 @@ func next(t testing.TB, b *Bus) session.Command {
 
 // nothingBefore fails the test if b hears anything before a marker that it
 // publishes now.
-func nothingBefore(t testing.TB, b *Bus, marker string) {
+func nothingBefore(t testing.TB, b *testBus, marker string) {
 	t.Helper()
 	if err := b.Publish(context.Background(), text(session.All, marker)); err != nil {
 		t.Fatal(err)
@@ -117,7 +149,7 @@ func count(t testing.TB, c *redis.Client, channel string) int64 {
 	return n
 }
 
-func mustJoin(t testing.TB, b *Bus, names ...session.Address) {
+func mustJoin(t testing.TB, b *testBus, names ...session.Address) {
 	t.Helper()
 	if !b.Join(context.Background(), names) {
 		t.Fatalf("join of %v not confirmed; ready says %v", names, b.Ready())

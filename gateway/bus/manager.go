@@ -26,8 +26,8 @@ const (
 // Join counts one member for each name and returns when Redis has confirmed,
 // in one and the same connection, that it sends this node what is published
 // to them: then confirmed is true. It is false after Config.Confirm, when ctx
-// ends, or at once while Redis is down or the reader of [Bus.Commands] so far
-// behind that Redis is not read; the members count all the same, and the names
+// ends, or at once while Redis is down or is not read, since there is no room for
+// what it says; the members count all the same, and the names
 // are subscribed as soon as Redis allows. Names are of connections,
 // users and channels; others are heard anyway and passed over. Without Redis
 // it is true at once.
@@ -96,8 +96,8 @@ func ownNames(names []session.Address) []session.Address {
 	return own
 }
 
-// run keeps a connection to Redis until ctx ends.
-func (b *Bus) run(ctx context.Context) {
+// keep keeps a connection to Redis until ctx ends.
+func (b *Bus) keep(ctx context.Context) {
 	wait := firstWait
 	for ctx.Err() == nil {
 		if settled := b.epoch(ctx); settled {
@@ -226,8 +226,8 @@ func (b *Bus) ping(l *line) error {
 	return l.ping()
 }
 
-// receive reads a line until it breaks. It waits for nothing but Redis and
-// the reader of Commands.
+// receive reads a line until it breaks. It waits for nothing but Redis, and for
+// room for what Redis says.
 func (b *Bus) receive(ctx context.Context, l *line) error {
 	last := b.cfg.Prefixes[len(b.cfg.Prefixes)-1]
 	for {
@@ -338,4 +338,12 @@ func (b *Bus) standing() status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.status
+}
+
+// signal leaves a token in c unless there is one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -28,11 +28,6 @@ type Stats struct {
 	Published, PublishFailed uint64
 	// Calls of Join that returned false.
 	JoinsUnconfirmed uint64
-	// Times that the reader of Commands was so slow that Redis was not read.
-	ReaderStalls uint64
-	// Waiting is what waits for the reader of Commands: commands and bytes.
-	// Unlike the rest these go up and down.
-	Waiting, WaitingBytes int64
 }
 
 // Stats is a snapshot.
@@ -48,9 +43,7 @@ func (b *Bus) Stats() Stats {
 		Published:        b.counts.published.Load(),
 		PublishFailed:    b.counts.failed.Load(),
 		JoinsUnconfirmed: b.counts.unconfirmed.Load(),
-		ReaderStalls:     b.queue.stalls.Load(),
 	}
-	s.Waiting, s.WaitingBytes = b.queue.waiting()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.State, s.Epochs = string(b.status), b.epochs

@@ -92,7 +92,7 @@ func inProcess(t *testing.T, limits string) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone, err := bus.New(t.Context(), bus.Config{})
+	alone, err := bus.New(bus.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

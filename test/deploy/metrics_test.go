@@ -48,7 +48,7 @@ func seasoned(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bus.New(t.Context(), bus.Config{})
+	b, err := bus.New(bus.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,177 @@
+package delivery
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"wsfpm/session"
+)
+
+// Options is what a Fanout asks of its owner. All are required.
+type Options struct {
+	// Move changes one client's channels as a command says, then does the rest of
+	// the command, and reports whether the client was meant. It may wait for Redis
+	// until ctx ends.
+	Move func(ctx context.Context, s *session.Session, c *session.Command) (meant bool)
+	// Patience returns a context that bounds the wait of one command's moves.
+	Patience func() (context.Context, context.CancelFunc)
+	// Recovered is called, deferred, where a bug may panic: it recovers and logs.
+	Recovered func()
+}
+
+// Fanout delivers commands to the sessions of a hub. It is safe for concurrent use.
+type Fanout struct {
+	Options
+	hub       *session.Hub
+	queues    []*queue // by shard
+	delivered atomic.Int64
+	stalls    atomic.Int64
+	workers   sync.WaitGroup
+}
+
+// Stats are counts since the start, and what waits now.
+type Stats struct {
+	Delivered int64 // sessions that a command reached
+	Stalls    int64 // commands that had to wait for room in a queue
+	Waiting   int64 // commands in the queues, each counted in every shard that it goes to
+	Bytes     int64 // the memory that they hold, with those whose moves wait for Redis
+}
+
+// New starts a worker for each of the hub's shards. [Fanout.Close] ends them.
+func New(hub *session.Hub, o Options) *Fanout {
+	f := &Fanout{Options: o, hub: hub}
+	for range hub.Shards() {
+		q := newQueue()
+		f.queues = append(f.queues, q)
+		f.workers.Go(newWorker(f, q).run)
+	}
+	return f
+}
+
+// Deliver queues a command for the shards with clients that it may mean, and for no
+// others. When a queue is full it calls waits, unless that is nil, and then waits for
+// room until ctx ends, whose error it returns. The commands of one caller reach each
+// client in order.
+func (f *Fanout) Deliver(ctx context.Context, c *session.Command, waits func()) error {
+	for _, a := range c.To {
+		if a.Kind == session.KindAll && len(c.To) > 1 { // the others add nobody
+			return f.deliver(ctx, c, []session.Address{session.All}, waits)
+		}
+	}
+	return f.deliver(ctx, c, c.To, waits)
+}
+
+// deliver is Deliver for addresses of which each adds somebody.
+func (f *Fanout) deliver(ctx context.Context, c *session.Command, to []session.Address, waits func()) error {
+	var room [8]task
+	tasks := room[:0]
+	for _, a := range to {
+		if a.Kind == session.KindConn {
+			if s := f.hub.Conn(a.Name); s != nil {
+				tasks = append(tasks, task{command: c, one: s, shard: f.hub.Shard(s)})
+			}
+			continue
+		}
+		f.hub.Match(a, func(m *session.Members) {
+			tasks = append(tasks, task{command: c, set: m, shard: m.Shard()})
+		})
+	}
+	return f.push(ctx, tasks, waits)
+}
+
+// push hands tasks of one command to the queues of their shards. Those of one shard
+// go together, since a session that two of them mean gets the command once.
+func (f *Fanout) push(ctx context.Context, tasks []task, waits func()) error {
+	for from := 0; from < len(tasks); from++ {
+		shard := tasks[from].shard
+		if shard < 0 {
+			continue // queued with an earlier one
+		}
+		q := f.queues[shard]
+		if q.tryPush(tasks[from:], shard) {
+			continue
+		}
+		f.stalls.Add(1)
+		if waits != nil {
+			waits()
+			waits = nil
+		}
+		if err := q.push(ctx, tasks[from:], shard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stats is a snapshot.
+func (f *Fanout) Stats() Stats {
+	s := Stats{Delivered: f.delivered.Load(), Stalls: f.stalls.Load()}
+	for _, q := range f.queues {
+		count, bytes := q.waiting()
+		s.Waiting += int64(count)
+		s.Bytes += bytes
+	}
+	return s
+}
+
+// Close ends the workers. What waits is dropped, and Deliver does nothing from now
+// on. It returns when moves that wait for Redis have ended, too.
+func (f *Fanout) Close() {
+	for _, q := range f.queues {
+		q.close()
+	}
+	f.workers.Wait()
+}
+
+// task is a command for the members of one address in one shard, or for one session.
+type task struct {
+	command *session.Command
+	set     *session.Members // nil: one
+	one     *session.Session
+	shard   int    // -1 once it is queued
+	number  uint64 // of the command in its queue
+	held    int64  // bytes that it counts for in its queue
+}
+
+// taskSize is the memory of a task without its command, in bytes.
+const taskSize = 64
+
+// walk calls visit for the sessions of a task, in pieces.
+func (t *task) walk(visit func([]*session.Session)) {
+	var room [piece]*session.Session
+	if t.set == nil {
+		room[0] = t.one
+		visit(room[:1])
+		return
+	}
+	for n, at := t.set.Before(math.MaxInt, room[:]); n > 0; n, at = t.set.Before(at, room[:]) {
+		visit(room[:n])
+	}
+}
+
+// piece is how many sessions are worked on between two looks at their set.
+const piece = 256
+
+// moves reports whether the command changes what the clients are members of.
+func (t *task) moves() bool { return len(t.command.Join)+len(t.command.Leave) > 0 }
+
+// members is about how many sessions the task means.
+func (t *task) members() int {
+	if t.set == nil {
+		return 1
+	}
+	return t.set.Len()
+}
+
+// size is about the memory that the task holds with its command, in bytes.
+func (t *task) size() int64 {
+	const command, name = 256, 40
+	c := t.command
+	size := taskSize + command + name*(len(c.To)+len(c.Except)+len(c.Join)+len(c.Leave))
+	if c.Message != nil {
+		size += len(c.Message.Frame())
+	}
+	return int64(size)
+}

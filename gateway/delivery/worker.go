@@ -1,0 +1,139 @@
+package delivery
+
+import "wsfpm/session"
+
+// worker delivers what comes into one shard's queue.
+type worker struct {
+	f      *Fanout
+	queue  *queue
+	out    session.Batch
+	moving moving
+}
+
+func newWorker(f *Fanout, q *queue) *worker {
+	w := &worker{f: f, queue: q}
+	w.moving.room.L = &w.moving.mu
+	return w
+}
+
+// run ends when the queue is closed and the moves have ended.
+func (w *worker) run() {
+	defer w.moving.running.Wait()
+	var batch []task
+	for {
+		var open bool
+		if batch, open = w.queue.take(batch); !open {
+			return
+		}
+		w.deliver(batch)
+		clear(batch)
+	}
+}
+
+// deliver carries a batch out and writes to each client once. Consecutive tasks of
+// one set are done together, client by client, so that the messages of a busy
+// channel of any size leave soon, and in one write.
+func (w *worker) deliver(batch []task) {
+	for rest := batch; len(rest) > 0; {
+		n := alike(rest)
+		w.group(rest[:n], n == len(rest))
+		rest = rest[n:]
+	}
+	w.out.Flush()
+	var held int64
+	for i := range batch {
+		held += batch[i].held
+	}
+	w.queue.release(held)
+}
+
+// alike is how many of the first tasks mean the same sessions and only send.
+func alike(tasks []task) int {
+	first := &tasks[0]
+	n := 1
+	for !first.moves() && n < len(tasks) && tasks[n].set == first.set && tasks[n].one == first.one && !tasks[n].moves() {
+		n++
+	}
+	return n
+}
+
+// group carries out tasks that are alike. The last ones of a batch are written as
+// they go, since nothing follows for the same clients.
+func (w *worker) group(tasks []task, last bool) {
+	defer w.f.Recovered()
+	if tasks[0].moves() {
+		w.move(&tasks[0])
+		return
+	}
+	var delivered int64
+	tasks[0].walk(func(sessions []*session.Session) {
+		for _, s := range sessions {
+			for i := range tasks {
+				t := &tasks[i]
+				if w.out.Claim(s, t.number) && !w.moving.follows(s, t) && w.out.Deliver(s, t.command) {
+					delivered++
+				}
+			}
+		}
+		if last {
+			w.out.Flush()
+		}
+	})
+	w.f.delivered.Add(delivered)
+}
+
+// move begins a command that changes channels: on a goroutine of its own, for it
+// waits for Redis.
+func (w *worker) move(t *task) {
+	var sessions []*session.Session
+	t.walk(func(piece []*session.Session) {
+		for _, s := range piece {
+			if w.out.Claim(s, t.number) && !w.moving.follows(s, t) {
+				sessions = append(sessions, s)
+			}
+		}
+	})
+	if len(sessions) == 0 {
+		return
+	}
+	held := t.size() + moveSize + 8*int64(len(sessions))
+	w.queue.hold(held)
+	c := t.command
+	w.moving.begin(sessions, func() {
+		defer w.queue.release(held)
+		w.carryOut(c, sessions)
+	})
+}
+
+// carryOut changes the channels of sessions, one after another: one wait for Redis
+// serves all of them. What came for a session meanwhile follows at once.
+func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
+	ctx, cancel := w.f.Patience()
+	defer cancel()
+	for _, s := range sessions {
+		w.one(func() bool { return w.f.Move(ctx, s, c) })
+		for next := w.moving.next(s); next != nil; next = w.moving.next(s) {
+			w.one(func() bool { return w.late(s, next) })
+		}
+	}
+}
+
+// late carries out a command that has waited for a move of s.
+func (w *worker) late(s *session.Session, c *session.Command) (meant bool) {
+	if len(c.Join)+len(c.Leave) > 0 {
+		ctx, cancel := w.f.Patience()
+		defer cancel()
+		return w.f.Move(ctx, s, c)
+	}
+	meant, _ = s.Deliver(c) // a client that cannot take it is being closed by its outlet
+	s.Flush()
+	return meant
+}
+
+// one counts a delivery, and survives a bug in it.
+func (w *worker) one(deliver func() bool) {
+	defer w.f.Recovered()
+	if deliver() {
+		w.f.delivered.Add(1)
+	}
+}
