@@ -212,10 +212,17 @@ func (h *Hub) Find(to []Address) (found []*Session) {
 
 // Count is how many sessions a command means.
 func (h *Hub) Count(c *Command) (n int) {
-	for _, s := range h.Find(c.To) {
+	count := func(s *Session) {
 		if s.Matches(c) {
 			n++
 		}
+	}
+	if len(c.To) == 1 && c.To[0].Kind != KindConn { // the usual push needs no list
+		h.Match(c.To[0], func(m *Members) { m.each(func(s *Session) bool { count(s); return true }) })
+		return n
+	}
+	for _, s := range h.Find(c.To) {
+		count(s)
 	}
 	return n
 }
