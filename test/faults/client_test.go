@@ -25,6 +25,7 @@ type mood struct {
 // over.
 func (p *programme) talk(i int) {
 	rng := rand.New(rand.NewPCG(p.verdict.seed, uint64(i)))
+	p.rest(rand.N(20 * p.pause)) // not all at once
 	for !p.over() {
 		s := p.newSession(rng, i%2)
 		w := p.enter(rng, s)
@@ -99,7 +100,7 @@ func (p *programme) live(rng *rand.Rand, s *session, w *wire) {
 		}
 		// Clients of a crowded machine are slower, so that the pool is never full
 		// for long because of them alone.
-		pause := max(think(rng), min(4*time.Since(began), 2*time.Second))
+		pause := max(p.think(rng), min(4*time.Since(began), 2*time.Second))
 		if !p.listen(s, w, time.Now().Add(pause)) {
 			return
 		}
@@ -108,7 +109,9 @@ func (p *programme) live(rng *rand.Rand, s *session, w *wire) {
 }
 
 // think is how long a client does nothing.
-func think(rng *rand.Rand) time.Duration { return time.Duration(rng.IntN(int(2 * meanPause))) }
+func (p *programme) think(rng *rand.Rand) time.Duration {
+	return time.Duration(rng.IntN(int(2 * p.pause)))
+}
 
 // ask sends one message or some, in this client's present manner.
 func (p *programme) ask(rng *rand.Rand, s *session, w *wire) bool {

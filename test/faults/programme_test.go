@@ -24,9 +24,13 @@ func TestMain(m *testing.M) {
 	os.Exit(stack.Main(m, "faults", func(*stack.Suite) {}))
 }
 
-// meanPause is a client's mean pause between two rounds. It keeps the machine
-// short of saturation, where every fault would look like overload.
-const meanPause = 100 * time.Millisecond
+// A client's mean pause between two rounds keeps the machine short of
+// saturation, where every fault would look like overload. The short programme
+// may run beside other work.
+const (
+	meanPause  = 100 * time.Millisecond
+	shortPause = 400 * time.Millisecond
+)
 
 var (
 	seedFlag   = flag.Uint64("seed", 0, "seed of the plan; 0 for the short programme's own")
@@ -48,13 +52,14 @@ const (
 func TestFaults(t *testing.T) {
 	stack.Integration(t)
 	seed, events, faults, most := uint64(shortSeed), int64(shortEvents), shortFaults, shortMost
+	pause := shortPause
 	if *eventsFlag > 0 {
-		events, faults, most = *eventsFlag, *faultsFlag, *mostFlag
+		events, faults, most, pause = *eventsFlag, *faultsFlag, *mostFlag, meanPause
 	}
 	if *seedFlag > 0 {
 		seed = *seedFlag
 	}
-	p := &programme{t: t, plan: plan(seed, faults, events), wanted: events, verdict: &verdict{seed: seed}}
+	p := &programme{t: t, plan: plan(seed, faults, events), wanted: events, pause: pause, verdict: &verdict{seed: seed}}
 	t.Logf("seed %d, %d events, %d faults:\n%s", seed, events, faults, printPlan(p.plan))
 	p.run(most)
 	p.report()
@@ -66,7 +71,8 @@ type programme struct {
 	plan    []fault
 	world   *world
 	verdict *verdict
-	wanted  int64 // events
+	wanted  int64         // events
+	pause   time.Duration // of a client between two rounds, about
 	began   time.Time
 	took    time.Duration
 	base    [2]resources
