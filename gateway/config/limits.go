@@ -47,7 +47,8 @@ type Limits struct {
 	QueueMessages int `toml:"queue_messages"`
 
 	// WriteTimeout is how long a client may take nothing of what waits for it
-	// before it is closed with 4408. Default: 10s.
+	// before it is closed with 4408. What its system acknowledges is taken.
+	// Default: 10s.
 	WriteTimeout Duration `toml:"write_timeout"`
 
 	// InboundMemory bounds the messages that are being received or waiting, of
@@ -69,7 +70,8 @@ type Limits struct {
 	// nginx. 0: no pings.
 	PingInterval Duration `toml:"ping_interval"`
 
-	// PongTimeout is how long a client may take to answer a ping. Default: 20s.
+	// PongTimeout is how long a client may take to answer a ping, from when it
+	// has taken what was sent before. Default: 20s.
 	// Longer than PingInterval makes little sense.
 	PongTimeout Duration `toml:"pong_timeout"`
 

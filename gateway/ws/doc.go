@@ -12,6 +12,7 @@
 // one goroutine waits for all that are.
 //
 // Reading order: options.go, handshake.go, library.go; input.go, shelf.go, overdue.go, frame.go,
-// read.go, inflate.go, budget.go for what comes in; outbox.go, writer.go, deflate.go for what goes out; end.go, owe.go, ping.go,
-// wheel.go, park.go, watch_linux.go, stats.go.
+// read.go, inflate.go, budget.go for what comes in; outbox.go, writer.go, stall.go,
+// unsent_linux.go, deflate.go for what goes out; end.go, owe.go, ping.go, wheel.go, park.go,
+// watch_linux.go, stats.go.
 package ws

@@ -34,13 +34,13 @@ type Limits struct {
 	// QueueMessages is how many pushes may wait for the client. A push beyond it
 	// does the same: each of them costs memory beside its bytes.
 	QueueMessages int
-	// WriteTimeout is how long a waiting write may make no progress. Then the
-	// connection ends with 4408.
+	// WriteTimeout is how long the client may take nothing of what a write waits
+	// with. Then the connection ends with 4408.
 	WriteTimeout time.Duration
 	// PingInterval is the time between pings, give or take a tenth.
 	PingInterval time.Duration
-	// PongTimeout is how long the client may say nothing after a ping, while
-	// Read is waiting for it. Then the connection ends as lost.
+	// PongTimeout is how long the client may say nothing after it has taken a
+	// ping, while Read is waiting for it. Then the connection ends as lost.
 	PongTimeout time.Duration
 	// MaxFragments is how many frames of less than a KiB one message may come
 	// in; more close the connection with 1008.
@@ -126,8 +126,7 @@ type Conn struct {
 
 	closeDue time.Duration // when the wheel closes the socket; 0: not at all
 	pingDue  time.Duration // when the next ping is due
-	probeDue time.Duration // when the client's silence is judged; 0: not at all
-	probed   uint32        // reads when the probe began
+	probe    probe
 
 	turn int // position in the wheel's heap plus one; guarded by the wheel
 }

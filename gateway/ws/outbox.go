@@ -34,6 +34,7 @@ type outbox struct {
 	inFlight int       // frames that the writer is writing at this moment
 	pong     []byte    // goes before the next frame; the newest replaces it
 
+	sent   int64 // bytes that have been written
 	bytes  int64 // of all frames, less offset
 	pushed int64 // of the pushes among them
 	pushes int   // their number
@@ -241,6 +242,7 @@ func (o *outbox) putPong(at int) {
 // been completed.
 func (o *outbox) wrote(n int) (messages int64) {
 	o.inFlight = 0
+	o.sent += int64(n)
 	o.bytes -= int64(n)
 	for n > 0 {
 		first := &o.frames[0]

@@ -1,269 +1,146 @@
 package ws
 
 import (
-	"errors"
-	"net"
-	"runtime"
-	"strings"
+	"io"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"wsfpm/session"
 )
 
-// waiters is how many wait for memory.
-func waiters(b *Budget) (n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for rank := range b.waiting {
-		n += b.waiting[rank].Len()
+func TestWhatTheClientTakesIsProgress(t *testing.T) {
+	const timeout = 10 * time.Second
+	start := time.Now()
+	for name, test := range map[string]struct {
+		unsent []int64       // at the looks, one a second
+		late   time.Duration // by which each look is
+		over   int           // the look that finds the client too slow; 0: none
+	}{
+		"nothing":              {[]int64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, 0, 10},
+		"steadily":             {[]int64{99, 90, 80, 70, 60, 50, 40, 30, 20, 10, 9, 8, 7}, 0, 0},
+		"at first":             {[]int64{9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8}, 0, 13},
+		"nothing, a late look": {[]int64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, 20 * time.Second, 10},
+	} {
+		var s stall
+		now := start
+		s.took(now)
+		over := 0
+		for i, unsent := range test.unsent {
+			if s.next(now, timeout, true) != now.Add(timeout/looks) {
+				t.Fatalf("%s: the next look is at %v", name, s.due.Sub(now))
+			}
+			now = s.due.Add(test.late)
+			if s.over(now, timeout, unsent, true) {
+				over = i + 1
+				break
+			}
+		}
+		if over != test.over {
+			t.Errorf("%s: over at look %d, want %d", name, over, test.over)
+		}
 	}
-	return n
 }
 
-// begins is a frame of a message of that size, as far as its first bytes.
-func begins(size, first int) []byte {
-	return masked(0x82, strings.Repeat("x", size))[:14+first]
-}
-
-// pipedOf is piped for one of several connections.
-func pipedOf(t *testing.T, s *Shared, l Limits) (*Conn, *peer) {
+// full is a connection whose socket takes no more.
+func full(t *testing.T, network string, l Limits) (*Conn, *peer) {
 	t.Helper()
-	server, client := net.Pipe()
-	t.Cleanup(func() { client.Close() })
-	return upgradedOf(t, s, server, l), newPeer(client)
+	c, p := pair(t, network, l)
+	go readEnd(c)
+	if err := c.QueueReply(session.NewMessage(true, make([]byte, 32<<20))); err != nil {
+		t.Fatal(err)
+	}
+	c.Flush()
+	return c, p
 }
 
-func TestSmallMessagesPassWhileLargeOnesStall(t *testing.T) {
-	shared := NewShared(256 << 10)
-	for range 8 {
-		c, p := pairOf(t, shared, "unix", Limits{})
-		go readEnd(c)
-		go p.Write(begins(60_000, 50_000))
-	}
-	waitFor(t, "large messages to wait for memory", func() bool { return waiters(shared.Memory) > 0 })
-	c, p := pairOf(t, shared, "unix", Limits{})
-	p.say(t, masked(0x81, strings.Repeat("a small message ", 500)))
-	if m, err := c.Read(); err != nil || len(m.Data) != 8000 {
-		t.Fatalf("got %d bytes, %v", len(m.Data), err)
-	}
-	if n := shared.Stats.MessagesEvicted.Load(); n != 0 {
-		t.Errorf("%d messages gave way for a small one", n)
-	}
-}
-
-func TestStalledMessageGivesWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := NewShared(100_000)
-		stalled, ps := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
-		go readEnd(stalled)
-		go ps.Write(begins(100_000, 70_000))
-		time.Sleep(time.Minute) // on a fake clock: it harms nobody
-		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
-		go p.Write(masked(0x82, strings.Repeat("y", 50_000)))
-		start := time.Now()
-		if m, err := c.Read(); err != nil || len(m.Data) != 50_000 {
-			t.Fatalf("got %d bytes, %v", len(m.Data), err)
-		}
-		if took := time.Since(start); took > 2*lookInterval {
-			t.Errorf("took %v", took)
-		}
-		ps.wantClose(t, 1013)
-		within(t, "the end", stalled.Ended())
-		if used, n := shared.Memory.Used(), shared.Stats.MessagesEvicted.Load(); used != 50_000 || n != 1 {
-			t.Errorf("%d bytes are held, %d messages gave way", used, n)
-		}
-	})
-}
-
-func TestMessageThatComesSteadilyDoesNotGiveWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := NewShared(300_000)
-		l := Limits{AssemblyTimeout: time.Hour}
-		steady, p := pipedOf(t, shared, l)
-		got := make(chan error, 1)
-		go func() {
-			_, err := steady.Read()
-			got <- err
-		}()
-		trickling, pt := pipedOf(t, shared, l)
-		go readEnd(trickling)
-		go func() {
-			whole := masked(0x82, strings.Repeat("x", 100_000))
-			pt.Write(whole[:80_000])
-			for i := range 20_000 { // a byte now and then is no progress
-				time.Sleep(500 * time.Millisecond)
-				if _, err := pt.Write(whole[80_000+i : 80_001+i]); err != nil {
-					return
+func TestTheSystemSaysWhatTheClientHasTaken(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			c, p := pair(t, network, Limits{})
+			go readEnd(c)
+			for range 8 { // less than the socket holds
+				c.Queue(session.NewMessage(true, make([]byte, 10_000)))
+			}
+			c.Flush()
+			if network == "unix" {
+				if n, known := c.unsent(); !known || n < 80_000 {
+					t.Errorf("the system holds %d bytes, known %v", n, known)
 				}
 			}
-		}()
-		whole := masked(0x82, strings.Repeat("x", 400_000))
-		go func() {
-			for len(whole) > 0 {
-				n := min(len(whole), progress)
-				p.Write(whole[:n])
-				whole = whole[n:]
-				time.Sleep(time.Second)
+			go io.Copy(io.Discard, p)
+			waitFor(t, "all to be taken", func() bool {
+				n, known := c.unsent()
+				return known && n == 0
+			})
+		})
+	}
+}
+
+// The system reports room only when a third of a buffer of up to 4 MB is free,
+// over a unix socket three quarters of a small one.
+func TestSteadyReaderIsNotTooSlow(t *testing.T) {
+	for network, part := range map[string]int64{"unix": 8 << 10, "tcp": 32 << 10} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			const timeout = time.Second
+			c, p := full(t, network, Limits{WriteTimeout: timeout})
+			pace := time.NewTicker(timeout / 10)
+			defer pace.Stop()
+			for range 25 {
+				<-pace.C
+				if _, err := io.CopyN(io.Discard, p.Conn, part); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}()
-		time.Sleep(5 * time.Second)
-		other, po := pipedOf(t, shared, l)
-		go po.Write(masked(0x82, strings.Repeat("y", 60_000)))
-		if _, err := other.Read(); err != nil {
-			t.Error(err)
-		}
-		shared.Memory.Release(60_000)
-		pt.wantClose(t, 1013)
-		if err := <-got; err != nil {
-			t.Errorf("a steady client: %v", err)
-		}
-		time.Sleep(2 * time.Second) // the clients end
-	})
-}
-
-func TestWaitForMemoryIsNotTheClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := NewShared(100_000)
-		others := claim{budget: shared.Memory}
-		others.tryGrow(30_000)
-		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: 3 * time.Second})
-		whole := masked(0x82, strings.Repeat("x", 60_000))
-		go func() {
-			p.Write(whole[:20_000])
-			time.Sleep(2 * time.Second) // on a fake clock
-			p.Write(whole[20_000:])
-		}()
-		go func() {
-			lane := claim{budget: shared.Memory} // may exceed the budget in its stead
-			time.Sleep(time.Second)
-			lane.tryGrow(100)
-			lane.tryGrow(50_000)
-			time.Sleep(8 * time.Second)
-			others.keep(0)
-			lane.keep(0)
-		}()
-		if m, err := c.Read(); err != nil || len(m.Data) != 60_000 {
-			t.Fatalf("got %d bytes, %v", len(m.Data), err)
-		}
-		if shared.Stats.MemoryWaits.Load() == 0 {
-			t.Error("it has not waited: nothing was tested")
-		}
-	})
-}
-
-func TestMessageDoesNotWaitForMemoryForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := NewShared(100_000)
-		lane := claim{budget: shared.Memory} // exceeds the budget, and does not end
-		lane.tryGrow(70_000)
-		lane.tryGrow(70_000)
-		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
-		shared.Memory.Resize(220_000)
-		start := time.Now()
-		go p.Write(masked(0x82, strings.Repeat("x", 60_000)))
-		go readEnd(c)
-		p.wantClose(t, 1013)
-		if took := time.Since(start); took < memoryWait || took > memoryWait+lookInterval {
-			t.Errorf("took %v, want %v", took, memoryWait)
-		}
-		within(t, "the end", c.Ended())
-		if used := shared.Memory.Used(); used != 140_000 {
-			t.Errorf("%d bytes are held", used)
-		}
-	})
-}
-
-func TestWhatHasComeIsReadThoughTheTimeIsOver(t *testing.T) {
-	c, p := pair(t, "unix", Limits{AssemblyTimeout: patience})
-	whole := masked(0x82, strings.Repeat("x", 100_000))
-	p.say(t, whole[:20])
-	if err := c.beginRead(); err != nil {
-		t.Fatal(err)
-	}
-	c.awaitFrame()
-	c.limitUntil(1) // this process has slept through the time
-	go p.Write(whole[20:])
-	for c.input.hi-c.input.lo < 10_000 {
-		c.raw.Control(func(fd uintptr) { c.readReady(fd) })
-	}
-	c.endRead(nil)
-	if m, err := c.Read(); err != nil || len(m.Data) != 100_000 {
-		t.Fatalf("got %d bytes, %v", len(m.Data), err)
+			if _, err := io.CopyN(io.Discard, p.Conn, 32<<20+10-25*part); err != nil {
+				t.Fatal(err)
+			}
+			if n := c.shared.Stats.SlowReaders.Load(); n != 0 {
+				t.Errorf("%d slow readers", n)
+			}
+		})
 	}
 }
 
-func TestInflatingWaitsForMemoryAndBeginsAnew(t *testing.T) {
-	shared := NewShared(200_000)
-	long := strings.Repeat("half of it is the same ", 2000)
-	others := claim{budget: shared.Memory}
-	others.tryGrow(140_000)
-	lane := claim{budget: shared.Memory}
-	lane.tryGrow(100)
-	lane.tryGrow(50_000)
-	c, p := packing(t, shared, Limits{MessageLimit: int64(len(long))})
-	p.say(t, masked(0xc1, packed(long)))
-	got := make(chan error, 1)
-	go func() {
-		m, err := c.Read()
-		if err == nil && string(m.Data) != long {
-			err = errors.New("other bytes")
+func TestPongIsNotExpectedBeforeThePingIsTaken(t *testing.T) {
+	const limit = 20 * time.Second
+	s := NewShared(0)
+	defer s.Wheel.Stop()
+	for name, test := range map[string]struct {
+		unsent []int64       // at the looks, one in five seconds
+		queued int           // bytes that wait in the outbox at all of them
+		late   time.Duration // by which the first look is
+		lost   int           // the look after which the client is lost; 0: none
+	}{
+		"a dead client":                   {[]int64{2, 2, 2, 2}, 0, 0, 4},
+		"a dead client with data":         {[]int64{5000, 5000, 5000, 5000}, 0, 0, 4},
+		"a client that has the ping":      {[]int64{0, 0, 0, 0}, 0, 0, 4},
+		"a client that takes data":        {[]int64{9000, 8000, 7000, 6000, 5000, 4000, 3000, 2000, 1000, 900, 800}, 0, 0, 0},
+		"data first, then nothing":        {[]int64{9000, 8000, 7000, 0, 0, 0, 0, 0}, 0, 0, 8},
+		"data first, then it stops":       {[]int64{9000, 8000, 8000, 8000, 8000, 8000}, 0, 0, 6},
+		"the ping waits in the outbox":    {[]int64{9000, 9000, 9000, 9000, 9000, 9000}, 100, 0, 0},
+		"as much is sent as it has taken": {[]int64{9000, 9000, 9000, 9000, 9000}, 0, 0, 4},
+		"a process that was frozen":       {[]int64{0, 0, 0, 0}, 0, time.Hour, 4},
+	} {
+		c := New(&Limits{PongTimeout: limit, WriteTimeout: time.Second}, s)
+		c.mu.Lock()
+		c.reads = 1 // as in a Read
+		c.outbox.sent = 10_000
+		c.outbox.bytes = int64(test.queued)
+		c.probeLocked(limit)
+		lost := 0
+		for i, unsent := range test.unsent {
+			c.judgeLocked(c.probe.due+test.late, unsent)
+			test.late = 0
+			if c.cause.code != 0 {
+				lost = i + 1
+				break
+			}
 		}
-		got <- err
-	}()
-	waitFor(t, "the message to wait", func() bool { return waiters(shared.Memory) == 1 })
-	others.keep(0)
-	lane.keep(0)
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
-	if used := shared.Memory.Used(); used != int64(len(long)) {
-		t.Errorf("%d bytes are held for a message of %d", used, len(long))
-	}
-}
-
-func TestHeaderThatHasBegunHoldsNoBuffer(t *testing.T) {
-	const clients = 200
-	shared := NewShared(0)
-	var before, after runtime.MemStats
-	var conns []*Conn
-	var peers []*peer
-	for range clients {
-		c, p := pairOf(t, shared, "unix", Limits{})
-		conns, peers = append(conns, c), append(peers, p)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i, c := range conns {
-		go readEnd(c)
-		peers[i].say(t, masked(0x81, "begun")[:1])
-	}
-	waitFor(t, "all to be read", func() bool { return shared.Stats.BytesIn.Load() == clients })
-	runtime.GC()
-	runtime.GC() // spare buffers go with the second
-	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > clients*inputBuffer/4 {
-		t.Errorf("%d clients that have sent a byte hold %d KiB", clients, grown>>10)
-	}
-}
-
-func TestInputThatWaitsForItsTurnIsCounted(t *testing.T) {
-	shared := NewShared(1 << 20)
-	c, p := pairOf(t, shared, "unix", Limits{})
-	p.say(t, masked(0x81, "one"), masked(0x81, "two"))
-	for _, want := range []int64{3 + inputBuffer, 6} {
-		if _, err := c.Read(); err != nil {
-			t.Fatal(err)
+		c.todo = 0
+		c.mu.Unlock()
+		if lost != test.lost {
+			t.Errorf("%s: lost after look %d, want %d", name, lost, test.lost)
 		}
-		if used := shared.Memory.Used(); used != want {
-			t.Errorf("%d bytes are counted, want %d", used, want)
-		}
-	}
-	p.say(t, masked(0x81, "three"), masked(0x81, "four"))
-	if _, err := c.Read(); err != nil {
-		t.Fatal(err)
-	}
-	c.CloseNow()
-	if used := shared.Memory.Used(); used != 11 {
-		t.Errorf("%d bytes are counted after the end, want 11", used)
 	}
 }

@@ -66,23 +66,33 @@ func (c *Conn) write() {
 }
 
 // writeRest writes until nothing is left, and waits for the client to read.
-// The write deadline begins anew with every byte that it takes. It ends with
+// The write timeout begins anew with every byte that it takes. It ends with
 // the outbox empty, or when the socket is closed, at the latest.
 func (c *Conn) writeRest() {
+	var s stall
+	s.took(time.Now())
 	for {
-		var deadline time.Time
-		if most := c.limits.Load().WriteTimeout; most > 0 {
-			deadline = time.Now().Add(most)
+		timeout := c.limits.Load().WriteTimeout
+		c.conn.SetWriteDeadline(s.next(time.Now(), timeout, canLook && c.raw != nil))
+		err := c.writeSome()
+		if errors.Is(err, os.ErrDeadlineExceeded) && !c.stalled(&s, timeout) {
+			continue
 		}
-		c.conn.SetWriteDeadline(deadline)
-		if err := c.writeSome(); err != nil {
+		if err != nil {
 			c.writeFailed(err)
 			return
 		}
+		s.took(time.Now())
 		if c.writeDone() {
 			return
 		}
 	}
+}
+
+// stalled looks whether the client has taken nothing for too long.
+func (c *Conn) stalled(s *stall, timeout time.Duration) bool {
+	unsent, known := c.unsent()
+	return s.over(time.Now(), timeout, unsent, known)
 }
 
 // writeSome makes one step of writing.

@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -164,6 +165,41 @@ func TestPingAndPong(t *testing.T) {
 	e := w.trace.Await(t, "disconnect", 1)[0]
 	equal(t, "WS_CLOSE_CODE of a client that is gone", e.Var("WS_CLOSE_CODE"), "1006")
 	healthy.ExpectNothing(quiet)
+}
+
+// readSlowly takes so many bytes, a part of them every tenth of a second.
+func readSlowly(t *testing.T, conn net.Conn, bytes, part int64) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(stack.Patience))
+	pace := time.NewTicker(100 * time.Millisecond)
+	defer pace.Stop()
+	for ; bytes > 0; bytes -= part {
+		<-pace.C
+		if _, err := io.CopyN(io.Discard, conn, min(part, bytes)); err != nil {
+			t.Fatalf("%d bytes before the end: %v", bytes, err)
+		}
+	}
+}
+
+func TestASteadyReaderIsNotTooSlow(t *testing.T) {
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 8 << 20);`,
+		options: stack.GatewayOptions{Limits: `write_timeout = "1s"`}}, "5.write-progress")
+	conn := stack.RawDial(t, w.Listen, "/ws")
+	conn.Write(stack.ClientFrame(0x81, []byte("x")))
+	readSlowly(t, conn, 1<<20, 32<<10)
+	readSlowly(t, conn, 7<<20, 7<<20)
+}
+
+func TestAPongIsNotExpectedBeforeThePingCanBeRead(t *testing.T) {
+	const size = 2 << 20 // less than the system takes at once
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 2 << 20);`,
+		options: stack.GatewayOptions{Limits: "ping_interval = \"1s\"\npong_timeout = \"1s\"\nwrite_timeout = \"1s\""}}, "5.pong-after-data")
+	conn := stack.RawDial(t, w.Listen, "/ws")
+	conn.Write(stack.ClientFrame(0x81, []byte("x")))
+	readSlowly(t, conn, size, 64<<10) // three times the timeout
+	if n := w.Metric(t, "wsfpm_pongs_missed_total"); n != 0 {
+		t.Error("a client that takes data all the time was lost")
+	}
 }
 
 func TestALimitOfZeroIsNone(t *testing.T) {
