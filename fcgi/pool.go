@@ -38,7 +38,7 @@ type Pool struct {
 	conns    map[*conn]struct{}
 	queue    queue
 	spare    []*waiter
-	service  time.Duration // moving average of a slot's time
+	service  time.Duration // moving average of a slot's time, from 0: one late start is not the rule
 	probing  probing
 	circuit  circuit
 	sweeping bool
@@ -226,12 +226,9 @@ func (p *Pool) release(s slot, keep bool) {
 	now := time.Now()
 	p.mu.Lock()
 	held := min(now.Sub(s.since), p.cfg.QueueWait) // more makes no difference to who waits, and lingers
-	switch {
-	case s.stream:
+	if s.stream {
 		p.streams--
-	case p.service == 0:
-		p.service = held
-	default:
+	} else {
 		p.service += (held - p.service) / 16
 	}
 	p.limit.tick(now)

@@ -4,7 +4,9 @@ import "context"
 
 // Configure changes everything about a pool, its address too, while it runs.
 // Requests that have a slot go on as they began; those that wait do so by the new
-// limits, but for their own deadline. On an error nothing changes.
+// limits, but for their own deadline. What was learned of the server stays known
+// as long as the address is the same, and of the number of its workers as long as
+// MaxConnections is, too. On an error nothing changes.
 func (p *Pool) Configure(cfg Config) error {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -16,18 +18,34 @@ func (p *Pool) Configure(cfg Config) error {
 		return ErrClosed
 	}
 	var drop []*conn
-	if full.Network != p.cfg.Network || full.Address != p.cfg.Address {
+	moved := full.Network != p.cfg.Network || full.Address != p.cfg.Address
+	if moved {
 		p.epoch++
 		p.probing, p.circuit = probeUnknown, circuit{}
 		p.held, p.shortage, p.missing, p.owed = new(holding), shortage{}, 0, 0
 		drop = p.trimIdleLocked(0, drop)
 	}
+	if moved || full.MaxConnections != p.limit.configured {
+		p.limit = newWorkingLimit(full.MaxConnections)
+	}
 	p.cfg = full
-	p.limit = newWorkingLimit(full.MaxConnections)
 	drop = p.settleIdleLocked(drop)
 	p.mu.Unlock()
 	p.drop(drop...)
 	return nil
+}
+
+// Retire closes the idle connections and keeps none from now on, so that a pool
+// without requests holds nothing and may be forgotten. Requests still run, each on
+// a connection of its own.
+func (p *Pool) Retire() {
+	p.mu.Lock()
+	last := *p.cfg
+	last.IdleTimeout, last.MaxIdle = -1, 0
+	p.cfg = &last
+	drop := p.settleIdleLocked(nil)
+	p.mu.Unlock()
+	p.drop(drop...)
 }
 
 // Close refuses new requests and those that wait, and lets those that run go on

@@ -15,9 +15,8 @@ func (g *Gateway) sweep() {
 		timer := time.NewTimer(sweepInterval(&g.settings.Load().Limits))
 		select {
 		case <-timer.C:
-		case <-g.resettled:
+		case <-g.resettled: // looks at once, else reloads in quick succession put it off for ever
 			timer.Stop()
-			continue
 		case <-g.stop:
 			timer.Stop()
 			return

@@ -7,7 +7,8 @@
 //	handshake.go  who asks, for which route, may they; the upgrade
 //	admission.go  how many, how fast    handshake_size.go
 //	accepted.go   every socket, from accept to close    stranger.go  TLS and the like
-//	settings.go   routes and pools      client.go, origin.go  the peer
+//	settings.go   routes and pools      letgo.go  what a reload took away
+//	client.go, origin.go  the peer
 //	resolve.go    the script's real path
 //	environ.go    what PHP is told of the handshake           jar.go  its cookies
 //	serve.go      a connection's life: messages, then the end

@@ -162,6 +162,7 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
 	g.accepted.bound(cfg.Sockets(g.files))
 	g.spreadLimits(next)
+	g.letGoLocked()
 	select {
 	case g.resettled <- struct{}{}:
 	default: // sweep has yet to look at the last ones
@@ -225,6 +226,8 @@ func (g *Gateway) watch(name string, p *pool) {
 			select {
 			case e := <-p.Events():
 				log.Warn("pool event", zap.Stringer("event", e))
+			case <-p.gone:
+				return
 			case <-g.stop:
 				return
 			}
@@ -232,11 +235,12 @@ func (g *Gateway) watch(name string, p *pool) {
 	})
 }
 
-// enter counts a connection in, unless the gateway is draining.
+// enter counts a connection in, unless the gateway is draining, or has taken the
+// route away since it was found, and let its pool go.
 func (g *Gateway) enter(c *connection) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.draining {
+	if g.draining || c.route().pool.isGone() {
 		return false
 	}
 	g.live[c] = false

@@ -28,6 +28,7 @@ type pool struct {
 	*fcgi.Pool
 	streams   places
 	farewells farewells
+	gone      chan struct{} // closed when it was let go
 }
 
 // route is a configured route with what is worked out once.
@@ -247,7 +248,7 @@ func prepare(running map[string]*pool, cfg *config.Config) (map[string]*pool, *s
 
 // preparePools makes the pools that are new in cfg, and checks what it says of
 // those that are running, of which none is changed: see configurePools. The
-// ones that cfg no longer has go on: connections of old routes use them.
+// ones that cfg no longer has go on until letGo finds them unused.
 func preparePools(running map[string]*pool, cfg *config.Config) (map[string]*pool, error) {
 	next := maps.Clone(running)
 	if next == nil {
@@ -264,7 +265,7 @@ func preparePools(running map[string]*pool, cfg *config.Config) (map[string]*poo
 		if err != nil {
 			return nil, fmt.Errorf("fpm.%s: %w", name, err)
 		}
-		next[name] = &pool{Pool: started}
+		next[name] = &pool{Pool: started, gone: make(chan struct{})}
 	}
 	return next, nil
 }

@@ -151,9 +151,6 @@ func (g *Gateway) Stats() Stats {
 	g.mu.Unlock()
 	g.reload.Lock()
 	for name, p := range g.pools {
-		if g.settings.Load().Config.FPM[name] == nil {
-			continue // taken away by a reload
-		}
 		out.Pools[name] = p.Stats()
 		out.Streams[name], out.StreamsRefused[name] = p.streams.counts()
 		out.Disconnects[name] = p.farewells.len()

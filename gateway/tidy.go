@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// tidy gives memory back that handshakes have used. Each leaves about 10 KB
+// tidy lets pools go that were taken away and are not used any more, and gives
+// memory back that handshakes have used. Each leaves about 10 KB
 // behind, which Go's collector would come for when the heap has doubled, or
 // two minutes later, and return to the system later still. So when many have
 // come, and few come now, everything is collected and returned at once.
@@ -16,6 +17,7 @@ func (g *Gateway) tidy() {
 	for {
 		select {
 		case <-ticker.C:
+			g.letGo()
 			if w.over(g.stats.opened.Load()) {
 				debug.FreeOSMemory()
 			}
