@@ -85,11 +85,11 @@ func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.
 		if k == kindConnect && unseen > 0 {
 			return reply{}, withDetail(failed("the connect script wrote %d bytes to stderr, too many to look for errors in", len(stderr)+unseen), stderr, body)
 		}
-		if sign := phpError(k == kindConnect, stderr, body); sign != "" {
+		if sign := ownWords(c.env.Script(), phpError(k == kindConnect, stderr, body)); sign != "" {
 			return reply{}, withDetail(failed("PHP reported %q", clip(sign)), stderr, body)
 		}
 	}
-	if scriptMissing(stderr) {
+	if scriptMissing(h.status, stderr, body) {
 		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)
 	}
 	if len(stderr) > 0 {
@@ -128,7 +128,7 @@ func (c *connection) checkConnect(rt *route, h head, body []byte) error {
 		refused.header, refused.body = make(http.Header), append([]byte{}, body...) // not nil: an empty body stays empty
 		passOn(refused.header, h.fields, notOnRefusal)
 		return refused
-	case rt.DetectPHPErrors && bodyEarly.Match(body):
+	case rt.DetectPHPErrors && !h.accepted && comesFirst(body):
 		return failed("the connect script accepted the client behind output that it did not mean (%q): a refusal would have been lost", clip(string(body)))
 	case !h.acceptedBy(rt):
 		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)

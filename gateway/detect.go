@@ -2,71 +2,140 @@ package gateway
 
 import (
 	"bytes"
-	"regexp"
+	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// warningShown begins a warning as PHP displays it.
-const warningShown = `(?:<b>Warning</b>|(?:PHP )?Warning): .*`
-
 // PHP reports a fatal error with status 200 when display_errors is on or
-// output has begun, so a crashed login script would let everybody in. These
-// are the texts by which it gives itself away.
-var (
-	stderrSigns  = []string{"PHP Fatal error:", "PHP Parse error:", "Header may not contain"}
-	startedSigns = []string{"headers already sent", "headers have already been sent"} // counts on connect: a refusal came too late
+// output has begun, so a crashed login script would let everybody in. Its
+// reports give it away: on stderr (detect_stderr.go) and in the body
+// (detect_body.go). A client can write the same text into a room or a log, but
+// it does not know where the site's files lie, and each report of PHP's names
+// one of them. So form and place make a claim, and the path in it decides.
 
-	// bodySigns is PHP's displayed form, with html_errors and without. PHP
-	// begins a line with it; within a line it may be a client's own words, and
-	// a chat that keeps them would fail for everybody.
-	bodySigns = regexp.MustCompile(`(?m)^(?:<b>(?:Fatal|Parse) error</b>:|(?:PHP )?(?:Fatal|Parse) error: (?s:.*?) in (?-s:.+) on line \d+|` + warningShown + `Header may not contain )`)
-	// bodyStarted is the same for a refusal that came too late.
-	bodyStarted = regexp.MustCompile(`(?m)^` + warningShown + `headers (?:have )?already (?:been )?sent`)
+// claim is a piece of an answer that has the form of PHP's reports and stands
+// where PHP writes them.
+type claim struct {
+	text    []byte
+	from    source
+	connect bool
+}
 
-	// bodyEarly is output that came before the script had said what it thinks of
-	// the client: a byte order mark or blank lines before "<?php", or a warning
-	// that PHP shows. Output that is blank altogether may stand behind "?>".
-	// Without output_buffering it sends the headers, with status 200, and a
-	// http_response_code(401) after it is lost: PHP 8.2 does not even complain.
-	bodyEarly = regexp.MustCompile(`\A(?:\x{FEFF}|\s+\S|(?:<br />\s*)?(?:<b>(?:Warning|Notice|Deprecated)</b>: |(?:PHP )?(?:Warning|Notice|Deprecated): .* in .+ on line \d+))`)
+// source is where a claim was found.
+type source uint8
 
-	// scriptSigns say that PHP-FPM did not run the script at all.
-	scriptSigns = []string{"Primary script unknown", "Access to the script", "Unable to open primary script"}
+const (
+	fromBody    source = iota
+	fromStderr         // all of it, not yet cut into messages
+	fromPrepend        // no script of the site ran, so that no path is needed
 )
 
-// phpError returns the text by which an answer shows that its script did not
-// run to its end, or "".
-func phpError(connect bool, stderr, body []byte) string {
-	for _, sign := range stderrSigns {
-		if bytes.Contains(stderr, []byte(sign)) {
-			return sign
-		}
+// The kinds of reports, by what PHP does after them.
+var (
+	fatalKinds = []string{"Fatal error", "Parse error", "Recoverable fatal error"} // ends the script
+	otherKinds = []string{"Warning", "Notice", "Deprecated", "Strict Standards", "Unknown error"}
+)
+
+// headerLost is how the warning begins by which PHP drops a header.
+const headerLost = "Header may not contain "
+
+// tooLate is how the warnings begin by which PHP drops a header or a status
+// because output has begun. On connect this may have been the refusal.
+var tooLate = []string{
+	"Cannot modify header information - headers already sent",
+	"http_response_code(): Cannot set response code - headers already sent",
+	"session_start(): Session cannot be started after headers have already been sent",
+	"session_regenerate_id(): Session ID cannot be regenerated after headers have already been sent",
+}
+
+// phpError returns the claims that an answer's script did not run to its end.
+// It is a quick look: most answers have none.
+func phpError(connect bool, stderr, body []byte) (claims []claim) {
+	if bytes.Contains(stderr, []byte("PHP ")) {
+		claims = append(claims, claim{stderr, fromStderr, connect})
 	}
 	if connect {
-		for _, sign := range startedSigns {
-			if bytes.Contains(stderr, []byte(sign)) {
-				return sign
-			}
-		}
-		if found := bodyStarted.Find(body); found != nil && looksShown(body) {
-			return string(found)
-		}
+		return appendShown(claims, body)
 	}
-	if !looksShown(body) {
+	if text := shownAtEnd(body); text != nil {
+		claims = append(claims, claim{text: text})
+	}
+	return claims
+}
+
+// ownWords returns the first of the claims that is PHP's own word on this
+// script, or "".
+func ownWords(script string, claims []claim) string {
+	if len(claims) == 0 {
 		return ""
 	}
-	return string(bodySigns.Find(body))
+	if sign := firstOf(siteFolder(script), claims); sign != "" {
+		return sign
+	}
+	// PHP names files by their real paths, also where a deployment has put a
+	// symbolic link.
+	real, err := filepath.EvalSymlinks(script)
+	if err != nil || real == script {
+		return ""
+	}
+	return firstOf(siteFolder(real), claims)
 }
 
-// looksShown is a quick look that spares most bodies the regular expressions.
-func looksShown(body []byte) bool {
-	return bytes.Contains(body, []byte("error")) || bytes.Contains(body, []byte("eader"))
+func firstOf(folder string, claims []claim) string {
+	for _, c := range claims {
+		text := c.text
+		if c.from == fromStderr {
+			text = reportOnStderr(text, folder, c.connect)
+		} else if c.from == fromBody && !bytes.Contains(text, []byte(folder)) {
+			continue
+		}
+		if text != nil {
+			return string(bytes.TrimSpace(text))
+		}
+	}
+	return ""
 }
 
-// scriptMissing reports PHP-FPM's complaint that it cannot run the script.
-func scriptMissing(stderr []byte) bool {
-	for _, sign := range scriptSigns {
-		if strings.Contains(string(stderr), sign) {
+// sharedFolders are the folders in a file system's root in which any site may
+// lie (Filesystem Hierarchy Standard 3.0, 3).
+var sharedFolders = []string{
+	"bin/", "boot/", "dev/", "etc/", "home/", "lib/", "media/", "mnt/", "opt/", "proc/", "root/", "run/", "sbin/", "srv/", "sys/", "tmp/", "usr/", "var/",
+}
+
+// siteFolder is the folder of a script's site with its libraries, and a slash
+// at its end: the first one of the script's path, or below /srv, /var and their
+// like the first two. It is /srv/app/ for /srv/app/public/ws.php.
+func siteFolder(script string) string {
+	folder := path.Dir(script)
+	if folder == "/" || folder == "." {
+		return script
+	}
+	parts := strings.SplitAfter(folder+"/", "/") // "/", "srv/", "app/", "public/", ""
+	depth := 2
+	if slices.Contains(sharedFolders, parts[1]) {
+		depth = 3
+	}
+	return strings.Join(parts[:min(depth, len(parts)-1)], "")
+}
+
+// notRun is how PHP-FPM answers when it does not run the script.
+var notRun = []struct {
+	status       int
+	body, stderr string
+}{
+	{404, "File not found.\n", "Primary script unknown"},
+	{403, "Access denied.\n", "Access to the script '"},
+	{403, "Access denied.\n", "Unable to open primary script: "},
+	{404, "No input file specified.\n", "Unable to open primary script: "},
+}
+
+// scriptMissing reports PHP-FPM's complaint that it cannot run the script: its
+// status, its whole body and its words on stderr.
+func scriptMissing(status int, stderr, body []byte) bool {
+	for _, n := range notRun {
+		if status == n.status && string(body) == n.body && bytes.Contains(stderr, []byte(n.stderr)) {
 			return true
 		}
 	}

@@ -16,8 +16,8 @@
 //	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
 //	event.go      one event's own parameters
 //	backend.go    the call of PHP, and whether its answer counts
-//	detect.go     PHP's errors behind a status of 200
-//	answer.go     the answer in commands   stream.go  line by line
+//	detect.go     PHP's errors behind a status of 200   detect_stderr.go, detect_body.go
+//	answer.go     the answer in commands   stream.go, stream_lines.go  line by line
 //	apply.go      what the answer does
 //	push.go       what others' commands do to this process's clients, by packages delivery and members
 //	age.go        connections that last or rest too long

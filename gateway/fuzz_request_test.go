@@ -151,24 +151,6 @@ func FuzzProtocols(f *testing.F) {
 	})
 }
 
-// FuzzDetect looks for PHP's errors in any output: the quick look ahead of the
-// expressions must not miss what they would find.
-func FuzzDetect(f *testing.F) {
-	f.Add(true, []byte("PHP Warning:  headers already sent"), []byte("<br />\n<b>Fatal error</b>:  x in y on line 1"))
-	f.Add(false, []byte(""), []byte("\nParse error: syntax error in /a.php on line 3"))
-	f.Add(true, []byte("PHP Fatal error:  x"), []byte("\xef\xbb\xbfhi"))
-	f.Add(true, []byte(""), []byte("Warning: http_response_code(): Cannot set response code - headers already sent (output started at a:1)"))
-	f.Fuzz(func(t *testing.T, connect bool, stderr, body []byte) {
-		sign := phpError(connect, stderr, body)
-		if sign == "" && (bodySigns.Match(body) || connect && bodyStarted.Match(body)) {
-			t.Fatalf("%q passes for a good answer", body)
-		}
-		if scriptMissing(stderr) && len(stderr) == 0 {
-			t.Fatal("a script is missing by saying nothing")
-		}
-	})
-}
-
 // FuzzSameHost holds the origin rule against its definition: the same host and
 // port, the default port being that of the origin's scheme.
 func FuzzSameHost(f *testing.F) {

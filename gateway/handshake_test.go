@@ -173,47 +173,6 @@ func TestCookieJar(t *testing.T) {
 	}
 }
 
-func TestPHPErrorsBehindA200(t *testing.T) {
-	for _, test := range []struct {
-		name         string
-		connect      bool
-		stderr, body string
-		want         bool
-	}{
-		{"plain answer", true, "", `{"error":"Fatal error: none"}`, false},
-		{"fatal on stderr", false, "PHP message: PHP Fatal error:  Uncaught Error", "", true},
-		{"parse on stderr", false, "PHP Parse error:  syntax error", "", true},
-		{"header refused", false, "PHP Warning:  Header may not contain more than a single header, new line detected in /a.php", "x", true},
-		{"fatal shown as HTML", false, "", "<br />\n<b>Fatal error</b>:  Uncaught Error in <b>/a.php</b> on line <b>3</b><br />", true},
-		{"parse shown as text", false, "", "\nParse error: syntax error, unexpected end of file in /srv/a.php on line 3\n", true},
-		{"PHP fatal shown as text", false, "", "PHP Fatal error:  Allowed memory size exhausted in /srv/a.php on line 3", true},
-		{"an exception shown as text", true, "", "x\nFatal error: Uncaught Exception: boom in /srv/a.php:3\nStack trace:\n#0 {main}\n  thrown in /srv/a.php on line 3\n", true},
-		{"a notice is no failure", false, "PHP Notice:  undefined", "<b>Notice</b>: x", false},
-		{"too late on connect", true, "PHP Warning:  http_response_code(): Cannot set response code - headers already sent", "", true},
-		{"too late on message", false, "PHP Warning:  Cannot modify header information - headers already sent by", "x", false},
-		{"too late, shown as HTML", true, "", "\ufeff<br />\n<b>Warning</b>:  http_response_code(): Cannot set response code - headers already sent (output started at /a.php:1)", true},
-		{"too late, shown as text", true, "", "x\nWarning: Cannot modify header information - headers already sent by (output started at /a.php:1) in /a.php on line 2", true},
-		{"talk in JSON", true, "", `{"text":"Header may not contain x in y on line 3 <b>Fatal error</b>: <b>Warning</b>: headers already sent"}`, false},
-		{"header refused, shown", false, "", "\n<b>Warning</b>:  Header may not contain more than a single header, new line detected in <b>/a.php</b> on line <b>2</b>", true},
-		{"talk about errors", true, "", "I got a Fatal error: in my code, on line 4", false},
-	} {
-		if got := phpError(test.connect, []byte(test.stderr), []byte(test.body)); (got != "") != test.want {
-			t.Errorf("%s: got %q, want a find: %v", test.name, got, test.want)
-		}
-	}
-}
-
-func TestOutputBeforeARefusal(t *testing.T) {
-	for body, want := range map[string]bool{
-		"\ufeff": true, "\nlog in first": true, " secret": true, "<br />\n<b>Warning</b>:  x": true, "Notice: x in /a.php on line 3": true,
-		"": false, "hello": false, "\n\n": false, "hello\n": false,
-	} {
-		if got := bodyEarly.MatchString(body); got != want {
-			t.Errorf("%q: early output %v, want %v", body, got, want)
-		}
-	}
-}
-
 func TestHeadersForPHP(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header = http.Header{

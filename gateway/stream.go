@@ -52,26 +52,24 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 
 // sendLines reads the stream to its end and sends each line.
 func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Response) error {
-	var rest []byte // the beginning of a line whose end has not come
+	lines := streamLines{look: rt.DetectPHPErrors, script: c.env.Script()}
 	for {
 		chunk, err := answer.Next()
-		rest = append(rest, chunk...)
 		last := err == io.EOF // nothing else is a proper end
 		if err != nil && !last {
 			return err
 		}
-		end := bytes.LastIndexByte(rest, '\n') + 1
-		if last {
-			end = len(rest)
-		}
-		if err := c.sendEach(ctx, rt, rest[:end]); err != nil {
+		ready, reported := lines.add(chunk, last)
+		if err := c.sendEach(ctx, ready); err != nil {
 			return err
+		}
+		if reported != nil {
+			return reported
 		}
 		if last {
 			return c.streamEnd(rt, answer)
 		}
-		rest = append(rest[:0], rest[end:]...)
-		if len(rest) > int(rt.AnswerLimit) {
+		if lines.unfinished() > int(rt.AnswerLimit) {
 			return failed("a line of the stream is longer than answer_limit")
 		}
 	}
@@ -79,13 +77,8 @@ func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Resp
 
 // sendEach sends whole lines, and waits for a slow client, so that a stream
 // never fills memory.
-func (c *connection) sendEach(ctx context.Context, rt *route, lines []byte) error {
+func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 	for line := range bytes.Lines(lines) {
-		if rt.DetectPHPErrors {
-			if sign := phpError(false, nil, line); sign != "" {
-				return failed("PHP reported %q", clip(sign))
-			}
-		}
 		message, err := parseLine(line)
 		if err != nil {
 			return err
@@ -109,7 +102,7 @@ func (c *connection) streamEnd(rt *route, answer *fcgi.Response) error {
 	if !rt.DetectPHPErrors {
 		return nil
 	}
-	if sign := phpError(false, stderr, nil); sign != "" {
+	if sign := ownWords(c.env.Script(), phpError(false, stderr, nil)); sign != "" {
 		return failed("PHP reported %q", clip(sign))
 	}
 	return nil

@@ -72,7 +72,7 @@ func TestConnectRefusals(t *testing.T) {
 		{"Status: 302 Found\r\nLocation: /login", "", 302, ""},
 		{"Status: 500 Oops", "secret", 500, "Internal Server Error\n"},
 		{"Status: 101 Switching Protocols\r\nUpgrade: websocket", "", 502, "Bad Gateway\n"},
-		{"Content-Type: text/html", "<b>Fatal error</b>:  Uncaught", 502, "Bad Gateway\n"},
+		{"Content-Type: text/html", "<br />\n<b>Fatal error</b>:  Uncaught Error: x in /srv/ws.php:3\n  thrown in <b>/srv/ws.php</b> on line <b>3</b><br />\n", 502, "Bad Gateway\n"},
 		{"WS-Nonsense: 1", "", 502, "Bad Gateway\n"},
 		{"WS-Protocol: never-offered", "", 502, "Bad Gateway\n"},
 	} {

@@ -84,6 +84,33 @@ func TestAFatalErrorShownInTheBodyIsNoSuccess(t *testing.T) {
 	}
 }
 
+func TestAStreamSendsNothingOfPHPsReport(t *testing.T) {
+	xdebug := map[string]string{"zend_extension": "xdebug.so"}
+	for name, options := range map[string]stack.FPMOptions{
+		"html":        {NoINI: true, Ini: map[string]string{"display_errors": "1", "html_errors": "1", "log_errors": "0"}},
+		"plain":       {NoINI: true, Ini: map[string]string{"display_errors": "1", "html_errors": "0", "log_errors": "0"}},
+		"xdebug html": {PHPINI: xdebug, Ini: map[string]string{"display_errors": "1", "html_errors": "1", "log_errors": "0"}},
+		"xdebug":      {PHPINI: xdebug, Ini: map[string]string{"display_errors": "1", "html_errors": "0", "log_errors": "0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, setup{options: stack.GatewayOptions{FPM: stack.FPM(t, options)}, route: "on_error = \"message\"\nerror_message = \"sorry\"", script: `
+				if ($_SERVER['WS_EVENT'] !== 'message') exit;
+				header('Content-Type: application/x-ndjson');
+				echo "one\n"; @ob_flush(); flush();
+				echo "a client: look:\n\nFatal error: in my own program\nand on\n"; @ob_flush(); flush();
+				echo "last\n"; @ob_flush(); flush();
+				throw new Exception(file_get_contents('php://input'));`}, "2.php-error-stream", "2.whose-word")
+			c := w.open()
+			for _, message := range []string{"no database for app: hunter2", "no\ndatabase\n\nfor app:\nhunter2 on line 3\n"} {
+				c.Send(message)
+				for _, line := range []string{"one", "a client: look:", "Fatal error: in my own program", "and on", "last", "sorry"} {
+					c.Expect(line)
+				}
+			}
+		})
+	}
+}
+
 func TestHeadersAlreadySentOnConnectIsNoSuccess(t *testing.T) {
 	w := start(t, setup{script: `
 		if ($_SERVER['WS_EVENT'] === 'connect' && !isset($_GET['late'])) exit;
@@ -95,7 +122,7 @@ func TestHeadersAlreadySentOnConnectIsNoSuccess(t *testing.T) {
 }
 
 func TestDetectionCanBeTurnedOff(t *testing.T) {
-	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') { echo "<b>Fatal error</b>: in a lesson"; }`,
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') { echo "<br />\n<b>Fatal error</b>:  a lesson in <b>", __FILE__, "</b> on line <b>3</b><br />\n"; }`,
 		route: `detect_php_errors = false`, options: stack.GatewayOptions{Routes: `
 [[route]]
 path = "/on"
@@ -103,7 +130,7 @@ script = "$DIR/ws.php"
 `}}, "2.detect-off", "2.php-error-body")
 	c := w.open()
 	c.Send("x")
-	c.Expect("<b>Fatal error</b>: in a lesson")
+	c.Expect("<br />\n<b>Fatal error</b>:  a lesson in <b>" + w.dir + "/ws.php</b> on line <b>3</b><br />\n")
 	on := stack.Dial(t, w.URL+"/on", stack.DialOptions{})
 	on.Send("x")
 	on.ExpectNothing(quiet)
