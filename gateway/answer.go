@@ -39,6 +39,7 @@ type head struct {
 	publish   publish
 	protocol  string   // WS-Protocol, "" none
 	accepted  bool     // WS-Accept: 1
+	died      bool     // WS-Failed, which PHP-FPM sets by itself: see deploy/php-fpm
 	cookies   []string // Set-Cookie
 }
 
@@ -102,6 +103,9 @@ func (h *head) extra(name, value string, seen map[string]bool) error {
 		if !h.accepted {
 			return fmt.Errorf("WS-Accept is 1 or is not sent, got %q: a connect is refused by its status", clip(value))
 		}
+		return nil
+	case "ws-failed":
+		h.died = true
 		return nil
 	case "ws-join":
 		return appendNames(&h.own.Join, name, value, false)

@@ -68,7 +68,7 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		}
 		return reply{}, err
 	}
-	if e.kind == kindMessage && h.mediaType == typeStream && answersWith(rt, h.status) {
+	if e.kind == kindMessage && h.mediaType == typeStream && answersWith(rt, h.status) && !h.died {
 		return reply{}, c.stream(ctx, rt, h, answer)
 	}
 	body, err := answer.ReadAll()
@@ -88,6 +88,9 @@ func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.
 		if sign := ownWords(c.env.Script(), phpError(k == kindConnect, stderr, body)); sign != "" {
 			return reply{}, withDetail(failed("PHP reported %q", clip(sign)), stderr, body)
 		}
+	}
+	if h.died {
+		return reply{}, withDetail(failed("the script ended early, with PHP's exit status 255 (WS-Failed)"), stderr, body)
 	}
 	if scriptMissing(h.status, stderr, body) {
 		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)

@@ -223,7 +223,7 @@ func TestTheShippedPoolFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{`pm\s*=\s*static`, `\[display_errors\]\s*=\s*(off|0)`, `\[log_errors\]\s*=\s*(on|1)`,
-		`\[error_log\][ \t]*=[ \t]*$`, `\[output_buffering\]\s*=\s*65536`, `\[zlib.output_compression\]\s*=\s*(off|0)`, `request_terminate_timeout\s*=\s*\d+`} {
+		`\[error_log\][ \t]*=[ \t]*$`, `\[output_buffering\]\s*=\s*65536`, `\[zlib.output_compression\]\s*=\s*(off|0)`, `\[fastcgi.error_header\]\s*=\s*"WS-Failed: 1"`, `request_terminate_timeout\s*=\s*\d+`} {
 		if !regexp.MustCompile(`(?mi)^[^;\n]*` + line).Match(text) {
 			t.Errorf("no line %s", line)
 		}
