@@ -358,10 +358,14 @@ func TestFPMFewerWorkersThanConfigured(t *testing.T) {
 	f := startFPM(t, 2, "")
 	p := f.pool(Config{MaxConnections: 4, MaxIdle: 4, IdleTimeout: time.Minute})
 	e := f.env("slow.php", "usleep(150000); "+phpEcho)
-	errs, wrong := load(p, e, 8, 3, nil)
-	if s := p.Stats(); len(errs) > 0 || wrong > 0 || s.Limit != 2 {
-		t.Errorf("%v, %d wrong, limit %d, want 2", errs, wrong, s.Limit)
-	}
+	// On a busy machine a worker may be late for another reason, and the pool waits
+	// for better evidence.
+	eventually(t, "a limit of 2", func() bool {
+		if errs, wrong := load(p, e, 8, 3, nil); len(errs) > 0 || wrong > 0 {
+			t.Fatalf("%v, %d wrong", errs, wrong)
+		}
+		return p.Stats().Limit == 2
+	})
 }
 
 func TestFPMStream(t *testing.T) {
