@@ -103,6 +103,7 @@ func New(o Options) (*Gateway, error) {
 		stop:       make(chan struct{}),
 		relief:     relief{work: make(chan struct{}, 1)},
 	}
+	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	pools, next, err := prepare(nil, cfg)
 	if err != nil {
 		return nil, err
@@ -160,6 +161,7 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.pools = pools
 	g.settings.Store(next)
 	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
+	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	g.accepted.bound(cfg.Sockets(g.files))
 	g.spreadLimits(next)
 	g.letGoLocked()

@@ -38,6 +38,7 @@ func (g *Gateway) limits(s *Stats) map[string]int64 {
 		"queue_messages":          sockets.QueueTooLong,
 		"write_timeout":           sockets.WritesStalled,
 		"inbound_memory":          sockets.MemoryWaits,
+		"outbound_memory":         sockets.OutgoingFull,
 		"backlog":                 r.backlog.Load(),
 		"pong_timeout":            sockets.PongsMissed,
 		"lifetime":                r.lifetime.Load(),

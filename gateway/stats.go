@@ -115,6 +115,7 @@ type Stats struct {
 
 	Delivery       delivery.Stats
 	InboundBytes   int64 // of messages being received or waiting
+	OutboundBytes  int64 // that wait for clients that do not keep up
 	Socket         ws.Snapshot
 	Pools          map[string]fcgi.Stats
 	Streams        map[string]int // running, by pool
@@ -137,7 +138,7 @@ func (g *Gateway) Stats() Stats {
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivery: g.fanout.Stats(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
-		InboundBytes: g.sockets.Memory.Used(), Socket: g.sockets.Stats.Snapshot(),
+		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
 		Disconnects: make(map[string]int),
 	}

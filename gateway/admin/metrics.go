@@ -99,6 +99,7 @@ func (m metrics) clients(s gateway.Stats) {
 		m.gauge("wsfpm_disconnects_waiting", "Disconnect events that wait for PHP or run.", float64(n), "fpm", name)
 	}
 	m.counter("wsfpm_panics_total", "Bugs that one connection met and the others survived.", float64(s.Panics))
+	m.gauge("wsfpm_outbound_bytes", "What waits for clients that do not keep up; a push that many wait for counts once.", float64(s.OutboundBytes))
 	m.gauge("wsfpm_inbound_bytes", "Messages being received or waiting for PHP.", float64(s.InboundBytes))
 }
 

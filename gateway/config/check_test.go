@@ -236,6 +236,7 @@ func TestWarnings(t *testing.T) {
 		"fpm.other: no route uses":  func(c *Config) { c.FPM["other"] = NewFPM("", "unix:/other") },
 		"above PHP's post_max_size": func(c *Config) { c.Routes[0].MessageLimit = 16 << 20 },
 		"can be guessed":            func(c *Config) { c.Admin, c.AdminToken = "127.0.0.1:8081", "short" },
+		"limits.outbound_memory":    func(c *Config) { c.Limits.OutboundMemory = 1 << 20 },
 		"cannot be received":        func(c *Config) { c.Limits.InboundMemory = 1 << 10 },
 		"do not end in .php":        func(c *Config) { c.Routes[0].Script = "/srv/ws.phtml" },
 		"the longest silence":       func(c *Config) { c.Routes[0].StreamTimeout = 1 },

@@ -39,6 +39,7 @@ func defaultLimits() Limits {
 		QueueMessages:         10_000,
 		WriteTimeout:          Duration(10 * time.Second),
 		InboundMemory:         256 << 20,
+		OutboundMemory:        256 << 20,
 		Backlog:               32,
 		BacklogBytes:          256 << 10,
 		PingInterval:          Duration(25 * time.Second),

@@ -57,6 +57,12 @@ type Limits struct {
 	// closed with 1013. Default: 256MiB.
 	InboundMemory Size `toml:"inbound_memory"`
 
+	// OutboundMemory bounds what waits for clients that do not keep up, of all of
+	// them together; a push that many wait for counts once. When it is full, the
+	// client that has taken nothing for longest is closed with 4408. Default:
+	// 256MiB.
+	OutboundMemory Size `toml:"outbound_memory"`
+
 	// Backlog is how many messages of one client are read ahead while a handler
 	// runs. Default: 32. At least 1.
 	Backlog int `toml:"backlog"`

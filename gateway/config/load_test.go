@@ -141,6 +141,7 @@ queue = "1MiB"
 queue_messages = 10000
 write_timeout = "10s"
 inbound_memory = "256MiB"
+outbound_memory = "256MiB"
 backlog = 32
 backlog_bytes = "256KiB"
 ping_interval = "25s"
@@ -151,8 +152,7 @@ handshake_header_count = 64
 level = "info"
 format = "auto"
 `)
-	c.origin, want.origin = nil, nil
-	want.Routes[0].Origins = nil
+	c.origin, want.origin, want.Routes[0].Origins = nil, nil, nil
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nroute %+v\npool %+v\nwant %+v\nroute %+v\npool %+v", c, c.Routes[0], c.FPM["default"], want, want.Routes[0], want.FPM["default"])
 	}

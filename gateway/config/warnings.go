@@ -35,6 +35,9 @@ func (c *Config) Warnings() []string {
 	}
 	for i, route := range c.Routes {
 		w = append(w, route.warnings(indexed("route", i+1))...)
+		if memory := c.Limits.OutboundMemory; memory > 0 && route.AnswerLimit > memory {
+			w = append(w, fmt.Sprintf("%s.answer_limit: %v is more than limits.outbound_memory, %v: a client that does not take an answer of that size at once is closed with 4408", indexed("route", i+1), route.AnswerLimit, memory))
+		}
 		if memory := c.Limits.InboundMemory; memory > 0 && route.MessageLimit > memory {
 			w = append(w, fmt.Sprintf("%s.message_limit: %v is more than limits.inbound_memory, %v: a message of that size cannot be received", indexed("route", i+1), route.MessageLimit, memory))
 		}

@@ -1,11 +1,15 @@
 package ws
 
-import "testing"
+import (
+	"testing"
+
+	"wsfpm/session"
+)
 
 func TestCutKeepsWhatHasBegun(t *testing.T) {
 	var o outbox
 	for _, s := range []string{"one", "two", "three", "four"} {
-		o.add([]byte(s), push)
+		o.add(session.NewFrame([]byte(s)), push)
 	}
 	o.pong = []byte("pong")
 	o.bytes += 4
@@ -31,7 +35,7 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 func TestCutDropsWhatTheWriterCouldNotWrite(t *testing.T) {
 	var o outbox
 	for _, s := range []string{"one", "two", "three", "four"} {
-		o.add([]byte(s), push)
+		o.add(session.NewFrame([]byte(s)), push)
 	}
 	var bufs [4][]byte
 	o.gather(bufs[:])

@@ -93,9 +93,9 @@ func (c *Conn) Negotiate(handshake http.Header) {
 
 // frameOf is the message as this client takes it. Compressing takes a while
 // for the first that does, and no time for others.
-func (c *Conn) frameOf(m *session.Message) []byte {
+func (c *Conn) frameOf(m *session.Message) *session.Frame {
 	if c.extensions == "" || len(m.Data()) < deflateFrom {
-		return m.Frame()
+		return m.Plain()
 	}
 	return m.Deflated(c.shared.deflate)
 }
@@ -108,13 +108,13 @@ type deflater struct {
 
 // newDeflate makes a function that compresses messages, as many at once as
 // there are processors, for session.Message.Deflated.
-func newDeflate() func(*session.Message) []byte {
+func newDeflate() func(*session.Message) *session.Frame {
 	n := runtime.GOMAXPROCS(0)
 	places := make(chan *deflater, n)
 	for range n {
 		places <- nil // made when needed
 	}
-	return func(m *session.Message) []byte {
+	return func(m *session.Message) *session.Frame {
 		d := <-places
 		if d == nil {
 			d = &deflater{}
@@ -127,23 +127,22 @@ func newDeflate() func(*session.Message) []byte {
 
 // deflate is the message's frame compressed, or the plain one when that is
 // not longer.
-func (d *deflater) deflate(m *session.Message) []byte {
+func (d *deflater) deflate(m *session.Message) *session.Frame {
 	const keep = 1 << 20
 	d.out.Reset()
 	d.w.Reset(&d.out)
 	_, _ = d.w.Write(m.Data()) // into memory
 	_ = d.w.Flush()
 	payload := bytes.TrimSuffix(d.out.Bytes(), []byte(flushed))
-	plain := m.Frame()
 	if len(payload) >= len(m.Data()) {
-		return plain
+		return m.Plain()
 	}
-	frame := session.AppendFrameHeader(make([]byte, 0, len(payload)+10), plain[0]|rsv1, len(payload))
+	frame := session.AppendFrameHeader(make([]byte, 0, len(payload)+10), m.Frame()[0]|rsv1, len(payload))
 	frame = append(frame, payload...)
 	if d.out.Cap() > keep {
 		d.out = bytes.Buffer{}
 	}
-	return frame
+	return session.NewFrame(frame)
 }
 
 // inflaters are spare decompressors of 40 KB.

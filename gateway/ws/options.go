@@ -65,12 +65,15 @@ type Shared struct {
 	// Memory bounds the messages that are being received, all connections
 	// together, see [Budget].
 	Memory *Budget
+	// Outgoing bounds what waits for clients, all connections together; there is
+	// no bound until Resize.
+	Outgoing *Outgoing
 	// Wheel is the connections' clock.
 	Wheel *Wheel
 	// Stats counts for all of them.
 	Stats *Stats
 
-	deflate   func(*session.Message) []byte // for session.Message.Deflated
+	deflate   func(*session.Message) *session.Frame // for session.Message.Deflated
 	inflaters inflaters
 }
 
@@ -78,7 +81,7 @@ type Shared struct {
 // messages; 0 is no bound. Its wheel is to be stopped when the last connection
 // has ended.
 func NewShared(memory int64) *Shared {
-	return &Shared{Memory: NewBudget(memory), Wheel: NewWheel(), Stats: new(Stats), deflate: newDeflate()}
+	return &Shared{Memory: NewBudget(memory), Outgoing: new(Outgoing), Wheel: NewWheel(), Stats: new(Stats), deflate: newDeflate()}
 }
 
 // Conn is one WebSocket connection on the server's side. All methods may be
@@ -139,6 +142,7 @@ func New(l *Limits, s *Shared) *Conn {
 	c.input.held = claim{budget: s.Memory, conn: c}
 	c.input.resting = true
 	c.outbox.corked = true
+	c.outbox.outgoing = s.Outgoing
 	return c
 }
 

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"container/list"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -21,9 +22,11 @@ const (
 
 // queued is one whole frame that waits to be written.
 type queued struct {
-	frame []byte // shared and not to be changed
+	frame *session.Frame // a push's is shared by all who get it
 	kind  kind
 }
+
+func (q *queued) len() int { return len(q.frame.Bytes()) }
 
 // outbox is the order of frames on their way out. It is guarded by Conn.mu.
 // Whoever finds it without a writer becomes the writer, see writer.go.
@@ -45,6 +48,10 @@ type outbox struct {
 	closed  bool // the Close frame is written
 	failed  bool // writing is over for good
 	slow    bool // cut: what the writer holds and does not get written is dropped too
+	stalled bool // the writer waits for the client, and all frames count in outgoing
+
+	outgoing *Outgoing
+	place    *list.Element // in outgoing, which guards it
 
 	drained chan struct{} // closed when bytes are within the bound; nil: nobody waits
 }
@@ -63,7 +70,7 @@ func (c *Conn) Queue(m *session.Message) error {
 	if !o.accepts() || c.dead {
 		return ErrClosed
 	}
-	if broken := c.overLimitLocked(int64(len(frame))); broken != nil {
+	if broken := c.overLimitLocked(int64(len(frame.Bytes()))); broken != nil {
 		broken.Add(1)
 		c.tooSlowLocked()
 		return ErrSlow
@@ -177,22 +184,38 @@ func (c *Conn) queueControl(frame []byte) {
 func (o *outbox) accepts() bool { return !o.closing && !o.failed }
 
 // add appends a frame.
-func (o *outbox) add(frame []byte, k kind) {
+func (o *outbox) add(frame *session.Frame, k kind) {
 	if len(o.frames) == 0 {
 		o.frames = o.one[:0]
 	}
-	o.frames = append(o.frames, queued{frame, k})
-	o.bytes += int64(len(frame))
+	q := queued{frame, k}
+	o.frames = append(o.frames, q)
+	n := int64(q.len())
+	o.bytes += n
 	if k == push {
-		o.pushed += int64(len(frame))
+		o.pushed += n
 		o.pushes++
+	}
+	if o.stalled {
+		o.outgoing.add(q.enter())
+	}
+}
+
+// left takes a frame that is written or dropped out of all sums but bytes.
+func (o *outbox) left(q *queued) {
+	if q.kind == push {
+		o.pushed -= int64(q.len())
+		o.pushes--
+	}
+	if o.stalled {
+		o.outgoing.add(q.leave())
 	}
 }
 
 // close appends a Close frame, the last.
 func (o *outbox) close(frame []byte) {
 	o.closing = true
-	o.add(frame, closing)
+	o.add(session.NewFrame(frame), closing)
 }
 
 // empty reports whether there is nothing to write.
@@ -211,7 +234,7 @@ func (o *outbox) gather(bufs [][]byte) (n, size int) {
 	}
 	n = min(len(bufs), len(o.frames))
 	for i := range n {
-		bufs[i] = o.frames[i].frame
+		bufs[i] = o.frames[i].frame.Bytes()
 		size += len(bufs[i])
 	}
 	if n > 0 {
@@ -225,16 +248,20 @@ func (o *outbox) gather(bufs [][]byte) (n, size int) {
 // putPong gives the waiting pong its place in the order, which it takes from
 // an older one that is still there.
 func (o *outbox) putPong(at int) {
-	newest := queued{o.pong, pong}
+	newest := queued{session.NewFrame(o.pong), pong}
 	o.pong = nil
 	switch {
 	case len(o.frames) == 0:
 		o.frames = append(o.one[:0], newest)
 	case at < len(o.frames) && o.frames[at].kind == pong:
-		o.bytes -= int64(len(o.frames[at].frame))
+		o.bytes -= int64(o.frames[at].len())
+		o.left(&o.frames[at])
 		o.frames[at] = newest
 	default:
 		o.frames = slices.Insert(o.frames, at, newest)
+	}
+	if o.stalled {
+		o.outgoing.add(newest.enter())
 	}
 }
 
@@ -246,7 +273,7 @@ func (o *outbox) wrote(n int) (messages int64) {
 	o.bytes -= int64(n)
 	for n > 0 {
 		first := &o.frames[0]
-		rest := len(first.frame) - o.offset
+		rest := first.len() - o.offset
 		if n < rest {
 			o.offset += n
 			return messages
@@ -254,15 +281,12 @@ func (o *outbox) wrote(n int) (messages int64) {
 		n -= rest
 		o.offset = 0
 		switch first.kind {
-		case push:
-			o.pushed -= int64(len(first.frame))
-			o.pushes--
-			messages++
-		case reply:
+		case push, reply:
 			messages++
 		case closing:
 			o.closed = true
 		}
+		o.left(first)
 		*first = queued{}
 		o.frames = o.frames[1:]
 	}
@@ -289,11 +313,8 @@ func (o *outbox) cut() {
 		keep--
 		drop := keep < 0 && q.kind != closing
 		if drop {
-			o.bytes -= int64(len(q.frame))
-			if q.kind == push {
-				o.pushed -= int64(len(q.frame))
-				o.pushes--
-			}
+			o.bytes -= int64(q.len())
+			o.left(&q)
 		}
 		return drop
 	})
@@ -306,6 +327,10 @@ func (o *outbox) cut() {
 // fail drops everything: there will be no more writing.
 func (o *outbox) fail() {
 	o.failed = true
+	for i := range o.frames {
+		o.left(&o.frames[i])
+	}
+	o.goesOn()
 	o.frames, o.pong = nil, nil
 	o.one[0] = queued{}
 	o.offset, o.inFlight, o.bytes, o.pushed, o.pushes = 0, 0, 0, 0, 0

@@ -253,7 +253,7 @@ func TestPongDoesNotLandInsideAFrame(t *testing.T) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		last := "\x8a\x04last"
-		return string(c.outbox.pong) == last || slices.ContainsFunc(c.outbox.frames, func(f queued) bool { return string(f.frame) == last })
+		return string(c.outbox.pong) == last || slices.ContainsFunc(c.outbox.frames, func(f queued) bool { return string(f.frame.Bytes()) == last })
 	})
 	p.want(t, 0x81, big)
 	p.want(t, 0x8a, "last")

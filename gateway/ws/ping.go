@@ -4,11 +4,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"wsfpm/session"
 )
 
 // pingFrame is a ping without payload (RFC 6455, 5.5.2). Whatever the client
 // sends afterwards shows that it lives, its pong included.
-var pingFrame = []byte{0x80 | opPing, 0}
+var pingFrame = session.NewFrame([]byte{0x80 | opPing, 0})
 
 // probeLooks is how often, within a probe's time, a silent client is looked at.
 const probeLooks = 4

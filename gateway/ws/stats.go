@@ -15,18 +15,20 @@ type Stats struct {
 	MessagesTooLarge, TooManyFragments, MessagesTooSlow, TooManyControls atomic.Int64
 	QueueFull, QueueTooLong, WritesStalled                               atomic.Int64
 	MemoryWaits, MessagesEvicted                                         atomic.Int64 // of Shared.Memory
+	OutgoingFull                                                         atomic.Int64 // of Shared.Outgoing
 }
 
 // Snapshot is the state of Stats at a time.
 type Snapshot struct {
 	BytesIn, BytesOut       int64 // on the socket, frame headers included
 	MessagesIn, MessagesOut int64
-	SlowReaders             int64 // closed with 4408, for one of the next three
+	SlowReaders             int64 // closed with 4408, for one of the next four
 	PingsSent, PongsMissed  int64
 
 	QueueFull     int64 // Limits.QueueLimit
 	QueueTooLong  int64 // Limits.QueueMessages
 	WritesStalled int64 // Limits.WriteTimeout
+	OutgoingFull  int64 // Shared.Outgoing
 
 	MessagesTooLarge int64 // Limits.MessageLimit
 	TooManyFragments int64 // Limits.MaxFragments
@@ -44,6 +46,7 @@ func (s *Stats) Snapshot() Snapshot {
 		SlowReaders: s.SlowReaders.Load(),
 		PingsSent:   s.PingsSent.Load(), PongsMissed: s.PongsMissed.Load(),
 		QueueFull: s.QueueFull.Load(), QueueTooLong: s.QueueTooLong.Load(), WritesStalled: s.WritesStalled.Load(),
+		OutgoingFull:     s.OutgoingFull.Load(),
 		MessagesTooLarge: s.MessagesTooLarge.Load(), TooManyFragments: s.TooManyFragments.Load(),
 		MessagesTooSlow: s.MessagesTooSlow.Load(), TooManyControls: s.TooManyControls.Load(),
 		MemoryWaits: s.MemoryWaits.Load(), MessagesEvicted: s.MessagesEvicted.Load(),

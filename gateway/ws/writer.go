@@ -62,6 +62,9 @@ func (c *Conn) write() {
 		}
 	}
 	c.writer.patient = true
+	c.mu.Lock()
+	c.stallsLocked()
+	c.mu.Unlock()
 	go c.writeRest()
 }
 
@@ -83,6 +86,7 @@ func (c *Conn) writeRest() {
 			return
 		}
 		s.took(time.Now())
+		c.shared.Outgoing.took(c)
 		if c.writeDone() {
 			return
 		}
@@ -92,7 +96,12 @@ func (c *Conn) writeRest() {
 // stalled looks whether the client has taken nothing for too long.
 func (c *Conn) stalled(s *stall, timeout time.Duration) bool {
 	unsent, known := c.unsent()
-	return s.over(time.Now(), timeout, unsent, known)
+	now := time.Now()
+	over := s.over(now, timeout, unsent, known)
+	if s.since.Equal(now) {
+		c.shared.Outgoing.took(c)
+	}
+	return over
 }
 
 // writeSome makes one step of writing.
@@ -193,6 +202,7 @@ func (c *Conn) writeDone() bool {
 		c.conn.SetWriteDeadline(time.Time{})
 	}
 	o.writing = false
+	o.goesOn()
 	if o.closed {
 		c.endLocked()
 	}

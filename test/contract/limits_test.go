@@ -167,6 +167,44 @@ func TestPingAndPong(t *testing.T) {
 	healthy.ExpectNothing(quiet)
 }
 
+func TestOutboundMemory(t *testing.T) {
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', (int)file_get_contents('php://input'));`,
+		options: stack.GatewayOptions{Limits: `outbound_memory = "16MiB"`}}, "5.outbound-memory", "5.outbound-slowest")
+	full := func() bool { return w.Metric(t, "wsfpm_limits_reached_total", `limit="outbound_memory"`) >= 3 }
+	for range 5 {
+		conn := stack.RawDial(t, w.Listen, "/ws") // and never reads
+		conn.Write(stack.ClientFrame(0x81, []byte(fmt.Sprint(14<<20))))
+	}
+	stack.Wait(t, "the slowest to be closed", full)
+	if held := w.Metric(t, "wsfpm_outbound_bytes"); held > 2*16<<20 {
+		t.Errorf("wsfpm_outbound_bytes: got %v, want 16 MiB and one reply at most", held)
+	}
+	if n := w.Metric(t, "wsfpm_slow_readers_total"); n < 3 {
+		t.Errorf("wsfpm_slow_readers_total: got %v, want at least 3", n)
+	}
+	c := w.open()
+	c.Send("3")
+	c.Expect("xxx")
+}
+
+func TestAPushThatManyWaitForCountsOnce(t *testing.T) {
+	const clients = 20
+	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'connect') header('WS-Join: all'); else echo str_repeat('x', 5 << 20);`,
+		options: stack.GatewayOptions{Limits: "queue = \"64MiB\"\nwrite_timeout = \"0s\""}}, "5.outbound-shared")
+	for range clients {
+		conn := stack.RawDial(t, w.Listen, "/ws")
+		conn.Write(stack.ClientFrame(0x81, []byte("fill"))) // and never reads
+	}
+	waiting := func() float64 { return w.Metric(t, "wsfpm_outbound_bytes") }
+	stack.Wait(t, "all to be full", func() bool { return waiting() >= clients*5<<20 })
+	before := waiting()
+	w.Push(t, `{"to": "channel:all", "data": "`+strings.Repeat("y", 1<<19)+`"}`)
+	stack.Wait(t, "the push to wait", func() bool { return waiting() >= before+1<<19 })
+	if more := waiting() - before; more > 1<<20 {
+		t.Errorf("a push of 512 KiB to %d clients counts %v bytes", clients, more)
+	}
+}
+
 // readSlowly takes so many bytes, a part of them every tenth of a second.
 func readSlowly(t *testing.T, conn net.Conn, bytes, part int64) {
 	t.Helper()
