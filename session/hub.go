@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"hash/maphash"
 	"runtime"
 	"sync"
@@ -80,17 +81,24 @@ func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
 // The caller holds [Session.LockChanges]. After [Hub.Remove] the standing is
 // kept, for the session's last events, and [ErrEnded] is returned.
 func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
+	err := h.set(s, next, messages)
+	if !errors.Is(err, ErrEnded) {
+		s.Flush()
+	}
+	return err
+}
+
+// set is the part of Set under the session's lock, which a bug in the outlet must not
+// leave locked.
+func (h *Hub) set(s *Session, next Standing, messages []*Message) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.present {
 		s.standing = next
-		s.mu.Unlock()
 		return ErrEnded
 	}
 	h.standLocked(s, next)
-	err := s.queueLocked(messages)
-	s.mu.Unlock()
-	s.out.Flush()
-	return err
+	return s.queueLocked(messages)
 }
 
 // Move does to s what a command of others says that changes its standing, in

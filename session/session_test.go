@@ -301,3 +301,28 @@ func TestAClosingClientIsNotFound(t *testing.T) {
 		t.Errorf("a push reached %d clients behind their close, got %v", got, out.messages())
 	}
 }
+
+// buggyOutlet has a bug in QueueReply.
+type buggyOutlet struct{ sink }
+
+func (buggyOutlet) QueueReply(*Message) error { panic("a bug") }
+
+// The caller survives a bug in an outlet, and so must the session's lock.
+func TestABugInAnOutletLeavesNoLockHeld(t *testing.T) {
+	h := NewHub()
+	s := New("1", buggyOutlet{})
+	if err := h.Add(s, Standing{}); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = h.Set(s, Standing{User: "42"}, NewMessage(false, nil))
+	}()
+	if !s.mu.TryLock() {
+		t.Fatal("the session is locked for ever")
+	}
+	s.mu.Unlock()
+	if left := h.Remove(s); len(left) != 2 {
+		t.Errorf("gave up %v, want the user and the connection", left)
+	}
+}
