@@ -1,17 +1,25 @@
 package session
 
-// Batch delivers commands to the sessions of one shard and writes to each client
-// once, however many messages were queued for it. There is one for each shard,
-// used by one goroutine at a time.
+// Batch delivers commands to the sessions of one shard and writes many messages to a
+// client at once. There is one for each shard, used by one goroutine at a time.
 type Batch struct {
 	touched []*Session // queued for and not flushed
 }
 
 // mark is what a [Batch] notes on a session of its shard.
 type mark struct {
-	last    uint64 // the number of the last command that came to this session
-	touched bool
+	last      uint64 // the number of the last command that came to this session
+	touched   bool
+	unwritten int // the size of what was queued since the last write
 }
+
+const (
+	// mostUnwritten is how much is queued for a client, in bytes, before it is written:
+	// what was never offered to a client must not fill the bound of what it leaves
+	// unread. A message counts for messageCost bytes more: a system call writes 16.
+	mostUnwritten = 16 << 10
+	messageCost   = mostUnwritten / 16
+)
 
 // Claim reports whether command number n comes to s for the first time, and notes
 // that it did. Numbers rise in the order of the commands: one that means a session
@@ -26,20 +34,34 @@ func (b *Batch) Claim(s *Session, n uint64) bool {
 
 // Deliver is [Session.Deliver] for a session that was claimed.
 func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
+	size := messageCost
+	if c.Message != nil {
+		size += len(c.Message.Frame())
+	}
+	if s.batch.unwritten > 0 && s.batch.unwritten+size > mostUnwritten {
+		s.batch.unwritten = 0
+		s.Flush()
+	}
 	meant, _ = s.Deliver(c) // a client that cannot take it is being closed by its outlet
-	if meant && !s.batch.touched {
+	if !meant {
+		return false
+	}
+	s.batch.unwritten += size
+	if !s.batch.touched {
 		s.batch.touched = true
 		b.touched = append(b.touched, s)
 	}
-	return meant
+	return true
 }
 
-// Flush writes what was queued.
+// Flush writes what was queued. After a bug in a write, which panics, another call
+// writes the rest.
 func (b *Batch) Flush() {
-	for i, s := range b.touched {
-		s.batch.touched = false
+	for last := len(b.touched) - 1; last >= 0; last-- {
+		s := b.touched[last]
+		b.touched[last] = nil
+		b.touched = b.touched[:last]
+		s.batch.touched, s.batch.unwritten = false, 0
 		s.Flush()
-		b.touched[i] = nil
 	}
-	b.touched = b.touched[:0]
 }

@@ -25,6 +25,10 @@ type outlet struct {
 	got     []string
 	flushed int // writes that had something to write
 	unsent  int
+	bytes   int  // unsent
+	limit   int  // bytes that may be unsent beside another message; 0: any number
+	broken  bool // Flush panics, once
+	slow    bool // the limit was reached
 	closed  int
 	hold    chan struct{} // Queue waits for it; nil: it does not
 }
@@ -44,6 +48,10 @@ func (o *outlet) QueueReply(m *session.Message) error {
 	defer o.mu.Unlock()
 	o.got = append(o.got, string(m.Data()))
 	o.unsent++
+	o.bytes += len(m.Frame())
+	if o.limit > 0 && o.unsent > 1 && o.bytes > o.limit {
+		o.slow = true
+	}
 	return nil
 }
 
@@ -53,7 +61,11 @@ func (o *outlet) Flush() {
 	if o.unsent > 0 {
 		o.flushed++
 	}
-	o.unsent = 0
+	o.unsent, o.bytes = 0, 0
+	if o.broken {
+		o.broken = false
+		panic("a bug")
+	}
 }
 
 func (o *outlet) Close(code int, _ string) {
@@ -192,39 +204,6 @@ func TestOnlyWhoIsMeantGetsIt(t *testing.T) {
 	if got := out.messages(); !slices.Equal(got, []string{"late"}) || out.closed != 0 {
 		t.Errorf("the client that was excepted got %v, closed with %d", got, out.closed)
 	}
-}
-
-// What waits is written together: the more there is to do, the fewer writes.
-func TestABatchWritesToEachClientOnce(t *testing.T) {
-	l := newLab(t)
-	first := l.enter("first", "wait")
-	first.hold = make(chan struct{})
-	var outs []*outlet
-	for i := 0; len(outs) < 20; i++ {
-		id := fmt.Sprint(i)
-		if o := l.enter(id, "room"); l.hub.Shard(l.hub.Conn(id)) == l.hub.Shard(l.hub.Conn("first")) {
-			outs = append(outs, o)
-		}
-	}
-	l.send("x", session.Channel("wait")) // the worker stays here
-	eventually(t, "the worker is busy", func() bool { return l.queues[l.hub.Shard(l.hub.Conn("first"))].idle() })
-	for i := range batchTasks {
-		l.send(fmt.Sprint(i), session.Channel("room"))
-	}
-	close(first.hold)
-	l.idle()
-	for _, o := range outs {
-		if len(o.messages()) != batchTasks || o.flushed != 1 {
-			t.Fatalf("a client got %d messages in %d writes, want %d in one", len(o.messages()), o.flushed, batchTasks)
-		}
-	}
-}
-
-// idle reports whether the worker has taken everything.
-func (q *queue) idle() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.tasks) == 0
 }
 
 func TestAFullQueueWaitsAndSaysSo(t *testing.T) {

@@ -6,7 +6,7 @@
 //
 // Each shard of the hub has one queue and one worker, so that what a client gets
 // stays in order. A worker takes all that waits, up to a bound, queues it for the
-// clients, and then writes to each of them once: the more there is to deliver, the
+// clients, and writes many messages to each at once: the more there is to deliver, the
 // fewer system calls a delivery costs. A client that does not read holds no worker
 // up, because its messages only queue. Nor does Redis: a command that joins or leaves
 // channels goes on a goroutine of its own, and what follows for the same clients

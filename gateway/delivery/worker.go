@@ -30,7 +30,8 @@ func (w *worker) run() {
 	}
 }
 
-// deliver carries a batch out and writes to each client once. Consecutive tasks of
+// deliver carries a batch out and writes to each client as seldom as
+// [session.Batch] does. Consecutive tasks of
 // one set are done together, client by client, so that the messages of a busy
 // channel of any size leave soon, and in one write.
 func (w *worker) deliver(batch []task) {
@@ -39,12 +40,25 @@ func (w *worker) deliver(batch []task) {
 		w.group(rest[:n], n == len(rest))
 		rest = rest[n:]
 	}
-	w.out.Flush()
+	w.flush()
 	var held int64
 	for i := range batch {
 		held += batch[i].held
 	}
 	w.queue.release(held)
+}
+
+// flush writes what was queued.
+func (w *worker) flush() {
+	for !w.flushed() {
+	}
+}
+
+// flushed reports whether everything was written: a bug in one write is survived.
+func (w *worker) flushed() (all bool) {
+	defer w.f.Recovered()
+	w.out.Flush()
+	return true
 }
 
 // alike is how many of the first tasks mean the same sessions and only send.
@@ -76,7 +90,7 @@ func (w *worker) group(tasks []task, last bool) {
 			}
 		}
 		if last {
-			w.out.Flush()
+			w.flush()
 		}
 	})
 	w.f.delivered.Add(delivered)

@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"wsfpm/session"
+)
+
+// busy makes so many clients of one worker, all in a room, and keeps the worker busy
+// until release: what is sent meanwhile is one batch.
+func (l *lab) busy(clients int) (outs []*outlet, release func()) {
+	l.t.Helper()
+	first := l.enter("first", "wait")
+	first.hold = make(chan struct{})
+	shard := l.hub.Shard(l.hub.Conn("first"))
+	for i := 0; len(outs) < clients; i++ {
+		id := fmt.Sprint(i)
+		s := session.New(id, &outlet{})
+		if l.hub.Shard(s) == shard {
+			outs = append(outs, l.enter(id, "room"))
+		}
+	}
+	l.send("x", session.Channel("wait"))
+	eventually(l.t, "the worker is busy", func() bool { return l.queues[shard].idle() })
+	return outs, func() { close(first.hold) }
+}
+
+// What waits is written together, as many messages as one system call takes.
+func TestABatchWritesManyMessagesAtOnce(t *testing.T) {
+	l := newLab(t)
+	outs, release := l.busy(20)
+	for i := range batchTasks {
+		l.send(fmt.Sprint(i), session.Channel("room"))
+	}
+	release()
+	l.idle()
+	for _, o := range outs {
+		if len(o.messages()) != batchTasks || o.flushed > 1+batchTasks/16 {
+			t.Fatalf("a client got %d messages in %d writes, want %d, some sixteen at once", len(o.messages()), o.flushed, batchTasks)
+		}
+	}
+}
+
+// idle reports whether the worker has taken everything.
+func (q *queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.tasks) == 0
+}
+
+func TestABugInAWriteIsSurvived(t *testing.T) {
+	l := newLab(t)
+	outs, release := l.busy(3)
+	for _, o := range outs[:2] {
+		o.broken = true
+	}
+	l.send("1", session.Channel("room"))
+	release()
+	l.idle()
+	l.send("2", session.Channel("room"))
+	l.idle()
+	for i, o := range outs {
+		if got := o.messages(); !slices.Equal(got, []string{"1", "2"}) || o.unsent > 0 {
+			t.Errorf("client %d got %v, %d of them unsent", i, got, o.unsent)
+		}
+	}
+	if got := l.panics.Load(); got != 2 {
+		t.Errorf("%d panics were reported, want 2", got)
+	}
+}
+
+// What waits for a client in the bound of its pushes is what it does not read, not
+// what a batch has not written yet.
+func TestABatchDoesNotTakeAReaderForASlowOne(t *testing.T) {
+	l := newLab(t)
+	outs, release := l.busy(1)
+	outs[0].limit = 64 << 10
+	l.send("small", session.Channel("room"))
+	for range 4 {
+		l.send(strings.Repeat("x", 60<<10), session.Channel("room"))
+	}
+	for i := range batchTasks / 2 {
+		l.send(strings.Repeat("x", 4<<10)+fmt.Sprint(i), session.Channel("room"))
+	}
+	release()
+	l.idle()
+	if outs[0].slow {
+		t.Error("more waited for the client than its limit, though it takes whatever is written")
+	}
+}
