@@ -76,7 +76,7 @@ func (t *joinTest) round(r *recorder, round int) (err error) {
 		return err
 	}
 	defer t.bus.Close()
-	t.bus.Listen(func(context.Context, *session.Command, func()) error { return nil })
+	t.bus.Listen(func(*session.Command) func(context.Context) error { return nil })
 	if err := t.await(1); err != nil {
 		return err
 	}

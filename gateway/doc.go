@@ -19,7 +19,7 @@
 //	detect.go     PHP's errors behind a status of 200   detect_stderr.go, detect_body.go
 //	answer.go     the answer in commands   stream.go, stream_lines.go  line by line
 //	apply.go      what the answer does
-//	push.go       what others' commands do to this process's clients, by packages delivery and members
+//	fanout.go     what others' commands do to this process's clients, by packages delivery and members
 //	age.go        connections that last or rest too long
 //	tidy.go       memory that handshakes leave behind
 //	drain.go      the end of the process

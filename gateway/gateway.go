@@ -13,7 +13,6 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
-	"wsfpm/gateway/delivery"
 	"wsfpm/gateway/members"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
@@ -24,9 +23,9 @@ type Bus interface {
 	members.Bus
 	// Publish hands a command to every process, this one included.
 	Publish(ctx context.Context, c session.Command) error
-	// Listen gives what this process hears to deliver, in order. When deliver has
-	// no room it calls waits, unless that is nil, and waits until ctx ends.
-	Listen(deliver func(ctx context.Context, c *session.Command, waits func()) error)
+	// Listen gives what this process hears to deliver, in order. Deliver does not
+	// block: without room it returns a function that waits for it.
+	Listen(deliver func(c *session.Command) (wait func(context.Context) error))
 	// Ready says what keeps pushes from arriving, or nil.
 	Ready() error
 }
@@ -64,7 +63,7 @@ type Gateway struct {
 	accepted   accepted
 	stats      stats
 	members    *members.List
-	fanout     *delivery.Fanout
+	fanout     fanout
 	relief     relief
 	once       onceLog
 
@@ -126,14 +125,8 @@ func New(o Options) (*Gateway, error) {
 		g.watch(name, p)
 	}
 	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })
-	g.fanout = delivery.New(g.hub, delivery.Options{
-		Move: g.move, Patience: g.patience, Recovered: func() {
-			if v := recover(); v != nil {
-				g.survived("delivery", v)
-			}
-		},
-	})
-	g.bus.Listen(g.hear)
+	g.fanout = newFanout(g)
+	g.bus.Listen(g.fanout.deliver)
 	return g, nil
 }
 

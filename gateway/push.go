@@ -2,12 +2,9 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
-
-	"go.uber.org/zap"
 
 	"wsfpm/session"
 )
@@ -23,32 +20,6 @@ func (g *Gateway) Push(ctx context.Context, commands []session.Command) (deliver
 		}
 	}
 	return delivered, nil
-}
-
-// hear takes what the bus hears, see [Bus].
-func (g *Gateway) hear(ctx context.Context, c *session.Command, waits func()) error {
-	if c.Before != 0 {
-		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
-	}
-	return g.fanout.Deliver(ctx, c, waits)
-}
-
-// move carries a command of others out that changes one client's channels, for
-// package delivery.
-func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Command) (meant bool) {
-	meant, err := g.members.Move(ctx, s, c, g.settings.Load().Limits.Channels)
-	if errors.Is(err, session.ErrChannels) {
-		g.stats.reached.channels.Add(1)
-	}
-	if err = notEnded(err); err != nil {
-		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
-	}
-	return meant && err == nil
-}
-
-// patience bounds how long the moves of one command wait for Redis, all together.
-func (g *Gateway) patience() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), time.Duration(g.settings.Load().Redis.Confirm))
 }
 
 // Connection is what operators see of one client.

@@ -23,6 +23,7 @@ type stats struct {
 	opened           atomic.Int64
 	throttled        atomic.Int64 // messages that waited for the limit per second
 	dropped          atomic.Int64 // messages that waited when their connection broke
+	delivered        atomic.Int64 // commands of others, per connection
 	publishFailed    atomic.Int64
 	joinsUnconfirmed atomic.Int64
 	farewellsLost    atomic.Int64
@@ -113,6 +114,7 @@ type Stats struct {
 	Disconnects      map[string]int // that wait or run, by pool
 	Panics           int64
 
+	Delivered      int64 // pushes and commands, per connection
 	Delivery       delivery.Stats
 	InboundBytes   int64 // of messages being received or waiting
 	OutboundBytes  int64 // that wait for clients that do not keep up
@@ -135,7 +137,7 @@ func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	out := Stats{
 		Node: g.node, Connections: g.hub.Len(), Opened: s.opened.Load(),
-		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivery: g.fanout.Stats(),
+		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(), Delivery: g.fanout.Stats(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),

@@ -132,7 +132,7 @@ func dialRedis(cfg config.Redis) []string {
 	}
 	b, err := bus.New(busConfig(cfg, nil))
 	if err == nil {
-		b.Listen(func(context.Context, *session.Command, func()) error { return nil })
+		b.Listen(func(*session.Command) func(context.Context) error { return nil })
 		err = awaitRedis(b)
 		_ = b.Close() // what counts is known
 	}

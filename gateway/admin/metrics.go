@@ -89,7 +89,7 @@ func (m metrics) clients(s gateway.Stats) {
 		m.counter("wsfpm_limits_reached_total", "Times that a limit on clients was reached, by its key in the configuration.", float64(n), "limit", limit)
 	}
 	m.counter("wsfpm_messages_dropped_total", "Messages that waited for PHP when their connection broke.", float64(s.Dropped))
-	m.counter("wsfpm_deliveries_total", "Pushes and commands handed to clients, per client.", float64(s.Delivery.Delivered))
+	m.counter("wsfpm_deliveries_total", "Pushes and commands handed to clients, per client.", float64(s.Delivered))
 	m.counter("wsfpm_redis_stalls_total", "Times that Redis was not read because deliveries were behind.", float64(s.Delivery.Stalls))
 	m.gauge("wsfpm_redis_waiting_bytes", "Pushes received that wait for delivery.", float64(s.Delivery.Bytes))
 	m.counter("wsfpm_publish_failed_total", "Pushes of scripts and of POST /push that Redis did not take.", float64(s.PublishFailed))

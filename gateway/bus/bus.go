@@ -118,10 +118,9 @@ func New(cfg Config) (*Bus, error) {
 	return b, nil
 }
 
-// Deliver takes a command for the clients of this process. When it has no room it
-// calls waits, unless that is nil, and then waits until ctx ends, whose error it
-// returns.
-type Deliver = func(ctx context.Context, c *session.Command, waits func()) error
+// Deliver takes a command for the clients of this process. It does not block: without
+// room it returns a function that waits for it until its context ends.
+type Deliver = func(c *session.Command) (wait func(context.Context) error)
 
 // Listen connects to Redis and gives what is heard to deliver, in the order in which
 // Redis gave it, from one goroutine; without Redis, from the goroutines that publish.
@@ -261,7 +260,10 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	case statusClosed:
 		return ErrClosed
 	case statusLocal:
-		return b.hand(ctx, &c, nil)
+		if wait := b.hand(&c); wait != nil {
+			return wait(ctx)
+		}
+		return nil
 	case statusDown:
 		return ErrDown
 	}

@@ -325,7 +325,7 @@ func TestCloseReleasesJoinsAndTheReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Listen(func(context.Context, *session.Command, func()) error { return nil })
+	b.Listen(func(*session.Command) func(context.Context) error { return nil })
 	const joiners = 10
 	results := make(chan bool, joiners)
 	for range joiners {

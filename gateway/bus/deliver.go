@@ -101,17 +101,16 @@ func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 // room no name is confirmed, and what makes room may be the end of a wait for just
 // that: so no join waits meanwhile.
 func (b *Bus) pass(ctx context.Context, c *session.Command) error {
-	waited := false
-	err := b.hand(ctx, c, func() {
-		waited = true
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		close(b.stuck)
-	})
-	if waited {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.stuck = make(chan struct{})
+	wait := b.hand(c)
+	if wait == nil {
+		return nil
 	}
+	b.mu.Lock()
+	close(b.stuck)
+	b.mu.Unlock()
+	err := wait(ctx)
+	b.mu.Lock()
+	b.stuck = make(chan struct{})
+	b.mu.Unlock()
 	return err
 }

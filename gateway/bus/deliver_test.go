@@ -23,7 +23,7 @@ func FuzzDeliver(f *testing.F) {
 			t.Fatal(err)
 		}
 		var heard []session.Command
-		b.hand = func(_ context.Context, c *session.Command, _ func()) error {
+		b.hand = func(c *session.Command) func(context.Context) error {
 			heard = append(heard, *c)
 			return nil
 		}

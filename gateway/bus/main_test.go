@@ -47,21 +47,20 @@ func newTestBus(t testing.TB, cfg Config) *testBus {
 const heardRoom = 16
 
 // take puts a command where the test finds it.
-func (b *testBus) take(ctx context.Context, c *session.Command, waits func()) error {
+func (b *testBus) take(c *session.Command) (wait func(context.Context) error) {
 	select {
 	case b.ear <- *c:
 		return nil
 	default:
 	}
 	b.waits.Add(1)
-	if waits != nil {
-		waits()
-	}
-	select {
-	case b.ear <- *c:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	return func(ctx context.Context) error {
+		select {
+		case b.ear <- *c:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

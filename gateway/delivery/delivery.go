@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,8 @@ type Options struct {
 	Move func(ctx context.Context, s *session.Session, c *session.Command) (meant bool)
 	// Patience returns a context that bounds the wait of one command's moves.
 	Patience func() (context.Context, context.CancelFunc)
+	// Delivered counts the sessions that commands reach.
+	Delivered *atomic.Int64
 	// Recovered is called, deferred, where a bug may panic: it recovers and logs.
 	Recovered func()
 }
@@ -24,19 +27,17 @@ type Options struct {
 // Fanout delivers commands to the sessions of a hub. It is safe for concurrent use.
 type Fanout struct {
 	Options
-	hub       *session.Hub
-	queues    []*queue // by shard
-	delivered atomic.Int64
-	stalls    atomic.Int64
-	workers   sync.WaitGroup
+	hub     *session.Hub
+	queues  []*queue // by shard
+	stalls  atomic.Int64
+	workers sync.WaitGroup
 }
 
 // Stats are counts since the start, and what waits now.
 type Stats struct {
-	Delivered int64 // sessions that a command reached
-	Stalls    int64 // commands that had to wait for room in a queue
-	Waiting   int64 // commands in the queues, each counted in every shard that it goes to
-	Bytes     int64 // the memory that they hold, with those whose moves wait for Redis
+	Stalls  int64 // commands that had to wait for room in a queue
+	Waiting int64 // commands in the queues, each counted in every shard that it goes to
+	Bytes   int64 // the memory that they hold, with those whose moves wait for Redis
 }
 
 // New starts a worker for each of the hub's shards. [Fanout.Close] ends them.
@@ -51,22 +52,16 @@ func New(hub *session.Hub, o Options) *Fanout {
 }
 
 // Deliver queues a command for the shards with clients that it may mean, and for no
-// others. When a queue is full it calls waits, unless that is nil, and then waits for
-// room until ctx ends, whose error it returns. The commands of one caller reach each
-// client in order.
-func (f *Fanout) Deliver(ctx context.Context, c *session.Command, waits func()) error {
-	for _, a := range c.To {
-		if a.Kind == session.KindAll && len(c.To) > 1 { // the others add nobody
-			return f.deliver(ctx, c, []session.Address{session.All}, waits)
-		}
-	}
-	return f.deliver(ctx, c, c.To, waits)
-}
-
-// deliver is Deliver for addresses of which each adds somebody.
-func (f *Fanout) deliver(ctx context.Context, c *session.Command, to []session.Address, waits func()) error {
+// others. It does not block: when a queue is full it returns a function that queues
+// the rest, waiting for room until its context ends. A caller that calls it before
+// the next Deliver has its commands reach each client in order.
+func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) {
 	var room [8]task
 	tasks := room[:0]
+	to := c.To
+	if len(to) > 1 && slices.Contains(to, session.All) {
+		to = []session.Address{session.All} // the others add no client
+	}
 	for _, a := range to {
 		if a.Kind == session.KindConn {
 			if s := f.hub.Conn(a.Name); s != nil {
@@ -78,36 +73,44 @@ func (f *Fanout) deliver(ctx context.Context, c *session.Command, to []session.A
 			tasks = append(tasks, task{command: c, set: m, shard: m.Shard()})
 		})
 	}
-	return f.push(ctx, tasks, waits)
+	return f.push(tasks)
 }
 
 // push hands tasks of one command to the queues of their shards. Those of one shard
 // go together, since a session that two of them mean gets the command once.
-func (f *Fanout) push(ctx context.Context, tasks []task, waits func()) error {
-	for from := 0; from < len(tasks); from++ {
+func (f *Fanout) push(tasks []task) (wait func(context.Context) error) {
+	for from := range tasks {
 		shard := tasks[from].shard
 		if shard < 0 {
 			continue // queued with an earlier one
 		}
-		q := f.queues[shard]
-		if q.tryPush(tasks[from:], shard) {
-			continue
-		}
-		f.stalls.Add(1)
-		if waits != nil {
-			waits()
-			waits = nil
-		}
-		if err := q.push(ctx, tasks[from:], shard); err != nil {
-			return err
+		if !f.queues[shard].tryPush(tasks[from:], shard) {
+			f.stalls.Add(1)
+			return f.later(slices.Clone(tasks[from:]))
 		}
 	}
 	return nil
 }
 
+// later is push that waits for room.
+func (f *Fanout) later(tasks []task) (wait func(context.Context) error) {
+	return func(ctx context.Context) error {
+		for from := range tasks {
+			shard := tasks[from].shard
+			if shard < 0 {
+				continue
+			}
+			if err := f.queues[shard].push(ctx, tasks[from:], shard); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // Stats is a snapshot.
 func (f *Fanout) Stats() Stats {
-	s := Stats{Delivered: f.delivered.Load(), Stalls: f.stalls.Load()}
+	s := Stats{Stalls: f.stalls.Load()}
 	for _, q := range f.queues {
 		count, bytes := q.waiting()
 		s.Waiting += int64(count)

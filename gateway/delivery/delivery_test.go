@@ -88,12 +88,14 @@ type lab struct {
 	hub    *session.Hub
 	gate   chan struct{}
 	panics atomic.Int64
+	count  atomic.Int64 // deliveries
 }
 
 func newLab(t testing.TB) *lab {
 	l := &lab{t: t, hub: session.NewHub()}
 	l.Fanout = New(l.hub, Options{
-		Move: l.move,
+		Move:      l.move,
+		Delivered: &l.count,
 		Patience: func() (context.Context, context.CancelFunc) {
 			return context.WithCancel(context.Background())
 		},
@@ -132,8 +134,10 @@ func (l *lab) enter(id string, channels ...string) *outlet {
 
 func (l *lab) deliver(c *session.Command) {
 	l.t.Helper()
-	if err := l.Deliver(context.Background(), c, nil); err != nil {
-		l.t.Fatal(err)
+	if wait := l.Deliver(c); wait != nil {
+		if err := wait(context.Background()); err != nil {
+			l.t.Fatal(err)
+		}
 	}
 }
 
@@ -183,7 +187,7 @@ func TestEachClientGetsOneCopyInOrder(t *testing.T) {
 			t.Fatalf("client %d got %d messages, want %d: %v", i, len(got), len(want), got)
 		}
 	}
-	if got := l.Stats().Delivered; got != 300*200 {
+	if got := l.count.Load(); got != 300*200 {
 		t.Errorf("%d deliveries are counted, want %d", got, 300*200)
 	}
 }
@@ -210,24 +214,23 @@ func TestAFullQueueWaitsAndSaysSo(t *testing.T) {
 	l := newLab(t)
 	o := l.enter("1")
 	o.hold = make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var waits int
-	var err error
 	c := &session.Command{To: []session.Address{session.Conn("1")}, Message: session.NewMessage(false, []byte(strings.Repeat("x", 1<<20)))}
-	for range 32 {
-		if err = l.Deliver(ctx, c, func() { waits++; cancel() }); err != nil {
-			break
+	var wait func(context.Context) error
+	for n := 0; wait == nil; n++ {
+		if wait = l.Deliver(c); n > 32 {
+			t.Fatalf("%d MiB wait for one worker", n)
 		}
 	}
-	if !errors.Is(err, context.Canceled) || waits != 1 {
-		t.Errorf("got %v, %d waits were told of, want the end of the context and one", err, waits)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := wait(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the end of the context", err)
 	}
 	if s := l.Stats(); s.Bytes > maxBytes || s.Stalls != 1 {
 		t.Errorf("stats %+v, at most %d bytes may wait", s, maxBytes)
 	}
 	done := make(chan error)
-	go func() { done <- l.Deliver(t.Context(), c, nil) }()
+	go func() { done <- wait(t.Context()) }()
 	close(o.hold)
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -241,14 +244,10 @@ func TestCommandsWithoutAMessageAreBounded(t *testing.T) {
 	o := l.enter("1")
 	o.hold = make(chan struct{})
 	l.send("x", session.Conn("1"))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var err error
-	for n := 0; err == nil; n++ {
+	for n := 0; l.Deliver(&session.Command{To: []session.Address{session.Conn("1")}, Close: &session.Close{Code: 4000}}) == nil; n++ {
 		if n > maxBytes/taskSize {
 			t.Fatalf("%d commands wait for one worker", n)
 		}
-		err = l.Deliver(ctx, &session.Command{To: []session.Address{session.Conn("1")}, Close: &session.Close{Code: 4000}}, cancel)
 	}
 	close(o.hold)
 	l.idle()
@@ -296,8 +295,8 @@ func TestCloseDropsWhatWaits(t *testing.T) {
 	}
 	blocked := make(chan error)
 	big := &session.Command{To: []session.Address{session.Conn("1")}, Message: session.NewMessage(false, make([]byte, maxBytes))}
-	go func() { blocked <- l.Deliver(context.Background(), big, nil) }()
-	eventually(t, "the big one waits", func() bool { return l.Stats().Stalls == 1 })
+	wait := l.Deliver(big)
+	go func() { blocked <- wait(context.Background()) }()
 	closed := make(chan struct{})
 	go func() { l.Close(); close(closed) }()
 	if err := <-blocked; err != nil {
@@ -369,7 +368,7 @@ func BenchmarkDeliver(b *testing.B) {
 			for b.Loop() {
 				l.deliver(c)
 				want += int64(n)
-				for want-l.Stats().Delivered > int64(32*n) { // half a batch may wait
+				for want-l.count.Load() > int64(32*n) { // half a batch may wait
 					runtime.Gosched()
 				}
 			}

@@ -1,8 +1,10 @@
 // Package delivery is the fan-out: it hands the commands that a node hears to the
 // sessions that they mean.
 //
-//	d := delivery.New(hub, delivery.Options{Move: members.Move})
-//	err := d.Deliver(ctx, &command, nil) // from the reader of Redis
+//	d := delivery.New(hub, delivery.Options{Move: move, Delivered: &count})
+//	if wait := d.Deliver(&command); wait != nil { // from the reader of Redis
+//		err = wait(ctx) // a queue is full
+//	}
 //
 // Each shard of the hub has one queue and one worker, so that what a client gets
 // stays in order. A worker takes all that waits, up to a bound, queues it for the

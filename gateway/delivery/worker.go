@@ -93,7 +93,7 @@ func (w *worker) group(tasks []task, last bool) {
 			w.flush()
 		}
 	})
-	w.f.delivered.Add(delivered)
+	w.f.Delivered.Add(delivered)
 }
 
 // move begins a command that changes channels: on a goroutine of its own, for it
@@ -148,6 +148,6 @@ func (w *worker) late(s *session.Session, c *session.Command) (meant bool) {
 func (w *worker) one(deliver func() bool) {
 	defer w.f.Recovered()
 	if deliver() {
-		w.f.delivered.Add(1)
+		w.f.Delivered.Add(1)
 	}
 }
