@@ -39,6 +39,7 @@ type conn struct {
 	held      *holding      // counts the pool's connections of which that is true
 	missed    func()        // tells the pool of that, which misses the worker; nil else
 	answered  bool          // a record of the answer to this request has come
+	refuses   bool          // nothing is read any more, see refuseOutput
 	ready     bool          // the answer to the probe behind this request has come
 	idleSince time.Time
 

@@ -73,6 +73,19 @@ type Error struct {
 	Script string // SCRIPT_FILENAME
 	ID     string // Request.ID
 	Err    error  // one of the errors above, usually with its cause
+
+	freed <-chan struct{} // see Freed; nil when the slot was free at once
+}
+
+// Freed is for an error that leaves a script running: the channel is closed when
+// the script has ended, or is waited for no longer. It is nil for any other error,
+// and after a timeout, which is an end as well.
+func Freed(err error) <-chan struct{} {
+	var e *Error
+	if !errors.As(err, &e) || errors.Is(err, ErrTimeout) {
+		return nil
+	}
+	return e.freed
 }
 
 // Error says all of it in words.

@@ -162,7 +162,7 @@ func TestEarlyAnswerToALargeRequest(t *testing.T) {
 func TestLargeBodiesBothWays(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		s := serve(t, fcgitest.Echo, fcgitest.Options{Network: network})
-		p := poolFor(t, s, Config{})
+		p := poolFor(t, s, Config{IdleTimeout: time.Hour})
 		body := bytes.Repeat([]byte("0123456789abcdef"), 10<<16)
 		_, got, err := call(p, &Request{Env: testEnv(t), Body: body})
 		if got != string(body) || err != nil {

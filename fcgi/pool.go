@@ -56,6 +56,7 @@ type slot struct {
 	since  time.Time
 	conn   *conn // nil until connected
 	stream bool
+	freed  chan struct{} // closed when it is free; nil when nobody asks
 }
 
 // NewPool returns a pool for the server that cfg describes. It connects to nothing
@@ -235,6 +236,9 @@ func (p *Pool) release(s slot, keep bool) {
 	drop := p.freeLocked(s, keep, now)
 	p.mu.Unlock()
 	p.drop(drop...)
+	if s.freed != nil {
+		close(s.freed)
+	}
 }
 
 // giveBack returns a slot that was never used.

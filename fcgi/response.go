@@ -206,8 +206,8 @@ func (r *Response) grow(n int) error {
 // SetStream makes the answer a stream, for [Response.Next]: from now on silence is
 // the longest wait for the next piece (0: as total) and total the longest for all
 // of it, in place of the request's timeout; its body may be of any size. A stream
-// that is closed or canceled has its connection closed, so that PHP stops at its
-// next flush, where another answer's script would be left to run to its end.
+// that is closed or canceled has PHP's output refused, so that PHP stops at its next
+// flush, where another answer's script would be left to run to its end.
 func (r *Response) SetStream(silence, total time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,6 +243,13 @@ func (r *Response) Close() {
 	if r.err == nil {
 		r.abandon(PhaseBody, ErrClosed)
 	}
+}
+
+// Freed is [Freed] of how the response ended.
+func (r *Response) Freed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Freed(r.err)
 }
 
 // finish takes a proper END_REQUEST: the slot is released, or settles, and then
@@ -294,11 +301,13 @@ func (r *Response) fail(phase Phase, err error) error {
 }
 
 // abandon ends the response early while its script may be running: the slot
-// settles. A stream's connection is closed instead.
+// settles. A stream's script is made to stop; where its end cannot be seen, the
+// connection is closed and the slot is free.
 func (r *Response) abandon(phase Phase, err error) error {
 	r.stop()
 	sent := r.sent()
-	if r.slot.stream {
+	r.slot.freed = make(chan struct{})
+	if r.slot.stream && !r.slot.conn.refuseOutput() {
 		r.pool.drop(r.slot.conn)
 		r.pool.release(r.slot, false)
 	} else {
@@ -309,7 +318,7 @@ func (r *Response) abandon(phase Phase, err error) error {
 
 // failed records how the response ended, when its slot has been seen to.
 func (r *Response) failed(phase Phase, sent Sent, err error) error {
-	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err}
+	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err, freed: r.slot.freed}
 	r.pool.countFailure(phase, err)
 	r.pool.count(func(s *Stats) { s.countStderr(&r.stderr) })
 	return r.err

@@ -87,6 +87,9 @@ func (c *conn) settle(limit time.Duration) error {
 	if c.sendErr != nil {
 		return c.sendErr
 	}
+	if c.refuses {
+		return c.sock.awaitTaken()
+	}
 	for !c.dec.ended || c.probe && !c.ready {
 		k, err := c.dec.next()
 		if err != nil {
@@ -97,4 +100,12 @@ func (c *conn) settle(limit time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// refuseOutput makes the script stop at its next flush, as when the connection is
+// closed, and yet leaves its end to be seen: the worker takes the probe behind the
+// request when it has done with that. It reports false where that cannot be.
+func (c *conn) refuseOutput() bool {
+	c.refuses = c.probe && c.sock.refuseInput()
+	return c.refuses
 }

@@ -143,6 +143,40 @@ func TestARequestToBeFinishedIsOnlyCanceledUnsent(t *testing.T) {
 	}
 }
 
+func TestAFailedRequestTellsWhenItsScriptHasEnded(t *testing.T) {
+	gate := make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		w.Stdout("X: y\r\n\r\ntoo long an answer")
+		<-gate
+	}, fcgitest.Options{})
+	p := poolFor(t, s, Config{})
+	resp, err := p.Do(t.Context(), &Request{Env: testEnv(t), MaxAnswer: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = resp.ReadAll()
+	wantError(t, err, ErrTooLarge, PhaseBody, SentYes)
+	freed := Freed(err)
+	if freed == nil || resp.Freed() != freed {
+		t.Fatalf("got %v and %v, want a channel", freed, resp.Freed())
+	}
+	select {
+	case <-freed:
+		t.Error("the script runs still")
+	default:
+	}
+	close(gate)
+	<-freed
+	if s := p.Stats(); s.Settling+s.Running != 0 {
+		t.Errorf("got %+v, want all free", s)
+	}
+	for _, err := range []error{nil, ErrClosed, &Error{Err: ErrTimeout, freed: freed}, &Error{Err: ErrTruncated}} {
+		if Freed(err) != nil {
+			t.Errorf("%v: there is a script to wait for", err)
+		}
+	}
+}
+
 func TestCanceledCallerLeavesAtOnce(t *testing.T) {
 	release := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -247,25 +281,34 @@ func TestStreamArrivesAsItIsFlushed(t *testing.T) {
 	}
 }
 
-func TestClosedStreamClosesItsConnection(t *testing.T) {
-	left := make(chan struct{})
-	s := serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
-		w.Stdout("X: y\r\n\r\nfirst")
-		<-left
-	}, fcgitest.Options{})
-	p := poolFor(t, s, Config{})
-	resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
-	if err != nil {
-		t.Fatal(err)
+func TestAClosedStreamIsCutShort(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			left := make(chan struct{})
+			s := serve(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
+				w.Stdout("X: y\r\n\r\nfirst")
+				<-left
+			}, fcgitest.Options{Network: network})
+			end := sync.OnceFunc(func() { close(left) })
+			t.Cleanup(end)
+			p := poolFor(t, s, Config{})
+			resp, err := p.Do(context.Background(), &Request{Env: testEnv(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.SetStream(time.Minute, time.Minute)
+			resp.Close()
+			_, err = resp.Next()
+			wantError(t, err, ErrClosed, PhaseBody, SentYes)
+			if network == "unix" { // else the end cannot be seen
+				end()
+			}
+			<-resp.Freed()
+			if s := p.Stats(); s.Running+s.Settling+s.Idle+s.Streams != 0 {
+				t.Errorf("got %+v, want nothing left", s)
+			}
+		})
 	}
-	resp.SetStream(time.Minute, time.Minute)
-	resp.Close()
-	if s := p.Stats(); s.Running+s.Settling+s.Idle != 0 {
-		t.Errorf("got %+v, want nothing left", s)
-	}
-	_, err = resp.Next()
-	wantError(t, err, ErrClosed, PhaseBody, SentYes)
-	close(left)
 }
 
 func TestStreamEndsAfterSilenceAndAfterItsTotal(t *testing.T) {

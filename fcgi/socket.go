@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -137,4 +138,20 @@ func (s *socket) readPoll(fd uintptr) {
 			return
 		}
 	}
+}
+
+// refuseInput makes the peer's writes fail, while what was written to it stays to
+// be read. Only a unix socket does so; a network's peer would go on writing.
+func (s *socket) refuseInput() bool {
+	u, isUnix := s.nc.(*net.UnixConn)
+	return isUnix && runtime.GOOS == "linux" && u.CloseRead() == nil
+}
+
+// awaitTaken waits until the peer has read all that was written to it, or has
+// closed the socket. The time for writing bounds it.
+func (s *socket) awaitTaken() error {
+	return s.raw.Write(func(fd uintptr) bool { // called again whenever the peer has read
+		left, err := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
+		return err != nil || left == 0
+	})
 }

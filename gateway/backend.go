@@ -52,12 +52,14 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	}
 	answer, err := rt.pool.Do(ctx, &x.request)
 	if err != nil {
+		c.running = fcgi.Freed(err)
 		x.request = fcgi.Request{}
 		exchanges.Put(x)
 		return reply{}, err
 	}
 	defer func() {
 		answer.Close()
+		c.running = answer.Freed()
 		x.request = fcgi.Request{}
 		exchanges.Put(x)
 	}()

@@ -37,7 +37,8 @@ type connection struct {
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …
 	seq     uint64 // number of the last message
 	limiter *rate.Limiter
-	told    bool // a late Set-Cookie was logged
+	told    bool            // a late Set-Cookie was logged
+	running <-chan struct{} // closed when the last event's script has ended; nil: it has
 
 	inbox   inbox
 	watched watched // by relief, while a handler runs

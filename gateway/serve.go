@@ -109,9 +109,19 @@ func (c *connection) handle() (reads bool) {
 
 // one handles one message in its turn.
 func (c *connection) one(m ws.Message) {
+	defer c.awaitScript()
 	defer c.discard(m)
 	c.awaitTurn()
 	c.message(m)
+}
+
+// awaitScript waits for the script of an event that failed while it ran, or of a
+// stream that was cut short: no other event overlaps it. The pool bounds the wait.
+func (c *connection) awaitScript() {
+	if c.running != nil {
+		<-c.running
+		c.running = nil
+	}
 }
 
 // crashed ends a connection that met a bug of ours. It is deferred.
