@@ -245,10 +245,12 @@ func (r *Response) Close() {
 	}
 }
 
-// Freed is [Freed] of how the response ended.
+// Freed is [Freed] of how the response ended. It is called after Close, when that
+// changes no more.
 func (r *Response) Freed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if r.err == io.EOF { // as a rule
+		return nil
+	}
 	return Freed(r.err)
 }
 

@@ -156,6 +156,7 @@ func TestAFailedRequestTellsWhenItsScriptHasEnded(t *testing.T) {
 	}
 	_, err = resp.ReadAll()
 	wantError(t, err, ErrTooLarge, PhaseBody, SentYes)
+	resp.Close()
 	freed := Freed(err)
 	if freed == nil || resp.Freed() != freed {
 		t.Fatalf("got %v and %v, want a channel", freed, resp.Freed())
