@@ -175,10 +175,10 @@ func TestATimeoutAndACutAnswerAreFailures(t *testing.T) {
 	w := start(t, setup{script: `
 		if ($_SERVER['WS_EVENT'] !== 'message') exit;
 		switch (file_get_contents('php://input')) {
-		case 'slow': header('WS-User: never'); echo 'late'; ob_flush(); flush(); usleep(600000); break;
+		case 'slow': header('WS-User: never'); echo 'late'; ob_flush(); flush(); sleep(5); break;
 		case 'kill': header('WS-User: never'); echo 'half'; ob_flush(); flush(); file_put_contents(__DIR__ . '/pid', getmypid()); sleep(3); break;
 		default: echo 'user=', $_SERVER['WS_USER'];
-		}`, route: "timeout = \"400ms\"", options: stack.GatewayOptions{Routes: "[[route]]\npath = \"/long\"\nscript = \"$DIR/ws.php\"\n"}},
+		}`, route: "timeout = \"2s\"", options: stack.GatewayOptions{Routes: "[[route]]\npath = \"/long\"\nscript = \"$DIR/ws.php\"\n"}},
 		"2.failure", "5.timeout", "2.all-or-nothing")
 	c := w.open()
 	c.Send("slow")

@@ -37,7 +37,7 @@ func TestWorkBehindAnAnswerDelaysNobodyElse(t *testing.T) {
 }
 
 func TestAScriptOverItsTimeoutKeepsItsSlot(t *testing.T) {
-	w := two(t, `timeout = "200ms"`, "5.timeout", "2.failure", "5.max-connections")
+	w := two(t, `timeout = "2s"`, "5.timeout", "2.failure", "5.max-connections")
 	clients := w.crowd(6)
 	first, second, third := clients[0], clients[1], clients[2]
 	first.fails("gate a")
@@ -62,7 +62,7 @@ func TestAScriptOverItsTimeoutKeepsItsSlot(t *testing.T) {
 }
 
 func TestAConnectOverItsTimeoutKeepsItsSlot(t *testing.T) {
-	w := two(t, `timeout = "200ms"`, "2.fpm-timeout")
+	w := two(t, `timeout = "2s"`, "2.fpm-timeout")
 	got := stack.Refused(t, w.URL+"/ws?do=gate+a", stack.DialOptions{})
 	equal(t, "status", got.Status, 504)
 	equal(t, "scripts that run on", w.Metric(t, "wsfpm_fpm_settling"), 1)
