@@ -56,17 +56,17 @@ type claim struct {
 	budget *Budget
 	conn   *Conn
 
+	// Guarded by the budget.
+	since      time.Duration // when its progress was noted
+	prev, next *claim        // among the stalled ones
+	listed     bool          // there
+	evicted    bool          // it has to give way
+
 	// Owned by the goroutine in Read.
-	n      int64 // changed by whoever grants it more, while that goroutine waits
 	large  bool  // more than atOnce bytes were announced
 	awaits bool  // its progress was noted
 	came   int   // bytes that came since
-
-	// Guarded by the budget.
-	since      time.Duration // when its progress was noted
-	listed     bool          // among the stalled ones
-	prev, next *claim        // there
-	evicted    bool          // it has to give way
+	n      int64 // changed by the one who grants it more, while that goroutine waits
 }
 
 // The ranks of those that wait, in the order in which memory is given. Within
