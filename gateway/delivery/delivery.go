@@ -28,25 +28,25 @@ type Options struct {
 type Fanout struct {
 	Options
 	hub     *session.Hub
-	queues  []*queue // by shard
+	workers []*worker // by shard
 	stalls  atomic.Int64
-	workers sync.WaitGroup
+	running sync.WaitGroup
 }
 
 // Stats are counts since the start, and what waits now.
 type Stats struct {
 	Stalls  int64 // commands that had to wait for room in a queue
 	Waiting int64 // commands in the queues, each counted in every shard that it goes to
-	Bytes   int64 // the memory that they hold, with those whose moves wait for Redis
+	Bytes   int64 // the memory that they hold, with the moves that wait for Redis and what follows them
 }
 
 // New starts a worker for each of the hub's shards. [Fanout.Close] ends them.
 func New(hub *session.Hub, o Options) *Fanout {
 	f := &Fanout{Options: o, hub: hub}
 	for range hub.Shards() {
-		q := newQueue()
-		f.queues = append(f.queues, q)
-		f.workers.Go(newWorker(f, q).run)
+		w := newWorker(f, newQueue())
+		f.workers = append(f.workers, w)
+		f.running.Go(w.run)
 	}
 	return f
 }
@@ -84,7 +84,7 @@ func (f *Fanout) push(tasks []task) (wait func(context.Context) error) {
 		if shard < 0 {
 			continue // queued with an earlier one
 		}
-		if !f.queues[shard].tryPush(tasks[from:], shard) {
+		if !f.workers[shard].queue.tryPush(tasks[from:], shard) {
 			f.stalls.Add(1)
 			return f.later(slices.Clone(tasks[from:]))
 		}
@@ -100,7 +100,7 @@ func (f *Fanout) later(tasks []task) (wait func(context.Context) error) {
 			if shard < 0 {
 				continue
 			}
-			if err := f.queues[shard].push(ctx, tasks[from:], shard); err != nil {
+			if err := f.workers[shard].queue.push(ctx, tasks[from:], shard); err != nil {
 				return err
 			}
 		}
@@ -111,10 +111,10 @@ func (f *Fanout) later(tasks []task) (wait func(context.Context) error) {
 // Stats is a snapshot.
 func (f *Fanout) Stats() Stats {
 	s := Stats{Stalls: f.stalls.Load()}
-	for _, q := range f.queues {
-		count, bytes := q.waiting()
+	for _, w := range f.workers {
+		count, bytes := w.queue.waiting()
 		s.Waiting += int64(count)
-		s.Bytes += bytes
+		s.Bytes += bytes + w.moving.held()
 	}
 	return s
 }
@@ -122,10 +122,10 @@ func (f *Fanout) Stats() Stats {
 // Close ends the workers. What waits is dropped, and Deliver does nothing from now
 // on. It returns when moves that wait for Redis have ended, too.
 func (f *Fanout) Close() {
-	for _, q := range f.queues {
-		q.close()
+	for _, w := range f.workers {
+		w.queue.close()
 	}
-	f.workers.Wait()
+	f.running.Wait()
 }
 
 // task is a command for the members of one address in one shard, or for one session.

@@ -11,21 +11,27 @@ import (
 const moveSize = 8 << 10
 
 // moving are the sessions whose channels are being changed, with the commands that
-// came for them meanwhile. The worker adds, the goroutines of the moves remove.
+// came for them meanwhile. The worker adds, the goroutines of the moves remove. What
+// all of it holds is bounded by maxBytes: beyond that the worker waits, and moves end
+// within the time that Redis has to confirm.
 type moving struct {
 	running sync.WaitGroup
-	count   atomic.Int64 // len(after), read without the lock
+	count   atomic.Int64  // len(after), read without the lock
+	room    chan struct{} // room for one: fewer bytes are held
 
 	mu    sync.Mutex // guards what follows
-	room  sync.Cond  // fewer bytes wait
 	after map[*session.Session][]task
-	bytes int64 // that the commands in after hold
+	bytes int64 // that the moves hold, and the commands in after
 }
 
-// begin runs move on a goroutine of its own. Commands for the sessions wait from now
-// on, until next has no more of them.
-func (m *moving) begin(sessions []*session.Session, move func()) {
+// begin runs move on a goroutine of its own, which holds so many bytes, if there is
+// room. Commands for the sessions wait from now on, until next has no more of them.
+func (m *moving) begin(sessions []*session.Session, held int64, move func()) (begun bool) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.holdLocked(held) {
+		return false
+	}
 	if m.after == nil {
 		m.after = make(map[*session.Session][]task)
 	}
@@ -33,32 +39,54 @@ func (m *moving) begin(sessions []*session.Session, move func()) {
 		m.after[s] = nil
 	}
 	m.count.Store(int64(len(m.after)))
-	m.mu.Unlock()
-	m.running.Go(move)
+	m.running.Go(func() {
+		defer m.release(held)
+		move()
+	})
+	return true
 }
 
-// follows reports whether a task's command waits for a move of s, and if so puts it
-// after what waits already. It blocks while more than maxBytes wait: moves end
-// within the time that Redis has to confirm.
-func (m *moving) follows(s *session.Session, t *task) bool {
+// follows reports whether a task's command has to wait for a move of s, and whether
+// there is room: then it was put after what waits already.
+func (m *moving) follows(s *session.Session, t *task) (moving, room bool) {
 	if m.count.Load() == 0 {
-		return false
+		return false, true
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	size := t.size()
-	for {
-		if _, found := m.after[s]; !found {
-			return false
-		}
-		if m.bytes == 0 || m.bytes+size <= maxBytes {
-			break
-		}
-		m.room.Wait()
+	if _, moving = m.after[s]; !moving {
+		return false, true
 	}
-	m.after[s] = append(m.after[s], task{command: t.command, held: size})
-	m.bytes += size
+	held := t.size()
+	if !m.holdLocked(held) {
+		return true, false
+	}
+	m.after[s] = append(m.after[s], task{command: t.command, held: held})
+	return true, true
+}
+
+// holdLocked counts n bytes more if there is room for them.
+func (m *moving) holdLocked(n int64) bool {
+	if m.bytes > 0 && m.bytes+n > maxBytes {
+		return false
+	}
+	m.bytes += n
 	return true
+}
+
+// release takes n bytes off.
+func (m *moving) release(n int64) {
+	m.mu.Lock()
+	m.bytes -= n
+	m.mu.Unlock()
+	signal(m.room)
+}
+
+// held is how many bytes are held.
+func (m *moving) held() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes
 }
 
 // next takes the oldest command that waits for a move of s. When there is none it
@@ -72,12 +100,12 @@ func (m *moving) next(s *session.Session) *session.Command {
 			m.after = nil // after a command for many, their memory is given back
 		}
 		m.count.Store(int64(len(m.after)))
-		m.room.Broadcast() // the worker may wait for the end of this very move
+		signal(m.room) // the worker may wait for the end of this very move
 		return nil
 	}
 	first := waiting[0]
 	m.after[s] = waiting[1:]
 	m.bytes -= first.held
-	m.room.Broadcast()
+	signal(m.room)
 	return first.command
 }

@@ -103,13 +103,6 @@ func (q *queue) take(last []task) (batch []task, open bool) {
 	return batch, true
 }
 
-// hold counts n bytes more that wait.
-func (q *queue) hold(n int64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.bytes += n
-}
-
 // release takes n bytes off.
 func (q *queue) release(n int64) {
 	q.mu.Lock()

@@ -11,9 +11,7 @@ type worker struct {
 }
 
 func newWorker(f *Fanout, q *queue) *worker {
-	w := &worker{f: f, queue: q}
-	w.moving.room.L = &w.moving.mu
-	return w
+	return &worker{f: f, queue: q, moving: moving{room: make(chan struct{}, 1)}}
 }
 
 // run ends when the queue is closed and the moves have ended.
@@ -84,7 +82,7 @@ func (w *worker) group(tasks []task, last bool) {
 		for _, s := range sessions {
 			for i := range tasks {
 				t := &tasks[i]
-				if w.out.Claim(s, t.number) && !w.moving.follows(s, t) && w.out.Deliver(s, t.command) {
+				if w.out.Claim(s, t.number) && !w.follows(s, t) && w.out.Deliver(s, t.command) {
 					delivered++
 				}
 			}
@@ -102,7 +100,7 @@ func (w *worker) move(t *task) {
 	var sessions []*session.Session
 	t.walk(func(piece []*session.Session) {
 		for _, s := range piece {
-			if w.out.Claim(s, t.number) && !w.moving.follows(s, t) {
+			if w.out.Claim(s, t.number) && !w.follows(s, t) {
 				sessions = append(sessions, s)
 			}
 		}
@@ -111,12 +109,28 @@ func (w *worker) move(t *task) {
 		return
 	}
 	held := t.size() + moveSize + 8*int64(len(sessions))
-	w.queue.hold(held)
 	c := t.command
-	w.moving.begin(sessions, func() {
-		defer w.queue.release(held)
-		w.carryOut(c, sessions)
-	})
+	for !w.moving.begin(sessions, held, func() { w.carryOut(c, sessions) }) {
+		w.awaitRoom()
+	}
+}
+
+// follows reports whether a task's command waits for a move of s, and waits for room
+// for it when there is none.
+func (w *worker) follows(s *session.Session, t *task) bool {
+	for {
+		moving, room := w.moving.follows(s, t)
+		if room {
+			return moving
+		}
+		w.awaitRoom()
+	}
+}
+
+// awaitRoom waits until moves hold less. What was queued is written before.
+func (w *worker) awaitRoom() {
+	w.flush()
+	<-w.moving.room
 }
 
 // carryOut changes the channels of sessions, one after another: one wait for Redis

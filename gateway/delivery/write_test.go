@@ -24,7 +24,7 @@ func (l *lab) busy(clients int) (outs []*outlet, release func()) {
 		}
 	}
 	l.send("x", session.Channel("wait"))
-	eventually(l.t, "the worker is busy", func() bool { return l.queues[shard].idle() })
+	eventually(l.t, "the worker is busy", func() bool { return l.workers[shard].queue.idle() })
 	return outs, func() { close(first.hold) }
 }
 
