@@ -80,7 +80,7 @@ func (p *programme) breakFPM(t worker, f fault) {
 // that PHP has answered instead: a busy machine is always short of workers.
 func (p *programme) awaitFPM(f fault) {
 	answered := make(map[float64]float64) // by the time at which the node began, since the fault was mended
-	p.await(f, "PHP-FPM serves", func(m map[string]float64) bool {
+	p.await(f, "PHP-FPM serves", func(_ int, m map[string]float64) bool {
 		node, completed := sum(m, "process_start_time_seconds"), sum(m, "wsfpm_fpm_completed_total")
 		if _, seen := answered[node]; !seen {
 			answered[node] = completed
@@ -95,12 +95,12 @@ func (p *programme) awaitFPM(f fault) {
 
 // await waits until something is well again for both nodes, and notes how long
 // that took at most. A node that is away, by a fault of its own, is not waited for.
-func (p *programme) await(f fault, what string, well func(map[string]float64) bool) {
+func (p *programme) await(f fault, what string, well func(node int, m map[string]float64) bool) {
 	began := time.Now()
 	for node := range p.world.nodes {
 		for !p.over() {
 			m, up := p.metrics(node)
-			if !up || well(m) {
+			if !up || well(node, m) {
 				break
 			}
 			if time.Since(began) > bound {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// afterRedis is how long pushes may be away when both nodes say that they hear
-// Redis: what they say may be older than the fault.
+// afterRedis is how long pushes of scripts may be away when both nodes hear Redis:
+// the connections on which nodes publish are others.
 const afterRedis = 2 * time.Second
 
 // breakRedis makes one fault of Redis or of one node's way to it.
@@ -74,9 +75,54 @@ func (p *programme) overflow(t worker, f fault) {
 	p.rest(f.Lasting)
 }
 
-// awaitRedis waits until both nodes hear Redis, with all names.
+// probe is what a node said when a push was published that this node alone hears.
+type probe struct{ began, connections, heard float64 }
+
+func newProbe(m map[string]float64) probe {
+	return probe{sum(m, "process_start_time_seconds"), m["wsfpm_redis_connections_total"], sum(m, "wsfpm_pushes_received_total", `door="relay"`)}
+}
+
+// heardAt reports whether the push was heard by now, on the connection that was
+// the node's when it was published. It is lost when that is not the same any more.
+func (a probe) heardAt(now probe) (heard, lost bool) {
+	lost = a.began != now.began || a.connections != now.connections
+	return !lost && now.heard > a.heard, lost
+}
+
+// awaitRedis waits until both nodes hear Redis, with all names. A node that does
+// not know yet that Redis has closed its connection says that all is well, for as
+// long as it has something to read. So each must hear a push that was published
+// after the fault was mended, too.
 func (p *programme) awaitRedis(f fault) {
-	p.await(f, "Redis is heard", func(m map[string]float64) bool {
-		return m[`wsfpm_redis_state{state="up"}`] == 1 && m["wsfpm_redis_names"] == m["wsfpm_redis_names_confirmed"]
+	client := redis.NewClient(&redis.Options{Addr: p.world.redis.Addr, MaxRetries: -1})
+	defer client.Close()
+	var probes [2]*probe
+	p.await(f, "Redis is heard", func(node int, m map[string]float64) bool {
+		now := newProbe(m)
+		heard, lost := false, true
+		if probes[node] != nil {
+			heard, lost = probes[node].heardAt(now)
+		}
+		if lost {
+			probes[node] = nil
+			if client.Publish(context.Background(), probeOf(nodeNames[node])+"x", "probe").Err() == nil {
+				probes[node] = &now
+			}
+		}
+		return heard && m[`wsfpm_redis_state{state="up"}`] == 1 && m["wsfpm_redis_names"] == m["wsfpm_redis_names_confirmed"]
 	})
+}
+
+func TestAProbeIsHeardOnOneConnection(t *testing.T) {
+	before := probe{began: 1, connections: 2, heard: 3}
+	for now, want := range map[probe][2]bool{
+		before:    {false, false},
+		{1, 2, 4}: {true, false},
+		{1, 3, 4}: {false, true}, // the node has lost the connection
+		{9, 2, 4}: {false, true}, // the node has begun again
+	} {
+		if heard, lost := before.heardAt(now); heard != want[0] || lost != want[1] {
+			t.Errorf("%+v: got heard %v and lost %v, want %v", now, heard, lost, want)
+		}
+	}
 }

@@ -37,6 +37,12 @@ type world struct {
 	toNode  [2]*link // of each node's clients
 }
 
+// nodeNames are the nodes' own names.
+var nodeNames = [2]string{"one", "two"}
+
+// probeOf begins the names of what one node alone hears, by a relay.
+func probeOf(node string) string { return "probe-" + node + "." }
+
 // newWorld starts all parts.
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -49,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	dir := stack.Scripts(t, map[string]string{"ws.php": script(t)})
 	w.ledger = filepath.Join(dir, "ledger")
 	w.toFPM = newLink(t, "unix", w.fpm.Socket)
-	for i, name := range []string{"one", "two"} {
+	for i, name := range nodeNames {
 		w.toRedis[i] = newLink(t, "tcp", w.redis.Addr)
 		listen, admin := stack.FreeAddress(t), stack.FreeAddress(t)
 		fpm := w.fpm.Address
@@ -89,6 +95,10 @@ queue_wait = %q
 url = "redis://%s/0"
 confirm = %q
 
+[[redis.relay]]
+pattern = "%s*"
+to = "channel:probe"
+
 [limits]
 messages_per_second = 0
 connections_per_address = 0
@@ -99,7 +109,7 @@ pong_timeout = "10s"
 [log]
 level = "info"
 format = "json"
-`, name, listen, admin, stack.AdminToken, fpm, workers/2, workers/2, queueWait, redis, confirm, writeTimeout)
+`, name, listen, admin, stack.AdminToken, fpm, workers/2, workers/2, queueWait, redis, confirm, probeOf(name), writeTimeout)
 	for path, lines := range map[string]string{
 		"/message": fmt.Sprintf("on_error = \"message\"\nerror_message = %q", sorry),
 		"/close":   `on_error = "close"`,
