@@ -25,12 +25,15 @@ const (
 // that it did. Numbers rise in the order of the commands: one that means a session
 // by several addresses is delivered once.
 func (b *Batch) Claim(s *Session, n uint64) bool {
-	if s.batch.last >= n {
+	if b.Claimed(s, n) {
 		return false
 	}
 	s.batch.last = n
 	return true
 }
+
+// Claimed reports whether command number n has come to s already.
+func (b *Batch) Claimed(s *Session, n uint64) bool { return s.batch.last >= n }
 
 // Deliver is [Session.Deliver] for a session that was claimed.
 func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {

@@ -182,6 +182,18 @@ func (h *Hub) Match(a Address, visit func(*Members)) {
 	}
 }
 
+// Members returns the members that an address has in one shard, or nil.
+func (h *Hub) Members(a Address, shard int) *Members {
+	at := h.stripe(a)
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	m := at.topics[a]
+	for m != nil && m.Shard() != shard {
+		m = m.next
+	}
+	return m
+}
+
 // topic appends the sets of members that an address has.
 func (h *Hub) topic(a Address, sets []*Members) []*Members {
 	at := h.stripe(a)

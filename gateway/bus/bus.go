@@ -79,6 +79,7 @@ type Bus struct {
 	ended  <-chan struct{}
 	ending sync.WaitGroup // the goroutines
 	counts counts
+	joined atomic.Int64 // when a command that joins was last published, in Unix nanoseconds
 
 	mu     sync.Mutex // guards what follows
 	roster *roster
@@ -267,6 +268,9 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	case statusDown:
 		return ErrDown
 	}
+	if len(c.Join) > 0 {
+		b.joined.Store(time.Now().UnixNano())
+	}
 	prefix := b.cfg.Prefixes[0]
 	if b.fast(c) {
 		_, err := b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
@@ -279,9 +283,11 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	return err
 }
 
-// fast reports whether the fast door carries all that c says.
+// fast reports whether the fast door carries all that c says. After a command that
+// joins none does for a while: a node may not have subscribed to the channel yet, and
+// hears the door for commands in any case.
 func (b *Bus) fast(c session.Command) bool {
-	return len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
+	return time.Since(time.Unix(0, b.joined.Load())) > b.cfg.Confirm && len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
 		len(c.Except)+len(c.Join)+len(c.Leave) == 0 && c.Close == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
 }

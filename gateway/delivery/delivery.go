@@ -43,9 +43,10 @@ type Stats struct {
 // New starts a worker for each of the hub's shards. [Fanout.Close] ends them.
 func New(hub *session.Hub, o Options) *Fanout {
 	f := &Fanout{Options: o, hub: hub}
-	for range hub.Shards() {
-		w := newWorker(f, newQueue())
-		f.workers = append(f.workers, w)
+	for shard := range hub.Shards() {
+		f.workers = append(f.workers, newWorker(f, newQueue(), shard))
+	}
+	for _, w := range f.workers {
 		f.running.Go(w.run)
 	}
 	return f
@@ -62,18 +63,38 @@ func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) 
 	if len(to) > 1 && slices.Contains(to, session.All) {
 		to = []session.Address{session.All} // the others add no client
 	}
-	for _, a := range to {
+	for i, a := range to {
 		if a.Kind == session.KindConn {
 			if s := f.hub.Conn(a.Name); s != nil {
 				tasks = append(tasks, task{command: c, one: s, shard: f.hub.Shard(s)})
 			}
 			continue
 		}
+		first := len(tasks)
+		if a.Kind == session.KindChannel {
+			tasks = f.appendJoining(tasks, c, &to[i])
+		}
+		joining := len(tasks)
 		f.hub.Match(a, func(m *session.Members) {
-			tasks = append(tasks, task{command: c, set: m, shard: m.Shard()})
+			own := func(t task) bool { return t.shard == m.Shard() }
+			if !slices.ContainsFunc(tasks[first:joining], own) {
+				tasks = append(tasks, task{command: c, set: m, shard: m.Shard()})
+			}
 		})
 	}
 	return f.push(tasks)
+}
+
+// appendJoining adds a task for each shard in which an earlier command that joins is
+// not over: the worker looks the channel up when it comes to the task, and finds
+// those too that are joining.
+func (f *Fanout) appendJoining(tasks []task, c *session.Command, channel *session.Address) []task {
+	for shard, w := range f.workers {
+		if w.queue.joins.Load() > 0 || w.moving.count.Load() > 0 {
+			tasks = append(tasks, task{command: c, channel: channel, shard: shard})
+		}
+	}
+	return tasks
 }
 
 // push hands tasks of one command to the queues of their shards. Those of one shard
@@ -128,14 +149,16 @@ func (f *Fanout) Close() {
 	f.running.Wait()
 }
 
-// task is a command for the members of one address in one shard, or for one session.
+// task is a command for the members of one address in one shard, or for one session:
+// one of set, one and channel says which.
 type task struct {
 	command *session.Command
-	set     *session.Members // nil: one
+	set     *session.Members // nil: one or channel
 	one     *session.Session
-	shard   int    // -1 once it is queued
-	number  uint64 // of the command in its queue
-	held    int64  // bytes that it counts for in its queue
+	channel *session.Address // to be looked up in its turn, see appendJoining
+	shard   int              // -1 once it is queued
+	number  uint64           // of the command in its queue
+	held    int64            // bytes that it counts for in its queue
 }
 
 // taskSize is the memory of a task without its command, in bytes.
@@ -144,10 +167,13 @@ const taskSize = 64
 // walk calls visit for the sessions of a task, in pieces.
 func (t *task) walk(visit func([]*session.Session)) {
 	var room [piece]*session.Session
-	if t.set == nil {
+	switch {
+	case t.one != nil:
 		room[0] = t.one
 		visit(room[:1])
 		return
+	case t.set == nil:
+		return // a channel without members
 	}
 	for n, at := t.set.Before(math.MaxInt, room[:]); n > 0; n, at = t.set.Before(at, room[:]) {
 		visit(room[:n])

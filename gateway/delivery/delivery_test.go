@@ -259,7 +259,7 @@ func TestAMoveHoldsUpItsOwnClientOnly(t *testing.T) {
 	moved, other := l.enter("moved"), l.enter("other")
 	l.send("before", session.All)
 	l.deliver(&session.Command{To: []session.Address{session.Conn("moved")}, Join: []string{"room"}, Message: session.NewMessage(false, []byte("joined"))})
-	l.send("room", session.Channel("room")) // nobody is there yet
+	l.send("room", session.Channel("room"))
 	l.send("after", session.All)
 	l.deliver(&session.Command{To: []session.Address{session.Conn("moved")}, Leave: []string{"room"}, Message: session.NewMessage(false, []byte("left"))})
 	l.send("last", session.All)
@@ -269,7 +269,7 @@ func TestAMoveHoldsUpItsOwnClientOnly(t *testing.T) {
 	}
 	close(l.gate)
 	l.idle()
-	if got := moved.messages(); !slices.Equal(got, []string{"before", "joined", "after", "left", "last"}) {
+	if got := moved.messages(); !slices.Equal(got, []string{"before", "joined", "room", "after", "left", "last"}) {
 		t.Errorf("the client that moved got %v", got)
 	}
 }

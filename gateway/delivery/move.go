@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,12 +23,14 @@ type moving struct {
 
 	mu    sync.Mutex // guards what follows
 	after map[*session.Session][]task
-	bytes int64 // that the moves hold, and the commands in after
+	bytes int64                               // that the moves hold, and the commands in after
+	joins map[string]map[*session.Session]int // by channel: how many commands let a session join it
 }
 
-// begin runs move on a goroutine of its own, which holds so many bytes, if there is
-// room. Commands for the sessions wait from now on, until next has no more of them.
-func (m *moving) begin(sessions []*session.Session, held int64, move func()) (begun bool) {
+// begin runs move on a goroutine of its own, which carries c out and holds so many
+// bytes, if there is room. Commands for the sessions wait from now on, until next has
+// no more of them.
+func (m *moving) begin(sessions []*session.Session, c *session.Command, held int64, move func()) (begun bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.holdLocked(held) {
@@ -37,6 +41,7 @@ func (m *moving) begin(sessions []*session.Session, held int64, move func()) (be
 	}
 	for _, s := range sessions {
 		m.after[s] = nil
+		m.joinLocked(s, c, 1)
 	}
 	m.count.Store(int64(len(m.after)))
 	m.running.Go(func() {
@@ -62,6 +67,7 @@ func (m *moving) follows(s *session.Session, t *task) (moving, room bool) {
 		return true, false
 	}
 	m.after[s] = append(m.after[s], task{command: t.command, held: held})
+	m.joinLocked(s, t.command, 1)
 	return true, true
 }
 
@@ -89,11 +95,39 @@ func (m *moving) held() int64 {
 	return m.bytes
 }
 
-// next takes the oldest command that waits for a move of s. When there is none it
-// returns nil, and s is not moving any more.
-func (m *moving) next(s *session.Session) *session.Command {
+// joinLocked counts n commands more that let s join their channels.
+func (m *moving) joinLocked(s *session.Session, c *session.Command, n int) {
+	for _, name := range c.Join {
+		joining := m.joins[name]
+		if joining == nil {
+			joining = make(map[*session.Session]int)
+			if m.joins == nil {
+				m.joins = make(map[string]map[*session.Session]int)
+			}
+			m.joins[name] = joining
+		}
+		if joining[s] += n; joining[s] == 0 {
+			delete(joining, s)
+		}
+		if len(joining) == 0 {
+			delete(m.joins, name)
+		}
+	}
+}
+
+// joiners are the sessions that are about to join a channel.
+func (m *moving) joiners(channel string) []*session.Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.joins[channel]))
+}
+
+// next takes the oldest command that waits for a move of s, after done was carried
+// out. When there is none it returns nil, and s is not moving any more.
+func (m *moving) next(s *session.Session, done *session.Command) *session.Command {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.joinLocked(s, done, -1)
 	waiting := m.after[s]
 	if len(waiting) == 0 {
 		if delete(m.after, s); len(m.after) == 0 {

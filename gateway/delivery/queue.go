@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -17,6 +18,8 @@ const (
 
 // queue is what waits for one worker, in order and within a bound.
 type queue struct {
+	joins atomic.Int64 // tasks that join, and that the worker has not begun
+
 	mu     sync.Mutex // guards what follows
 	work   sync.Cond  // tasks came, or closed
 	room   chan struct{}
@@ -56,6 +59,9 @@ func (q *queue) tryPush(tasks []task, shard int) bool {
 		t.number, t.held = q.last, held
 		q.tasks = append(q.tasks, *t)
 		q.bytes += held
+		if len(t.command.Join) > 0 {
+			q.joins.Add(1)
+		}
 		held = taskSize
 	}
 	q.work.Signal()

@@ -6,12 +6,13 @@ import "wsfpm/session"
 type worker struct {
 	f      *Fanout
 	queue  *queue
+	shard  int
 	out    session.Batch
 	moving moving
 }
 
-func newWorker(f *Fanout, q *queue) *worker {
-	return &worker{f: f, queue: q, moving: moving{room: make(chan struct{}, 1)}}
+func newWorker(f *Fanout, q *queue, shard int) *worker {
+	return &worker{f: f, queue: q, shard: shard, moving: moving{room: make(chan struct{}, 1)}}
 }
 
 // run ends when the queue is closed and the moves have ended.
@@ -63,7 +64,10 @@ func (w *worker) flushed() (all bool) {
 func alike(tasks []task) int {
 	first := &tasks[0]
 	n := 1
-	for !first.moves() && n < len(tasks) && tasks[n].set == first.set && tasks[n].one == first.one && !tasks[n].moves() {
+	if first.moves() || first.channel != nil {
+		return n
+	}
+	for n < len(tasks) && tasks[n].set == first.set && tasks[n].one == first.one && tasks[n].channel == nil && !tasks[n].moves() {
 		n++
 	}
 	return n
@@ -73,6 +77,9 @@ func alike(tasks []task) int {
 // they go, since nothing follows for the same clients.
 func (w *worker) group(tasks []task, last bool) {
 	defer w.f.Recovered()
+	if tasks[0].channel != nil {
+		w.lookUp(&tasks[0])
+	}
 	if tasks[0].moves() {
 		w.move(&tasks[0])
 		return
@@ -94,9 +101,23 @@ func (w *worker) group(tasks []task, last bool) {
 	w.f.Delivered.Add(delivered)
 }
 
+// lookUp finds the members of a task's channel. For those that are joining it the
+// command waits until they have; those that have joined meanwhile are in the set.
+func (w *worker) lookUp(t *task) {
+	for _, s := range w.moving.joiners(t.channel.Name) {
+		if !w.out.Claimed(s, t.number) && w.follows(s, t) {
+			w.out.Claim(s, t.number)
+		}
+	}
+	t.set = w.f.hub.Members(*t.channel, w.shard)
+}
+
 // move begins a command that changes channels: on a goroutine of its own, for it
 // waits for Redis.
 func (w *worker) move(t *task) {
+	if len(t.command.Join) > 0 {
+		defer w.queue.joins.Add(-1) // from now on it is among the moving ones, or over
+	}
 	var sessions []*session.Session
 	t.walk(func(piece []*session.Session) {
 		for _, s := range piece {
@@ -108,9 +129,10 @@ func (w *worker) move(t *task) {
 	if len(sessions) == 0 {
 		return
 	}
-	held := t.size() + moveSize + 8*int64(len(sessions))
+	const perJoin = 64 // in moving.joins
 	c := t.command
-	for !w.moving.begin(sessions, held, func() { w.carryOut(c, sessions) }) {
+	held := t.size() + moveSize + int64(len(sessions)*(8+perJoin*len(c.Join)))
+	for !w.moving.begin(sessions, c, held, func() { w.carryOut(c, sessions) }) {
 		w.awaitRoom()
 	}
 }
@@ -140,7 +162,7 @@ func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
 	defer cancel()
 	for _, s := range sessions {
 		w.one(func() bool { return w.f.Move(ctx, s, c) })
-		for next := w.moving.next(s); next != nil; next = w.moving.next(s) {
+		for next := w.moving.next(s, c); next != nil; next = w.moving.next(s, next) {
 			w.one(func() bool { return w.late(s, next) })
 		}
 	}

@@ -91,3 +91,45 @@ func TestABatchDoesNotTakeAReaderForASlowOne(t *testing.T) {
 		t.Error("more waited for the client than its limit, though it takes whatever is written")
 	}
 }
+
+// What follows a command that joins reaches those that it lets join, whether they
+// still wait for Redis or have joined meanwhile.
+func TestWhatFollowsAJoinReachesTheOnesThatJoin(t *testing.T) {
+	for _, held := range []bool{true, false} {
+		l := newLab(t)
+		if held {
+			l.gate = make(chan struct{})
+		}
+		var outs []*outlet
+		for i := range 20 {
+			outs = append(outs, l.enter(fmt.Sprint(i)))
+		}
+		other := l.enter("other")
+		var want []string
+		for i := range 30 {
+			room := fmt.Sprint("room", i)
+			for n := range outs {
+				l.deliver(&session.Command{To: []session.Address{session.User(fmt.Sprint("u", n))}, Join: []string{room}, Message: session.NewMessage(false, []byte("in"))})
+			}
+			l.send(room, session.Channel(room), session.Channel("nowhere"))
+			want = append(want, "in", room)
+		}
+		if held {
+			close(l.gate)
+		}
+		l.idle()
+		for i, o := range outs {
+			if got := o.messages(); !slices.Equal(got, want) {
+				t.Fatalf("held %v: client %d got %d messages %v, want %d", held, i, len(got), got, len(want))
+			}
+		}
+		if got := other.messages(); len(got) > 0 {
+			t.Errorf("a client in no room got %v", got)
+		}
+		for _, w := range l.workers {
+			if w.queue.joins.Load() != 0 || len(w.moving.joins) != 0 || w.moving.count.Load() != 0 {
+				t.Errorf("left: %d joins, %v, %d moving", w.queue.joins.Load(), w.moving.joins, w.moving.count.Load())
+			}
+		}
+	}
+}

@@ -69,6 +69,23 @@ func TestOrderInOneCommand(t *testing.T) {
 	equal(t, "reason", b.ExpectClose(4001), "signed out")
 }
 
+func TestWhatFollowsAJoinArrives(t *testing.T) {
+	for _, redis := range []bool{false, true} {
+		w := start(t, setup{script: "chatty.php", redis: redis}, "4.after-join")
+		a, b := w.open(), w.dial("?h[]=WS-User:b", stack.DialOptions{})
+		for i := range 20 {
+			room := fmt.Sprint("room", i)
+			w.pushed(fmt.Sprintf(`[{"to":"user:b","join":[%q],"data":"in"},{"to":"channel:%s","data":"pushed"}]`, room, room), 1)
+			b.Expect("in")
+			b.Expect("pushed")
+			room = fmt.Sprint("other", i)
+			say(a, fmt.Sprintf(`[{"to":"user:b","join":[%q],"data":"in"},{"to":"channel:%s","data":"said"}]`, room, room), commandType)
+			b.Expect("in")
+			b.Expect("said")
+		}
+	}
+}
+
 func TestAThousandAddresses(t *testing.T) {
 	w := start(t, setup{script: "chatty.php"}, "4.address-limit")
 	a := w.dial("?h[]=WS-User:u0", stack.DialOptions{})
