@@ -48,6 +48,7 @@ func (h history) broken(p part, from, to float64) {
 // violated wants exactly these invariants to be violated.
 func violated(t *testing.T, v *verdict, want ...invariant) {
 	t.Helper()
+	v.settle(func(doubt) bool { return false })
 	for i := range invariants {
 		if got := v.violations(i) > 0; got != slices.Contains(want, i) {
 			t.Errorf("%v violated: %v, want %v; messages:\n%s", i, got, !got, strings.Join(v.texts(), "\n"))

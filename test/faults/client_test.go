@@ -67,7 +67,12 @@ func (p *programme) enter(rng *rand.Rand, s *session) *wire {
 		p.count(fmt.Sprint("connect refused with ", refused.status))
 		known := refused.status == 502 || refused.status == 503 || refused.status == 504
 		ok := known && (p.windows.excuse(partFPM, s.node, began, now) || p.windows.excuse(partNode, s.node, began, now))
-		s.v.check(noSilence, ok, "a connect to node %d was refused with %d after %v, during %v", s.node+1, refused.status, now.Sub(began), p.windows.around(now))
+		message := fmt.Sprintf("a connect to node %d was refused with %d after %v, during %v", s.node+1, refused.status, now.Sub(began), p.windows.around(now))
+		if refused.status != 503 {
+			s.v.check(noSilence, ok, "%s", message)
+			return nil
+		}
+		s.v.failed(ok, doubt{s.node, "", began, now, message})
 	default:
 		p.count("connect broken")
 		ok := now.Sub(began) < bound && (p.windows.excuse(partClients, s.node, began, now) || p.windows.excuse(partNode, s.node, began, now))

@@ -76,7 +76,8 @@ type programme struct {
 	began   time.Time
 	took    time.Duration
 	base    [2]resources
-	watched [2]watched // by watch alone until the end
+	watched [2]watched  // by watch alone until the end
+	served  [2][]served // likewise
 
 	windows      windows
 	publications publications

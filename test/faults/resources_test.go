@@ -85,6 +85,7 @@ func (p *programme) baseline() {
 // afterwards checks what is left when all clients have gone.
 func (p *programme) afterwards() {
 	p.alive()
+	p.resolve()
 	for i := range p.base {
 		p.usesAllWorkers(i)
 		p.givesBack(i)

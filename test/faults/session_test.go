@@ -207,7 +207,8 @@ func (s *session) failure(at time.Time) {
 	a := s.pending[0]
 	s.take(failed, at)
 	ok := a.maybeFails() || s.faults.excuse(partFPM, s.node, a.at, at)
-	s.v.check(noSilence, ok, "%s, event %d (%s): failed after %v while PHP-FPM was well", s.where(at), a.n, a.verb, at.Sub(a.at))
+	s.v.failed(ok, doubt{s.node, s.id, a.at, at,
+		fmt.Sprintf("%s, event %d (%s): failed after %v while PHP-FPM was well", s.where(at), a.n, a.verb, at.Sub(a.at))})
 }
 
 // push checks a push: "ADDRESS PUBLISHER NUMBER", perhaps with more behind it.

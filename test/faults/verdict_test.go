@@ -46,6 +46,7 @@ type verdict struct {
 	violated [invariants]int
 	messages []string // of the first violations
 	said     [invariants]int
+	doubts   []doubt // until settle
 }
 
 // mostSaid bounds the messages per invariant: where one thing is wrong, much is.

@@ -21,6 +21,7 @@ func (p *programme) watch() {
 			}
 			w := &p.watched[i]
 			w.looks++
+			p.served[i] = append(p.served[i], served{time.Now(), sum(m, "wsfpm_fpm_completed_total")})
 			if below(m) {
 				w.below++
 				if sum(m, "wsfpm_fpm_waiting") > 0 {

@@ -1,0 +1,128 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"wsfpm/test/stack"
+)
+
+// doubt is an event that failed while PHP-FPM was well. The node may have refused it
+// as overloaded, as documented; that is looked up when its log is complete.
+type doubt struct {
+	node     int
+	id       string // of the connection, "" for a connect
+	from, to time.Time
+	message  string
+}
+
+// served is how many events PHP-FPM had answered for a node by a time.
+type served struct {
+	at time.Time
+	n  float64
+}
+
+// settle checks every doubt by what excuses it.
+func (v *verdict) settle(excused func(doubt) bool) {
+	v.mu.Lock()
+	all := v.doubts
+	v.doubts = nil
+	v.mu.Unlock()
+	for _, d := range all {
+		v.check(noSilence, excused(d), "%s", d.message)
+	}
+}
+
+// failed checks a failed event: at once when there is an excuse, else at the end.
+func (v *verdict) failed(excused bool, d doubt) {
+	if excused {
+		v.check(noSilence, true, "")
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.doubts = append(v.doubts, d)
+}
+
+// resolve looks up in the nodes' logs what was refused as overloaded.
+func (p *programme) resolve() {
+	var logs [2][]stack.LogLine
+	for i, node := range p.world.nodes {
+		logs[i] = node.LogLines("warn", "event failed", "overloaded")
+	}
+	p.verdict.settle(func(d doubt) bool {
+		for _, line := range logs[d.node] {
+			if d.refused(line, p.served[d.node]) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// refused reports whether a node's log line says that the event was refused because
+// of those that waited, and whether these would truly have had to wait for long.
+func (d doubt) refused(line stack.LogLine, rate []served) bool {
+	at, err := time.Parse(time.RFC3339Nano, line.Text("time"))
+	if err != nil || at.Before(d.from) || at.After(d.to) || line.Text("outcome") != "overloaded" {
+		return false
+	}
+	if d.id != "" && line.Text("connection") != d.id || d.id == "" && line.Text("event") != "connect" {
+		return false
+	}
+	_, said, _ := strings.Cut(line.Text("error"), "overloaded: ")
+	var waiting float64
+	if _, err := fmt.Sscanf(said, "%f requests are waiting, expected wait", &waiting); err != nil {
+		return false
+	}
+	return takesLong(waiting, at, rate)
+}
+
+// takesLong reports whether as many events as wait at a time need at least half of
+// queue_wait, as fast as PHP-FPM answered then. The node's own figure is an average
+// of what was, and may be too high by some.
+func takesLong(waiting float64, at time.Time, rate []served) bool {
+	var first, last served
+	for _, s := range rate {
+		if first.at.IsZero() || s.at.Before(at.Add(-time.Second)) {
+			first = s
+		}
+		if last = s; s.at.After(at.Add(time.Second)) {
+			break
+		}
+	}
+	over := last.at.Sub(first.at).Seconds()
+	return over > 0 && waiting*over >= (last.n-first.n)*queueWait.Seconds()/2
+}
+
+func TestARefusalNeedsAPoolThatIsBusy(t *testing.T) {
+	line := func(outcome, waiting string) stack.LogLine {
+		return stack.LogLine{"time": at(5).Format(time.RFC3339Nano), "connection": "one-a", "event": "message", "outcome": outcome,
+			"error": "fcgi: wait for a worker: overloaded: " + waiting + "; the script did not run"}
+	}
+	mine := doubt{id: "one-a", from: at(4), to: at(6)}
+	const ninety = "90 requests are waiting, expected wait 5.027s"
+	slow := []served{{at(0), 0}, {at(3), 60}, {at(7), 140}, {at(9), 9000}}
+	quick := []served{{at(0), 0}, {at(3), 60}, {at(7), 460}, {at(9), 470}}
+	for name, c := range map[string]struct {
+		doubt doubt
+		line  stack.LogLine
+		rate  []served
+		want  bool
+	}{
+		"PHP is slow":                 {mine, line("overloaded", ninety), slow, true},
+		"PHP is quick":                {mine, line("overloaded", ninety), quick, false},
+		"few wait":                    {mine, line("overloaded", "9 requests are waiting, expected wait 5.027s"), slow, false},
+		"it failed otherwise":         {mine, line("cut", ninety), slow, false},
+		"another event":               {doubt{id: "one-a", from: at(6), to: at(7)}, line("overloaded", ninety), slow, false},
+		"another connection":          {doubt{id: "one-b", from: at(4), to: at(6)}, line("overloaded", ninety), slow, false},
+		"a message's, for a connect":  {doubt{from: at(4), to: at(6)}, line("overloaded", ninety), slow, false},
+		"how quick PHP is is unknown": {mine, line("overloaded", ninety), nil, false},
+	} {
+		if got := c.doubt.refused(c.line, c.rate); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
