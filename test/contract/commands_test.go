@@ -75,7 +75,8 @@ func TestWhatFollowsAJoinArrives(t *testing.T) {
 		a, b := w.open(), w.dial("?h[]=WS-User:b", stack.DialOptions{})
 		for i := range 20 {
 			room := fmt.Sprint("room", i)
-			w.pushed(fmt.Sprintf(`[{"to":"user:b","join":[%q],"data":"in"},{"to":"channel:%s","data":"pushed"}]`, room, room), 1)
+			status, _ := w.Push(t, fmt.Sprintf(`[{"to":"user:b","join":[%q],"data":"in"},{"to":"channel:%s","data":"pushed"}]`, room, room))
+			equal(t, "status", status, 200)
 			b.Expect("in")
 			b.Expect("pushed")
 			room = fmt.Sprint("other", i)
