@@ -39,7 +39,7 @@ func (b *Batch) Claimed(s *Session, n uint64) bool { return s.batch.last >= n }
 func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
 	size := messageCost
 	if c.Message != nil {
-		size += len(c.Message.Frame())
+		size += len(c.Message.Data())
 	}
 	if s.batch.unwritten > 0 && s.batch.unwritten+size > mostUnwritten {
 		s.batch.unwritten = 0

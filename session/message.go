@@ -1,84 +1,134 @@
 package session
 
 import (
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
 )
 
-// Message is one WebSocket message on its way to clients. It is kept in the
-// form in which it goes onto the wire, one final unmasked frame (RFC 6455,
-// 5.2), so that a push to many clients is encoded once. It is immutable and
-// shared by all who receive it.
+// Headroom is how many bytes an [Encoder] may put in front of a payload.
+const Headroom = 10
+
+// Message is what clients are sent: a payload, text or binary, and the encodings in
+// which transports send it. Each is made once, however many clients share the
+// message. It is immutable but for them, and safe for concurrent use.
 type Message struct {
-	plain  Frame
-	header int // length of the frame's header
-
-	deflate  sync.Once
-	deflated *Frame
+	first  Encoding // its bytes are Headroom bytes, then the payload
+	by     atomic.Pointer[Encoder]
+	others atomic.Pointer[other]
+	mu     sync.Mutex // held to set by or others
+	binary bool
 }
 
-// Frame is an encoded frame. It counts the queues in which it waits, so that
-// its memory, which they share, is counted once.
-type Frame struct {
+// Encoding is a message, or another sequence of bytes, in the form in which clients are
+// sent it.
+type Encoding struct {
 	bytes []byte
-	waits atomic.Int32
+	skip  uint8 // bytes at the beginning that do not belong to it
+	// Waits is for the owner of the queues: in how many of them the encoding counts.
+	Waits atomic.Int32
 }
 
-// NewFrame makes a frame of its bytes, which must not be changed any more.
-func NewFrame(bytes []byte) *Frame { return &Frame{bytes: bytes} }
+// Encoder makes one form of messages, such as a frame. A transport has one for each
+// form, and shares it between its clients: an Encoder is known by its address.
+type Encoder struct {
+	// Header appends to b what stands in front of the payload, at most Headroom bytes,
+	// in a form that leaves the payload as it is.
+	Header func(b []byte, m *Message) []byte
+	// Encode makes any other form, when Header is nil. Where it returns nil the
+	// message's encoding by Instead is taken.
+	Encode  func(m *Message) []byte
+	Instead *Encoder
+}
 
-// Bytes is the frame as it goes onto the wire. It must not be changed.
-func (f *Frame) Bytes() []byte { return f.bytes }
-
-// Enter notes that the frame waits in one more queue, and reports whether that
-// is the only one.
-func (f *Frame) Enter() (first bool) { return f.waits.Add(1) == 1 }
-
-// Leave undoes one Enter, and reports whether the frame waits in no other queue.
-func (f *Frame) Leave() (last bool) { return f.waits.Add(-1) == 0 }
+// other is an encoding that is not in the message's own memory.
+type other struct {
+	by   *Encoder
+	next *other
+	made sync.Once
+	own  Encoding // of no bytes: that by by.Instead is taken
+}
 
 // NewMessage copies data into a new message: a text message, or a binary one.
 // The caller checks that text is UTF-8.
 func NewMessage(isBinary bool, data []byte) *Message {
-	first := byte(0x81) // FIN, text
-	if isBinary {
-		first = 0x82
-	}
-	frame := AppendFrameHeader(make([]byte, 0, len(data)+10), first, len(data))
-	return &Message{header: len(frame), plain: Frame{bytes: append(frame, data...)}}
+	room := make([]byte, Headroom+len(data))
+	copy(room[Headroom:], data)
+	return &Message{binary: isBinary, first: Encoding{bytes: room}}
 }
 
-// AppendFrameHeader appends to b the header of an unmasked frame: its first
-// byte (FIN, RSV and opcode bits) and the length of its payload in the
-// shortest of the three forms of RFC 6455, 5.2.
-func AppendFrameHeader(b []byte, first byte, length int) []byte {
-	b = append(b, first)
-	switch {
-	case length < 126:
-		return append(b, byte(length))
-	case length <= 0xffff:
-		return binary.BigEndian.AppendUint16(append(b, 126), uint16(length))
-	}
-	return binary.BigEndian.AppendUint64(append(b, 127), uint64(length))
-}
+// NewEncoding makes an encoding of its bytes, which must not be changed any more.
+func NewEncoding(bytes []byte) *Encoding { return &Encoding{bytes: bytes} }
 
 // Binary reports whether the message is binary; otherwise it is text.
-func (m *Message) Binary() bool { return m.plain.bytes[0]&0x0f == 0x2 }
+func (m *Message) Binary() bool { return m.binary }
 
 // Data is the payload. It must not be changed.
-func (m *Message) Data() []byte { return m.plain.bytes[m.header:] }
+func (m *Message) Data() []byte { return m.first.bytes[Headroom:] }
 
-// Frame is the whole encoded frame. It must not be changed.
-func (m *Message) Frame() []byte { return m.plain.bytes }
-
-// Plain is the encoded frame for queues.
-func (m *Message) Plain() *Frame { return &m.plain }
-
-// Deflated is the frame in the compressed form that compress makes of the
-// message at its first call; later calls return the same frame. A push is so
-// compressed once, however many clients take it compressed.
-func (m *Message) Deflated(compress func(*Message) *Frame) *Frame {
-	m.deflate.Do(func() { m.deflated = compress(m) })
-	return m.deflated
+// Encoding is the message in the form that by makes at its first call. The first
+// encoder with a Header writes it into the message's own memory.
+func (m *Message) Encoding(by *Encoder) *Encoding {
+	if m.by.Load() == by {
+		return &m.first
+	}
+	o := m.other(by)
+	if o == nil {
+		o = m.add(by)
+	}
+	if o == nil {
+		return &m.first
+	}
+	return o.encoding(m)
 }
+
+// other finds what add has added, or nil.
+func (m *Message) other(by *Encoder) *other {
+	o := m.others.Load()
+	for o != nil && o.by != by {
+		o = o.next
+	}
+	return o
+}
+
+// add makes the first encoding, and returns nil, or adds another one to be made.
+func (m *Message) add(by *Encoder) *other {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch o := m.other(by); {
+	case o != nil:
+		return o
+	case m.by.Load() == by:
+		return nil
+	case m.by.Load() == nil && by.Header != nil:
+		room := m.first.bytes
+		n := len(by.Header(room[:0:Headroom], m))
+		m.first.skip = uint8(Headroom - n)
+		copy(room[m.first.skip:Headroom], room[:n])
+		m.by.Store(by)
+		return nil
+	}
+	o := &other{by: by, next: m.others.Load()}
+	m.others.Store(o)
+	return o
+}
+
+// encoding waits until the encoding has been made.
+func (o *other) encoding(m *Message) *Encoding {
+	o.made.Do(func() {
+		if o.by.Header == nil {
+			o.own.bytes = o.by.Encode(m)
+			return
+		}
+		o.own.bytes = append(o.by.Header(make([]byte, 0, Headroom+len(m.Data())), m), m.Data()...)
+	})
+	if o.own.bytes == nil {
+		return m.Encoding(o.by.Instead)
+	}
+	return &o.own
+}
+
+// Bytes is the encoding as clients are sent it. It must not be changed.
+func (e *Encoding) Bytes() []byte { return e.bytes[e.skip:] }
+
+// Len is the number of its bytes.
+func (e *Encoding) Len() int { return len(e.bytes) - int(e.skip) }

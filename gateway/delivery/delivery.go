@@ -200,7 +200,7 @@ func (t *task) size() int64 {
 	c := t.command
 	size := taskSize + command + name*(len(c.To)+len(c.Except)+len(c.Join)+len(c.Leave))
 	if c.Message != nil {
-		size += len(c.Message.Frame())
+		size += session.Headroom + len(c.Message.Data())
 	}
 	return int64(size)
 }

@@ -48,7 +48,7 @@ func (o *outlet) QueueReply(m *session.Message) error {
 	defer o.mu.Unlock()
 	o.got = append(o.got, string(m.Data()))
 	o.unsent++
-	o.bytes += len(m.Frame())
+	o.bytes += len(m.Data())
 	if o.limit > 0 && o.unsent > 1 && o.bytes > o.limit {
 		o.slow = true
 	}

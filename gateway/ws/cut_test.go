@@ -9,7 +9,7 @@ import (
 func TestCutKeepsWhatHasBegun(t *testing.T) {
 	var o outbox
 	for _, s := range []string{"one", "two", "three", "four"} {
-		o.add(session.NewFrame([]byte(s)), push)
+		o.add(session.NewEncoding([]byte(s)), push)
 	}
 	o.pong = []byte("pong")
 	o.bytes += 4
@@ -35,7 +35,7 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 func TestCutDropsWhatTheWriterCouldNotWrite(t *testing.T) {
 	var o outbox
 	for _, s := range []string{"one", "two", "three", "four"} {
-		o.add(session.NewFrame([]byte(s)), push)
+		o.add(session.NewEncoding([]byte(s)), push)
 	}
 	var bufs [4][]byte
 	o.gather(bufs[:])

@@ -91,13 +91,13 @@ func (c *Conn) Negotiate(handshake http.Header) {
 	}
 }
 
-// frameOf is the message as this client takes it. Compressing takes a while
+// encoding is the message as this client takes it. Compressing takes a while
 // for the first that does, and no time for others.
-func (c *Conn) frameOf(m *session.Message) *session.Frame {
+func (c *Conn) encoding(m *session.Message) *session.Encoding {
 	if c.extensions == "" || len(m.Data()) < deflateFrom {
-		return m.Plain()
+		return m.Encoding(c.shared.plain)
 	}
-	return m.Deflated(c.shared.deflate)
+	return m.Encoding(c.shared.deflated)
 }
 
 // deflater compresses messages, one at a time.
@@ -106,15 +106,15 @@ type deflater struct {
 	out bytes.Buffer
 }
 
-// newDeflate makes a function that compresses messages, as many at once as
-// there are processors, for session.Message.Deflated.
-func newDeflate() func(*session.Message) *session.Frame {
+// deflateEncoder makes the compressed frame of a message where it is shorter than the
+// plain one. It makes as many at once as there are processors.
+func deflateEncoder(plain *session.Encoder) *session.Encoder {
 	n := runtime.GOMAXPROCS(0)
 	places := make(chan *deflater, n)
 	for range n {
 		places <- nil // made when needed
 	}
-	return func(m *session.Message) *session.Frame {
+	return &session.Encoder{Instead: plain, Encode: func(m *session.Message) []byte {
 		d := <-places
 		if d == nil {
 			d = &deflater{}
@@ -122,12 +122,11 @@ func newDeflate() func(*session.Message) *session.Frame {
 		}
 		defer func() { places <- d }()
 		return d.deflate(m)
-	}
+	}}
 }
 
-// deflate is the message's frame compressed, or the plain one when that is
-// not longer.
-func (d *deflater) deflate(m *session.Message) *session.Frame {
+// deflate is the message's frame compressed, or nil when the plain one is not longer.
+func (d *deflater) deflate(m *session.Message) []byte {
 	const keep = 1 << 20
 	d.out.Reset()
 	d.w.Reset(&d.out)
@@ -135,14 +134,14 @@ func (d *deflater) deflate(m *session.Message) *session.Frame {
 	_ = d.w.Flush()
 	payload := bytes.TrimSuffix(d.out.Bytes(), []byte(flushed))
 	if len(payload) >= len(m.Data()) {
-		return m.Plain()
+		return nil
 	}
-	frame := session.AppendFrameHeader(make([]byte, 0, len(payload)+10), m.Frame()[0]|rsv1, len(payload))
+	frame := appendFrameHeader(make([]byte, 0, len(payload)+session.Headroom), dataByte(m)|rsv1, len(payload))
 	frame = append(frame, payload...)
 	if d.out.Cap() > keep {
 		d.out = bytes.Buffer{}
 	}
-	return session.NewFrame(frame)
+	return frame
 }
 
 // inflaters are spare decompressors of 40 KB.

@@ -256,7 +256,7 @@ func TestMessagesAreCompressedOnceForAll(t *testing.T) {
 		strings.Repeat("a push for many ", 10_000),
 	} {
 		m := text(long)
-		if a.frameOf(m) != b.frameOf(m) {
+		if a.encoding(m) != b.encoding(m) {
 			t.Error("compressed twice")
 		}
 		for _, c := range []*Conn{a, b, plain} {
@@ -281,6 +281,6 @@ func TestMessagesAreCompressedOnceForAll(t *testing.T) {
 	for _, m := range []*session.Message{text("short"), text(""), session.NewMessage(true, noise)} {
 		a.QueueReply(m)
 		a.Flush()
-		pa.want(t, m.Frame()[0], string(m.Data()))
+		pa.want(t, dataByte(m), string(m.Data()))
 	}
 }

@@ -11,11 +11,15 @@ import (
 // Opcodes (RFC 6455, 11.8).
 const (
 	opContinuation = 0x0
+	opText         = 0x1
 	opBinary       = 0x2
 	opClose        = 0x8
 	opPing         = 0x9
 	opPong         = 0xa
 )
+
+// fin is set in the first byte of a message's last frame (RFC 6455, 5.2).
+const fin = 0x80
 
 // largestMessage keeps sums of lengths from overflowing where no limit is set.
 const largestMessage = 1 << 62
@@ -127,13 +131,42 @@ func parseClose(payload []byte) (CloseError, error) {
 	return CloseError{Code: code, Reason: string(payload[2:])}, nil
 }
 
+// plainEncoder makes the plain frame of a message, with FIN set.
+func plainEncoder() *session.Encoder {
+	return &session.Encoder{Header: func(b []byte, m *session.Message) []byte {
+		return appendFrameHeader(b, dataByte(m), len(m.Data()))
+	}}
+}
+
+// dataByte is the first byte of a message's only frame.
+func dataByte(m *session.Message) byte {
+	if m.Binary() {
+		return fin | opBinary
+	}
+	return fin | opText
+}
+
+// appendFrameHeader appends to b the header of an unmasked frame, session.Headroom
+// bytes at most: its first byte (FIN, RSV and opcode bits) and the length of its
+// payload in the shortest of the three forms of RFC 6455, 5.2.
+func appendFrameHeader(b []byte, first byte, length int) []byte {
+	b = append(b, first)
+	switch {
+	case length < 126:
+		return append(b, byte(length))
+	case length <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(b, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(b, 127), uint64(length))
+}
+
 // closeFrame encodes a Close frame; 1005 is one without a code.
 func closeFrame(code int, reason string) []byte {
 	if code == 1005 {
-		return []byte{0x80 | opClose, 0}
+		return []byte{fin | opClose, 0}
 	}
 	reason = session.CutReason(reason)
-	frame := session.AppendFrameHeader(make([]byte, 0, 4+len(reason)), 0x80|opClose, 2+len(reason))
+	frame := appendFrameHeader(make([]byte, 0, 4+len(reason)), fin|opClose, 2+len(reason))
 	frame = binary.BigEndian.AppendUint16(frame, uint16(code))
 	return append(frame, reason...)
 }

@@ -199,7 +199,7 @@ func (p *peer) wantEnd(t *testing.T) {
 
 // masked is a frame as a client sends it.
 func masked(first byte, payload string) []byte {
-	b := session.AppendFrameHeader(nil, first, len(payload))
+	b := appendFrameHeader(nil, first, len(payload))
 	b[1] |= 0x80
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	b = append(b, key[:]...)

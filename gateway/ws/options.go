@@ -73,15 +73,19 @@ type Shared struct {
 	// Stats counts for all of them.
 	Stats *Stats
 
-	deflate   func(*session.Message) *session.Frame // for session.Message.Deflated
-	inflaters inflaters
+	plain, deflated *session.Encoder
+	inflaters       inflaters
 }
 
 // NewShared makes what connections share, with a budget of so many bytes for
 // messages; 0 is no bound. Its wheel is to be stopped when the last connection
 // has ended.
 func NewShared(memory int64) *Shared {
-	return &Shared{Memory: NewBudget(memory), Outgoing: new(Outgoing), Wheel: NewWheel(), Stats: new(Stats), deflate: newDeflate()}
+	plain := plainEncoder()
+	return &Shared{
+		Memory: NewBudget(memory), Outgoing: new(Outgoing), Wheel: NewWheel(), Stats: new(Stats),
+		plain: plain, deflated: deflateEncoder(plain),
+	}
 }
 
 // Conn is one WebSocket connection on the server's side. All methods may be

@@ -22,11 +22,11 @@ const (
 
 // queued is one whole frame that waits to be written.
 type queued struct {
-	frame *session.Frame // a push's is shared by all who get it
+	frame *session.Encoding // a push's is shared by all who get it
 	kind  kind
 }
 
-func (q *queued) len() int { return len(q.frame.Bytes()) }
+func (q *queued) len() int { return q.frame.Len() }
 
 // outbox is the order of frames on their way out. It is guarded by Conn.mu.
 // Whoever finds it without a writer becomes the writer, see writer.go.
@@ -63,14 +63,14 @@ type outbox struct {
 // dropped, and ErrSlow returned. It returns ErrClosed when nothing more is
 // accepted.
 func (c *Conn) Queue(m *session.Message) error {
-	frame := c.frameOf(m)
+	frame := c.encoding(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := &c.outbox
 	if !o.accepts() || c.dead {
 		return ErrClosed
 	}
-	if broken := c.overLimitLocked(int64(len(frame.Bytes()))); broken != nil {
+	if broken := c.overLimitLocked(int64(frame.Len())); broken != nil {
 		broken.Add(1)
 		c.tooSlowLocked()
 		return ErrSlow
@@ -82,7 +82,7 @@ func (c *Conn) Queue(m *session.Message) error {
 // QueueReply adds a reply behind what waits already. The bound is not its
 // matter: see [Conn.Drained]. Otherwise it is like [Conn.Queue].
 func (c *Conn) QueueReply(m *session.Message) error {
-	frame := c.frameOf(m)
+	frame := c.encoding(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.outbox.accepts() || c.dead {
@@ -184,7 +184,7 @@ func (c *Conn) queueControl(frame []byte) {
 func (o *outbox) accepts() bool { return !o.closing && !o.failed }
 
 // add appends a frame.
-func (o *outbox) add(frame *session.Frame, k kind) {
+func (o *outbox) add(frame *session.Encoding, k kind) {
 	if len(o.frames) == 0 {
 		o.frames = o.one[:0]
 	}
@@ -215,7 +215,7 @@ func (o *outbox) left(q *queued) {
 // close appends a Close frame, the last.
 func (o *outbox) close(frame []byte) {
 	o.closing = true
-	o.add(session.NewFrame(frame), closing)
+	o.add(session.NewEncoding(frame), closing)
 }
 
 // empty reports whether there is nothing to write.
@@ -248,7 +248,7 @@ func (o *outbox) gather(bufs [][]byte) (n, size int) {
 // putPong gives the waiting pong its place in the order, which it takes from
 // an older one that is still there.
 func (o *outbox) putPong(at int) {
-	newest := queued{session.NewFrame(o.pong), pong}
+	newest := queued{session.NewEncoding(o.pong), pong}
 	o.pong = nil
 	switch {
 	case len(o.frames) == 0:

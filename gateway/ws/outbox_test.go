@@ -149,7 +149,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 				t.Fatalf("got %v, want ErrSlow", err)
 			}
 			waitFor(t, "no more than one frame that has begun and the Close frame", func() bool {
-				return c.Buffered() <= int64(len(m.Frame())+100)
+				return c.Buffered() <= int64(len(m.Data())+100)
 			})
 			if !c.isClosing() {
 				t.Error("no Close frame waits behind the cut")

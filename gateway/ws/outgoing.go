@@ -95,7 +95,7 @@ func (o *Outgoing) took(c *Conn) {
 
 // enter counts a frame in, see [outbox]; the result is its memory.
 func (q *queued) enter() int64 {
-	if q.kind <= reply && !q.frame.Enter() {
+	if q.kind <= reply && q.frame.Waits.Add(1) > 1 {
 		return queuedMemory
 	}
 	return queuedMemory + int64(q.len())
@@ -103,7 +103,7 @@ func (q *queued) enter() int64 {
 
 // leave undoes enter.
 func (q *queued) leave() int64 {
-	if q.kind <= reply && !q.frame.Leave() {
+	if q.kind <= reply && q.frame.Waits.Add(-1) > 0 {
 		return -queuedMemory
 	}
 	return -queuedMemory - int64(q.len())

@@ -91,7 +91,7 @@ func TestPushToManyThatStallCountsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if more := s.Outgoing.Used() - before; more != int64(len(push.Frame())+clients*queuedMemory) {
+	if more := s.Outgoing.Used() - before; more != int64(conns[0].encoding(push).Len()+clients*queuedMemory) {
 		t.Errorf("a push of %d bytes to %d clients counts %d", size, clients, more)
 	}
 	for _, c := range conns {

@@ -10,7 +10,7 @@ import (
 
 // pingFrame is a ping without payload (RFC 6455, 5.5.2). Whatever the client
 // sends afterwards shows that it lives, its pong included.
-var pingFrame = session.NewFrame([]byte{0x80 | opPing, 0})
+var pingFrame = session.NewEncoding([]byte{fin | opPing, 0})
 
 // probeLooks is how often, within a probe's time, a silent client is looked at.
 const probeLooks = 4
