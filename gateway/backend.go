@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/cookies"
+	"wsfpm/gateway/phpreport"
 	"wsfpm/session"
 )
 
@@ -87,14 +89,14 @@ func (c *connection) judge(rt *route, k kind, h head, body []byte, answer *fcgi.
 		if k == kindConnect && unseen > 0 {
 			return reply{}, withDetail(failed("the connect script wrote %d bytes to stderr, too many to look for errors in", len(stderr)+unseen), stderr, body)
 		}
-		if sign := ownWords(c.env.Script(), phpError(k == kindConnect, stderr, body)); sign != "" {
-			return reply{}, withDetail(failed("PHP reported %q", clip(sign)), stderr, body)
+		if report := phpreport.Find(c.env.Script(), k == kindConnect, stderr, body); report != "" {
+			return reply{}, withDetail(failed("PHP reported %q", clip(report)), stderr, body)
 		}
 	}
 	if h.died {
 		return reply{}, withDetail(failed("the script ended early, with PHP's exit status 255 (WS-Failed)"), stderr, body)
 	}
-	if scriptMissing(h.status, stderr, body) {
+	if phpreport.NotRun(h.status, stderr, body) {
 		return reply{}, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)
 	}
 	if len(stderr) > 0 {
@@ -133,7 +135,7 @@ func (c *connection) checkConnect(rt *route, h head, body []byte) error {
 		refused.header, refused.body = make(http.Header), append([]byte{}, body...) // not nil: an empty body stays empty
 		passOn(refused.header, h.fields, notOnRefusal)
 		return refused
-	case rt.DetectPHPErrors && !h.accepted && comesFirst(body):
+	case rt.DetectPHPErrors && !h.accepted && phpreport.ComesFirst(body):
 		return failed("the connect script accepted the client behind output that it did not mean (%q): a refusal would have been lost", clip(string(body)))
 	case !h.acceptedBy(rt):
 		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)
@@ -160,21 +162,21 @@ func withDetail(err error, stderr, body []byte) error {
 	return err
 }
 
-// keepCookies puts an accepted answer's cookies into the connection's jar, so
-// that later events carry them: a browser that has its 101 already cannot.
+// keepCookies keeps the cookies of an accepted answer with the connection, so that
+// later events carry them: a browser that has its 101 already cannot.
 func (c *connection) keepCookies(lines []string) {
 	if len(lines) == 0 {
 		return
 	}
 	old := c.env.Params()
-	cookies, ignored := setCookies(old["HTTP_COOKIE"], lines, time.Now())
+	header, ignored := cookies.Set(old["HTTP_COOKIE"], lines, time.Now())
 	if ignored > 0 {
 		c.log().Warn("cookies ignored", zap.Int("lines", ignored))
 	}
-	if cookies == old["HTTP_COOKIE"] {
+	if header == old["HTTP_COOKIE"] {
 		return
 	}
-	params, err := c.g.withCookies(c, old, cookies)
+	params, err := c.g.withCookies(c, old, header)
 	if err == nil {
 		var env *fcgi.Env
 		if env, err = newEnv(params); err == nil {

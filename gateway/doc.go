@@ -10,14 +10,13 @@
 //	settings.go   routes and pools      letgo.go  what a reload took away
 //	client.go, origin.go  the peer
 //	resolve.go    the script's real path
-//	environ.go    what PHP is told of the handshake           jar.go  its cookies
+//	environ.go    what PHP is told of the handshake
 //	serve.go      a connection's life: messages, then the end
 //	farewell.go   the disconnect events that wait
 //	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
 //	event.go      one event's own parameters
 //	backend.go    the call of PHP, and whether its answer counts
-//	detect.go     PHP's errors behind a status of 200   detect_stderr.go, detect_body.go
-//	answer.go     the answer in commands   stream.go, stream_lines.go  line by line
+//	answer.go     the answer in commands   stream.go  line by line
 //	apply.go      what the answer does
 //	fanout.go     what others' commands do to this process's clients, by packages delivery and members
 //	age.go        connections that last or rest too long
@@ -26,5 +25,5 @@
 //
 // Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds
 // the configuration, ws the socket, bus the way to other processes, members and
-// delivery what reaches which client, admin the operators' listener; packages session and fcgi know nothing of this one.
+// delivery what reaches which client, phpreport finds PHP's errors, cookies keeps a connection's cookies, admin the operators' listener; packages session and fcgi know nothing of this one.
 package gateway

@@ -16,6 +16,7 @@ import (
 	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/phpreport"
 )
 
 // patience is how long a test waits for something that should happen soon. It
@@ -196,3 +197,11 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// phpError is the search for PHP's errors under the name that tests kept elsewhere
+// have for it.
+func phpError(connect bool, stderr, body []byte) string {
+	return phpreport.Find("/srv/ws.php", connect, stderr, body)
+}
+
+var _ = phpError

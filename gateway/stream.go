@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/phpreport"
 )
 
 // stream sends an answer on line by line, as PHP flushes it, while the script
@@ -52,24 +53,24 @@ func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi
 
 // sendLines reads the stream to its end and sends each line.
 func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Response) error {
-	lines := streamLines{look: rt.DetectPHPErrors, script: c.env.Script()}
+	lines := phpreport.Lines{Script: c.env.Script(), Look: rt.DetectPHPErrors}
 	for {
 		chunk, err := answer.Next()
 		last := err == io.EOF // nothing else is a proper end
 		if err != nil && !last {
 			return err
 		}
-		ready, reported := lines.add(chunk, last)
+		ready, report := lines.Add(chunk, last)
 		if err := c.sendEach(ctx, ready); err != nil {
 			return err
 		}
-		if reported != nil {
-			return reported
+		if report != "" {
+			return failed("PHP reported %q", clip(report))
 		}
 		if last {
 			return c.streamEnd(rt, answer)
 		}
-		if lines.unfinished() > int(rt.AnswerLimit) {
+		if lines.Unfinished() > int(rt.AnswerLimit) {
 			return failed("a line of the stream is longer than answer_limit")
 		}
 	}
@@ -102,8 +103,8 @@ func (c *connection) streamEnd(rt *route, answer *fcgi.Response) error {
 	if !rt.DetectPHPErrors {
 		return nil
 	}
-	if sign := ownWords(c.env.Script(), phpError(false, stderr, nil)); sign != "" {
-		return failed("PHP reported %q", clip(sign))
+	if report := phpreport.Find(c.env.Script(), false, stderr, nil); report != "" {
+		return failed("PHP reported %q", clip(report))
 	}
 	return nil
 }

@@ -1,18 +1,21 @@
-package gateway
+// Package cookies carries out Set-Cookie lines on a Cookie header, as a browser would:
+//
+//	header, ignored := cookies.Set("a=1", []string{"b=2; path=/", "a=; Max-Age=0"}, time.Now()) // "b=2", 0
+package cookies
 
 import (
 	"strings"
 	"time"
 )
 
-// maxJar bounds the cookies of one connection, in bytes of its Cookie header.
-const maxJar = 16 << 10
+// maxHeader bounds the Cookie header of one connection, in bytes.
+const maxHeader = 16 << 10
 
-// setCookies is the Cookie header after an answer with these Set-Cookie lines:
+// Set returns the Cookie header after an answer with these Set-Cookie lines:
 // name=value replaces or adds, an old Expires or Max-Age ≤ 0 deletes (RFC 6265,
 // 5.2 and 5.3). A line that is no cookie, or would make the header longer than
-// maxJar, changes nothing; ignored counts these.
-func setCookies(header string, lines []string, now time.Time) (after string, ignored int) {
+// maxHeader, changes nothing; ignored counts these.
+func Set(header string, lines []string, now time.Time) (after string, ignored int) {
 	for _, line := range lines {
 		name, value, deleted, ok := parseSetCookie(line, now)
 		if !ok {
@@ -26,7 +29,7 @@ func setCookies(header string, lines []string, now time.Time) (after string, ign
 			}
 			next += name + "=" + value
 		}
-		if len(next) > maxJar && len(next) > len(header) {
+		if len(next) > maxHeader && len(next) > len(header) {
 			ignored++
 			continue
 		}

@@ -1,4 +1,4 @@
-package gateway
+package phpreport
 
 import (
 	"os"
@@ -25,7 +25,7 @@ const (
 // theirs is a text with a path that the client made up.
 func theirs(text string) string { return strings.ReplaceAll(text, "/srv/app/", "/srv/ap/") }
 
-func TestPHPsOwnWords(t *testing.T) {
+func TestPHPsReports(t *testing.T) {
 	const both, onConnect, never = "both", "on connect", "never"
 	long := "PHP message: PHP Fatal error:  Uncaught Exception: " + strings.Repeat("x", 2000)
 	cut := func(n int) string { return long[:n-3] + "..." }
@@ -70,17 +70,17 @@ func TestPHPsOwnWords(t *testing.T) {
 		{"history that begins so, HTML", never, "", theirs(htmlException)},
 		{"history as JSON", never, "", `{"text":"\nFatal error: x in \/srv\/app\/a.php on line 3\n"}`},
 	} {
-		if got := ownWords(site, phpError(true, []byte(test.stderr), []byte(test.body))); (got != "") != (test.want != never) {
+		if got := Find(site, true, []byte(test.stderr), []byte(test.body)); (got != "") != (test.want != never) {
 			t.Errorf("%s: on connect got %q, want %s", test.name, got, test.want)
 		}
-		if got := ownWords(site, phpError(false, []byte(test.stderr), []byte(test.body))); (got != "") != (test.want == both) {
+		if got := Find(site, false, []byte(test.stderr), []byte(test.body)); (got != "") != (test.want == both) {
 			t.Errorf("%s: on message got %q, want %s", test.name, got, test.want)
 		}
 	}
 }
 
 // PHP names files by their real paths.
-func TestPHPsOwnWordsBehindASymbolicLink(t *testing.T) {
+func TestPHPsReportsBehindASymbolicLink(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -93,9 +93,9 @@ func TestPHPsOwnWordsBehindASymbolicLink(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	claims := phpError(false, nil, []byte(strings.ReplaceAll(plainException, "/srv/app/lib.php", file)))
-	if got := ownWords(link, claims); got == "" {
-		t.Errorf("%q for the script %s is not taken for PHP's", claims[0].text, link)
+	body := strings.ReplaceAll(plainException, "/srv/app/lib.php", file)
+	if got := Find(link, false, nil, []byte(body)); got == "" {
+		t.Errorf("%q for the script %s is not taken for PHP's", body, link)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestOutputBeforeARefusal(t *testing.T) {
 		"\ufeff": true, "\ufeffhello": true, "\nlog in first": true, " secret": true,
 		"": false, "hello": false, "\n\n": false, "hello\n": false, "\nWarning: x in /a.php on line 3\n": false, "<br />\n<b>Warning</b>:  x": false,
 	} {
-		if got := comesFirst([]byte(body)); got != want {
+		if got := ComesFirst([]byte(body)); got != want {
 			t.Errorf("%q: early output %v, want %v", body, got, want)
 		}
 	}
@@ -134,7 +134,7 @@ func TestAScriptThatDidNotRun(t *testing.T) {
 		{404, "PHP message: Primary script unknown", "no such room", false},
 		{404, "", "File not found.\n", false},
 	} {
-		if got := scriptMissing(test.status, []byte(test.stderr), []byte(test.body)); got != test.want {
+		if got := NotRun(test.status, []byte(test.stderr), []byte(test.body)); got != test.want {
 			t.Errorf("%+v: got %v", test, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package gateway
+package cookies
 
 import (
 	"strconv"

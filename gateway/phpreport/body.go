@@ -1,4 +1,4 @@
-package gateway
+package phpreport
 
 import (
 	"bytes"
@@ -143,12 +143,12 @@ var (
 	unknownPlace = []string{" in Unknown on line 0", " in <b>Unknown</b> on line <b>0</b><br />", " in Unknown on line <i>0</i></th></tr>"}
 )
 
-// comesFirst reports whether a body begins with output that no script means to
+// ComesFirst reports whether a body begins with output that no script means to
 // send: a byte order mark or blank lines before "<?php". Output that is blank
 // altogether may stand behind "?>". Without output_buffering it sends the
 // headers, with status 200, and a http_response_code(401) after it is lost: PHP
 // 8.2 does not even complain.
-func comesFirst(body []byte) bool {
+func ComesFirst(body []byte) bool {
 	if bytes.HasPrefix(body, []byte(byteOrder)) {
 		return true
 	}

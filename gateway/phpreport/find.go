@@ -1,4 +1,4 @@
-package gateway
+package phpreport
 
 import (
 	"bytes"
@@ -7,13 +7,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// PHP reports a fatal error with status 200 when display_errors is on or
-// output has begun, so a crashed login script would let everybody in. Its
-// reports give it away: on stderr (detect_stderr.go) and in the body
-// (detect_body.go). A client can write the same text into a room or a log, but
-// it does not know where the site's files lie, and each report of PHP's names
-// one of them. So form and place make a claim, and the path in it decides.
 
 // claim is a piece of an answer that has the form of PHP's reports and stands
 // where PHP writes them.
@@ -50,9 +43,17 @@ var tooLate = []string{
 	"session_regenerate_id(): Session ID cannot be regenerated after headers have already been sent",
 }
 
-// phpError returns the claims that an answer's script did not run to its end.
-// It is a quick look: most answers have none.
-func phpError(connect bool, stderr, body []byte) (claims []claim) {
+// Find returns PHP's report in a complete answer that its script did not run to its
+// end, or "". On connect it also finds what may have cost a refusal its status: output
+// that came too soon, or a header that PHP dropped. Script is the SCRIPT_FILENAME,
+// whose links are resolved only when something looks like a report.
+func Find(script string, connect bool, stderr, body []byte) string {
+	return confirmed(script, claimsOf(connect, stderr, body))
+}
+
+// claimsOf returns the claims of an answer. It is a quick look: most answers have
+// none.
+func claimsOf(connect bool, stderr, body []byte) (claims []claim) {
 	if bytes.Contains(stderr, []byte("PHP ")) {
 		claims = append(claims, claim{stderr, fromStderr, connect})
 	}
@@ -65,14 +66,14 @@ func phpError(connect bool, stderr, body []byte) (claims []claim) {
 	return claims
 }
 
-// ownWords returns the first of the claims that is PHP's own word on this
-// script, or "".
-func ownWords(script string, claims []claim) string {
+// confirmed returns the first of the claims that names a file of the script's site,
+// or "".
+func confirmed(script string, claims []claim) string {
 	if len(claims) == 0 {
 		return ""
 	}
-	if sign := firstOf(siteFolder(script), claims); sign != "" {
-		return sign
+	if report := firstOf(siteFolder(script), claims); report != "" {
+		return report
 	}
 	// PHP names files by their real paths, also where a deployment has put a
 	// symbolic link.
@@ -131,9 +132,9 @@ var notRun = []struct {
 	{404, "No input file specified.\n", "Unable to open primary script: "},
 }
 
-// scriptMissing reports PHP-FPM's complaint that it cannot run the script: its
-// status, its whole body and its words on stderr.
-func scriptMissing(status int, stderr, body []byte) bool {
+// NotRun reports whether an answer is PHP-FPM's complaint that it cannot run the
+// script: its status, its whole body and its words on stderr.
+func NotRun(status int, stderr, body []byte) bool {
 	for _, n := range notRun {
 		if status == n.status && string(body) == n.body && bytes.Contains(stderr, []byte(n.stderr)) {
 			return true

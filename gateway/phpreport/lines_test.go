@@ -1,4 +1,4 @@
-package gateway
+package phpreport
 
 import (
 	"bytes"
@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-func TestStreamLinesHoldBackWhatMayBeAReport(t *testing.T) {
-	l := streamLines{look: true, script: site}
+func TestLinesHoldBackWhatMayBeAReport(t *testing.T) {
+	l := Lines{Script: site, Look: true}
 	for _, step := range []struct {
 		chunk, want string
 		last, fails bool
@@ -20,9 +20,9 @@ func TestStreamLinesHoldBackWhatMayBeAReport(t *testing.T) {
 		{chunk: "\nFatal error: Uncaught Exception: secret\n", want: "\n"},
 		{chunk: "more in /srv/app/a.php:3\n", want: "", fails: true},
 	} {
-		got, err := l.add([]byte(step.chunk), step.last)
-		if string(got) != step.want || (err != nil) != step.fails {
-			t.Errorf("chunk %q: got %q, %v, want %q", step.chunk, got, err, step.want)
+		got, report := l.Add([]byte(step.chunk), step.last)
+		if string(got) != step.want || (report != "") != step.fails {
+			t.Errorf("chunk %q: got %q, %q, want %q", step.chunk, got, report, step.want)
 		}
 	}
 }
@@ -35,25 +35,25 @@ func BenchmarkLongLine(b *testing.B) {
 		b.Run(map[int]string{1 << 20: "1MiB", 16 << 20: "16MiB"}[size], func(b *testing.B) {
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				l := streamLines{look: true, script: site}
+				l := Lines{Script: site, Look: true}
 				for sent := 0; sent < size; sent += len(chunk) {
-					_, _ = l.add(chunk, false)
+					_, _ = l.Add(chunk, false)
 				}
-				_, _ = l.add(nil, true)
+				_, _ = l.Add(nil, true)
 			}
 		})
 	}
 }
 
-// BenchmarkDetect looks at an answer in which nothing is wrong.
-func BenchmarkDetect(b *testing.B) {
+// BenchmarkFind looks at an answer in which nothing is wrong.
+func BenchmarkFind(b *testing.B) {
 	body := []byte(strings.Repeat(`{"id":17,"text":"hello there","error":null}`, 1<<10))
 	for name, connect := range map[string]bool{"connect": true, "message": false} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				phpError(connect, nil, body)
+				Find(site, connect, nil, body)
 			}
 		})
 	}

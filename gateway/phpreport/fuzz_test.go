@@ -1,4 +1,4 @@
-package gateway
+package phpreport
 
 import (
 	"encoding/json"
@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// FuzzDetect holds both sides of the rule, whatever a client writes into what
+// FuzzFind holds both sides of the rule, whatever a client writes into what
 // a script logs and shows: its words without a path of the site are never PHP's,
 // and beside them PHP's own are found.
-func FuzzDetect(f *testing.F) {
+func FuzzFind(f *testing.F) {
 	for _, text := range []string{"", loggedException, plainException, htmlException, xdebugPlain, xdebugHTML, lostHeader, warning, "; " + loggedException} {
 		f.Add(true, []byte(theirs(text)), []byte(theirs(text)))
 		f.Add(false, []byte(theirs(text)), []byte(theirs(text)))
@@ -22,7 +22,7 @@ func FuzzDetect(f *testing.F) {
 			return
 		}
 		said := func(stderr, body string) string {
-			return ownWords(site, phpError(connect, []byte(stderr), []byte(body)))
+			return Find(site, connect, []byte(stderr), []byte(body))
 		}
 		quoted, err := json.Marshal(string(shown))
 		if err != nil {
@@ -50,9 +50,9 @@ func FuzzDetect(f *testing.F) {
 	})
 }
 
-// FuzzStreamLines cuts a stream at any place: no byte is lost or sent twice, and
+// FuzzLines cuts a stream at any place: no byte is lost or sent twice, and
 // nothing of PHP's report is sent.
-func FuzzStreamLines(f *testing.F) {
+func FuzzLines(f *testing.F) {
 	f.Add("one\ntwo", 3, 5)
 	f.Add(theirs(plainException), 10, 20)
 	f.Add("a\n\nFatal error: x\ny\n", 4, 17)
@@ -61,24 +61,24 @@ func FuzzStreamLines(f *testing.F) {
 		if strings.Contains(text, "/srv/app/") {
 			return
 		}
-		feed := func(text string) (sent string, err error) {
-			l := streamLines{look: true, script: site}
+		feed := func(text string) (sent, report string) {
+			l := Lines{Script: site, Look: true}
 			a := min(max(first, 0), len(text))
 			b := min(max(second, a), len(text))
 			for i, chunk := range []string{text[:a], text[a:b], text[b:], ""} {
-				ready, reported := l.add([]byte(chunk), i == 3)
+				ready, report := l.Add([]byte(chunk), i == 3)
 				sent += string(ready)
-				if reported != nil {
-					return sent, reported
+				if report != "" {
+					return sent, report
 				}
 			}
-			return sent, nil
+			return sent, ""
 		}
-		if sent, err := feed(text); err != nil || sent != text {
-			t.Errorf("%q came out as %q, %v", text, sent, err)
+		if sent, report := feed(text); report != "" || sent != text {
+			t.Errorf("%q came out as %q, %q", text, sent, report)
 		}
-		if sent, err := feed(text + "\n" + plainException); err == nil || strings.Contains(sent[min(len(text), len(sent)):], "boo") {
-			t.Errorf("with PHP's report behind %q came %q, %v", text, sent, err)
+		if sent, report := feed(text + "\n" + plainException); report == "" || strings.Contains(sent[min(len(text), len(sent)):], "boo") {
+			t.Errorf("with PHP's report after %q came %q, %q", text, sent, report)
 		}
 	})
 }
