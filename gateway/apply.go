@@ -12,7 +12,7 @@ import (
 )
 
 // apply does what an answer to a message asks for: first the connection's own
-// standing and the reply, in one step, then what concerns others, then the
+// membership and the reply, in one step, then what concerns others, then the
 // close. It returns when a slow client's queue is back within its bound, so
 // that the next event of this connection waits, but nobody else.
 func (c *connection) apply(ctx context.Context, a reply) error {
@@ -28,28 +28,28 @@ func (c *connection) apply(ctx context.Context, a reply) error {
 	return c.drained(ctx)
 }
 
-// applyOwn changes the connection's standing and queues its messages.
+// applyOwn changes the connection's membership and queues its messages.
 func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 	c.session.LockChanges()
 	defer c.session.UnlockChanges()
-	old := c.session.Standing()
+	old := c.session.Membership()
 	var room [4]*session.Message
-	standing, messages, err := c.next(old, a, room[:0])
+	membership, messages, err := c.next(old, a, room[:0])
 	if err != nil {
 		return err
 	}
-	if old.Equal(standing) {
+	if old.Equal(membership) {
 		return notEnded(c.session.Reply(messages...))
 	}
-	if !c.g.admission.moveUser(c.user, standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
+	if !c.g.admission.moveUser(c.user, membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		c.close(closeTooMany)
 		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
-	c.user = standing.User
-	return notEnded(c.g.members.Change(ctx, c.session, standing, messages...))
+	c.user = membership.User
+	return notEnded(c.g.members.Change(ctx, c.session, membership, messages...))
 }
 
-// effects is what an answer does beyond its connection's standing and reply.
+// effects is what an answer does beyond its connection's membership and reply.
 func (c *connection) effects(ctx context.Context, a reply) {
 	if a.oddity != "" && c.g.once.first(c.script+a.oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.oddity))

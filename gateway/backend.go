@@ -188,9 +188,9 @@ func (c *connection) keepCookies(lines []string) {
 	}
 }
 
-// next is the standing after an answer's commands for its own connection. The
+// next is the membership after an answer's commands for its own connection. The
 // messages that they send it are appended to messages, in order.
-func (c *connection) next(from session.Standing, a *reply, messages []*session.Message) (session.Standing, []*session.Message, error) {
+func (c *connection) next(from session.Membership, a *reply, messages []*session.Message) (session.Membership, []*session.Message, error) {
 	limit := c.g.settings.Load().Limits.Channels
 	for i := -1; i < len(a.more); i++ {
 		command := &a.own

@@ -60,7 +60,7 @@ func (c *connection) route() *route { return c.g.settings.Load().current(c.rt) }
 // owner is whom the connection's events are counted for, so that one cannot
 // hold the pool: its user, else its address.
 func (c *connection) owner() string {
-	if user := c.session.Standing().User; user != "" {
+	if user := c.session.Membership().User; user != "" {
 		return user
 	}
 	if c.client.known {

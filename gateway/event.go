@@ -42,7 +42,7 @@ type cause struct {
 // vars appends this event's own parameters. Those that stay the same for the
 // whole connection are in the template, see environ.go.
 func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
-	standing := c.session.Standing()
+	membership := c.session.Membership()
 	method := "POST"
 	if e.kind == kindConnect {
 		method = "GET"
@@ -51,9 +51,9 @@ func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
 		fcgi.Var{Name: "REQUEST_METHOD", Value: method},
 		fcgi.Var{Name: "WS_EVENT", Value: e.kind.String()},
 		fcgi.Var{Name: "WS_REQUEST_ID", Value: c.id() + ":" + strconv.FormatUint(c.events, 10)},
-		fcgi.Var{Name: "WS_USER", Value: standing.User},
-		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(standing.Channels)},
-		fcgi.Var{Name: "WS_STATE", Value: standing.State},
+		fcgi.Var{Name: "WS_USER", Value: membership.User},
+		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(membership.Channels)},
+		fcgi.Var{Name: "WS_STATE", Value: membership.State},
 		fcgi.Var{Name: "WS_PROTOCOL", Value: c.protocol},
 	)
 	switch e.kind {

@@ -216,25 +216,25 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if c.protocol, err = c.agree(a.head.protocol); err != nil {
 		return err
 	}
-	standing, messages, err := c.next(session.Standing{}, &a, nil)
+	membership, messages, err := c.next(session.Membership{}, &a, nil)
 	if err != nil {
 		return err
 	}
 	c.letIn = c.rt.asks(kindConnect)
-	_ = c.g.hub.Set(c.session, standing) // for the disconnect event; nobody can be reached by it before Add
-	if !c.g.admission.moveUser("", standing.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
-		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", clip(standing.User))
+	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; nobody can be reached by it before Add
+	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
+		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", clip(membership.User))
 		refused.header, refused.close = retryAfter(10), &closeTooMany
 		return refused
 	}
-	c.user = standing.User
+	c.user = membership.User
 	if err := r.Context().Err(); err != nil {
 		return &refusal{status: http.StatusBadRequest, why: "canceled", reason: "the client left", cause: err}
 	}
 	if c.g.isDraining() {
 		return refuseDraining()
 	}
-	if err := c.g.members.Enter(r.Context(), c.session, standing, messages...); err != nil {
+	if err := c.g.members.Enter(r.Context(), c.session, membership, messages...); err != nil {
 		return err
 	}
 	c.cameIn(a.others)

@@ -16,13 +16,13 @@ func TestMoveChecksTheAddressUnderTheLock(t *testing.T) {
 	go func() {
 		done <- h.move(t.Context(), s, &session.Command{To: []session.Address{session.Channel("secret")}, Join: []string{"x"}, Message: session.NewMessage(false, []byte("for secret only"))})
 	}()
-	eventually(t, "the command to wait for the standing", func() bool { return waitsIn("session.(*Session).LockChanges") })
-	if err := h.hub.Set(s, session.Standing{}, session.NewMessage(false, []byte("you have left"))); err != nil {
+	eventually(t, "the command to wait for the membership", func() bool { return waitsIn("session.(*Session).LockChanges") })
+	if err := h.hub.Set(s, session.Membership{}, session.NewMessage(false, []byte("you have left"))); err != nil {
 		t.Fatal(err)
 	}
 	s.UnlockChanges()
 	if <-done {
-		t.Errorf("a client that has left the channel was meant; standing %v", s.Standing().Channels)
+		t.Errorf("a client that has left the channel was meant; membership %v", s.Membership().Channels)
 	}
 	if err := s.Reply(session.NewMessage(false, []byte("the next"))); err != nil {
 		t.Fatal(err)

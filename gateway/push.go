@@ -40,9 +40,9 @@ type Connection struct {
 func (g *Gateway) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
 		for _, c := range g.clients() {
-			standing := c.session.Standing()
+			membership := c.session.Membership()
 			seen := Connection{
-				ID: c.id(), User: standing.User, Channels: standing.Channels,
+				ID: c.id(), User: membership.User, Channels: membership.Channels,
 				Path: c.rt.Path, Script: c.script, Remote: c.client.addr.String(),
 				Protocol: c.protocol, Since: c.since, Queued: c.socket.Buffered(),
 			}

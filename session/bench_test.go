@@ -21,7 +21,7 @@ func crowdedHub(b *testing.B, n int) *Hub {
 	h := NewHub()
 	for i := range n {
 		s := New(fmt.Sprintf("web1-%06d", i), sink{})
-		own := Standing{User: fmt.Sprint(i), Channels: []string{"site", fmt.Sprintf("room-%d", i%10), fmt.Sprintf("own-%d", i)}}
+		own := Membership{User: fmt.Sprint(i), Channels: []string{"site", fmt.Sprintf("room-%d", i%10), fmt.Sprintf("own-%d", i)}}
 		if err := h.Add(s, own); err != nil {
 			b.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func BenchmarkFanOut(b *testing.B) {
 // BenchmarkAddAndRemove is a client that comes to a crowded process and leaves.
 func BenchmarkAddAndRemove(b *testing.B) {
 	h := crowdedHub(b, 10_000)
-	own := Standing{User: "42", Channels: []string{"site", "room-1", "own-42"}}
+	own := Membership{User: "42", Channels: []string{"site", "room-1", "own-42"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		s := New("web1-new", sink{})

@@ -8,6 +8,6 @@
 // through Redis and POST /push all become Commands, by the one parser in
 // command.go.
 //
-// Reading order: address.go, message.go, command.go, decode.go, session.go,
-// hub.go.
+// Reading order: address.go, message.go, command.go, decode.go, membership.go,
+// session.go, hub.go.
 package session

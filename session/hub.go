@@ -58,12 +58,12 @@ func (h *Hub) Shard(s *Session) int { return int(s.pin % h.shards) }
 // Len is the number of sessions.
 func (h *Hub) Len() int { return int(h.count.Load()) }
 
-// Add makes s findable under its id and its first standing, and queues its
+// Add makes s findable under its id and its first membership, and queues its
 // first messages in the same step: no push comes before them.
-func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
+func (h *Hub) Add(s *Session, first Membership, messages ...*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.standing, s.present = first, true
+	s.membership, s.present = first, true
 	h.count.Add(1)
 	h.all[h.Shard(s)].add(s)
 	at := h.stripe(Conn(s.id))
@@ -76,11 +76,11 @@ func (h *Hub) Add(s *Session, first Standing, messages ...*Message) error {
 	return s.queueLocked(messages)
 }
 
-// Set changes the standing of s and queues messages for it, in one step: no
+// Set changes the membership of s and queues messages for it, in one step: no
 // push to a joined address comes before them, none to a left one after them.
-// The caller holds [Session.LockChanges]. After [Hub.Remove] the standing is
+// The caller holds [Session.LockChanges]. After [Hub.Remove] the membership is
 // kept, for the session's last events, and [ErrEnded] is returned.
-func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
+func (h *Hub) Set(s *Session, next Membership, messages ...*Message) error {
 	err := h.set(s, next, messages)
 	if !errors.Is(err, ErrEnded) {
 		s.Flush()
@@ -90,22 +90,22 @@ func (h *Hub) Set(s *Session, next Standing, messages ...*Message) error {
 
 // set is the part of Set under the session's lock, which a bug in the outlet must not
 // leave locked.
-func (h *Hub) set(s *Session, next Standing, messages []*Message) error {
+func (h *Hub) set(s *Session, next Membership, messages []*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.present {
-		s.standing = next
+		s.membership = next
 		return ErrEnded
 	}
-	h.standLocked(s, next)
+	h.changeLocked(s, next)
 	return s.queueLocked(messages)
 }
 
-// Move does to s what a command of others says that changes its standing, in
+// Move does to s what a command of others says that changes its membership, in
 // one step: the change, then the message, which is a push like any other, then
 // the close. It reports false, and changes nothing, when the command does not
 // mean the client any more. The caller holds [Session.LockChanges].
-func (h *Hub) Move(s *Session, c *Command, next Standing) (meant bool, err error) {
+func (h *Hub) Move(s *Session, c *Command, next Membership) (meant bool, err error) {
 	if meant, err = h.move(s, c, next); meant {
 		s.Flush()
 		s.follow(c)
@@ -114,20 +114,20 @@ func (h *Hub) Move(s *Session, c *Command, next Standing) (meant bool, err error
 }
 
 // move is the part of Move under the session's lock.
-func (h *Hub) move(s *Session, c *Command, next Standing) (meant bool, err error) {
+func (h *Hub) move(s *Session, c *Command, next Membership) (meant bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.meantLocked(c) {
 		return false, nil
 	}
-	h.standLocked(s, next)
+	h.changeLocked(s, next)
 	return true, s.takeLocked(c)
 }
 
-// standLocked gives a present session another standing.
-func (h *Hub) standLocked(s *Session, next Standing) {
-	joined, left := s.standing.Diff(next)
-	s.standing = next
+// changeLocked changes the membership of a present session.
+func (h *Hub) changeLocked(s *Session, next Membership) {
+	joined, left := s.membership.Diff(next)
+	s.membership = next
 	for _, a := range joined {
 		h.add(a, s)
 	}
@@ -151,7 +151,7 @@ func (h *Hub) Remove(s *Session) (left []Address) {
 	at.mu.Lock()
 	delete(at.conns, s.id)
 	at.mu.Unlock()
-	left = s.standing.Addresses()
+	left = s.membership.Addresses()
 	for _, a := range left {
 		h.remove(a, s)
 	}

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -11,10 +10,6 @@ import (
 
 // ErrEnded is returned for what came after the end of a session.
 var ErrEnded = errors.New("session has ended")
-
-// ErrChannels is returned for a change after which a client would be in too many
-// channels.
-var ErrChannels = errors.New("too many channels")
 
 // Outlet takes the messages of one client, in order. Its methods must not
 // block: they are called under the session's lock. [Outlet.Flush] is called
@@ -30,113 +25,21 @@ type Outlet interface {
 	Close(code int, reason string)
 }
 
-// Standing is what a client is known by: the user it is bound to, the
-// channels it joined, in that order, and the state that its scripts keep.
-// It is a value; Channels must not be changed.
-type Standing struct {
-	User     string
-	Channels []string
-	State    string
-}
-
-// With is the standing after a command: channels are left, then joined, so
-// that a command with both moves from the ones to the others. It fails when
-// more than maxChannels (0: no limit) would be joined, or more of them than
-// [MaxChannelNames] bytes.
-func (st Standing) With(c Command, maxChannels int) (Standing, error) {
-	if c.User != nil {
-		st.User = *c.User
-	}
-	if c.State != nil {
-		st.State = *c.State
-	}
-	if len(c.Join) == 0 && len(c.Leave) == 0 {
-		return st, nil
-	}
-	channels := slices.Clone(st.Channels)
-	for _, name := range c.Leave {
-		if name == "*" {
-			channels = nil
-			continue
-		}
-		channels = slices.DeleteFunc(channels, func(s string) bool { return s == name })
-	}
-	for _, name := range c.Join {
-		if slices.Contains(channels, name) {
-			continue
-		}
-		if channels = append(channels, name); maxChannels > 0 && len(channels) > maxChannels {
-			return st, fmt.Errorf("%w: more than %d would be joined", ErrChannels, maxChannels)
-		}
-	}
-	bytes := 0
-	for _, name := range channels {
-		bytes += len(name) + 1 // a comma
-	}
-	if bytes > MaxChannelNames {
-		return st, fmt.Errorf("%w: the names of %d would have more than %d bytes, which is what WS_CHANNELS can carry", ErrChannels, len(channels), MaxChannelNames)
-	}
-	st.Channels = channels
-	return st, nil
-}
-
-// Addresses are those under which others reach this standing: its user and
-// its channels.
-func (st Standing) Addresses() []Address {
-	list := make([]Address, 0, 1+len(st.Channels))
-	if st.User != "" {
-		list = append(list, User(st.User))
-	}
-	for _, name := range st.Channels {
-		list = append(list, Channel(name))
-	}
-	return list
-}
-
-// Equal reports whether both are the same, channels in the same order.
-func (st Standing) Equal(other Standing) bool {
-	return st.User == other.User && st.State == other.State && slices.Equal(st.Channels, other.Channels)
-}
-
-// Diff tells which addresses a change from st to next adds and which it gives
-// up.
-func (st Standing) Diff(next Standing) (joined, left []Address) {
-	if st.User != next.User {
-		if next.User != "" {
-			joined = append(joined, User(next.User))
-		}
-		if st.User != "" {
-			left = append(left, User(st.User))
-		}
-	}
-	for _, name := range next.Channels {
-		if !slices.Contains(st.Channels, name) {
-			joined = append(joined, Channel(name))
-		}
-	}
-	for _, name := range st.Channels {
-		if !slices.Contains(next.Channels, name) {
-			left = append(left, Channel(name))
-		}
-	}
-	return joined, left
-}
-
 // Session is one client. Its methods may be called concurrently.
 type Session struct {
 	id  string
 	pin uint32 // see Pin
 	out Outlet
 
-	// changes is held by whoever changes the standing, from reading the old
+	// changes is held by whoever changes the membership, from reading the old
 	// one to setting the new one. It may be held while Redis is asked.
 	changes sync.Mutex
 
-	mu       sync.Mutex // guards what follows; never held over I/O
-	since    int64      // see CameIn
-	standing Standing
-	present  bool // in the hub
-	closing  bool // a close is queued: nothing can follow it
+	mu         sync.Mutex // guards what follows; never held over I/O
+	since      int64      // see CameIn
+	membership Membership
+	present    bool // in the hub
+	closing    bool // a close is queued: nothing can follow it
 
 	batch mark // owned by the [Batch] that delivers to this session
 }
@@ -165,21 +68,21 @@ func (s *Session) CameIn(at int64) {
 	s.since = at
 }
 
-// Standing is what the client is known by now.
-func (s *Session) Standing() Standing {
+// Membership is what the client is known by now.
+func (s *Session) Membership() Membership {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.standing
+	return s.membership
 }
 
-// LockChanges keeps others from changing the standing until
+// LockChanges keeps others from changing the membership until
 // [Session.UnlockChanges].
 func (s *Session) LockChanges() { s.changes.Lock() }
 
 // UnlockChanges ends what [Session.LockChanges] began.
 func (s *Session) UnlockChanges() { s.changes.Unlock() }
 
-// Reply sends messages to the client without a change of its standing.
+// Reply sends messages to the client without a change of its membership.
 func (s *Session) Reply(messages ...*Message) error {
 	for _, m := range messages {
 		if err := s.out.QueueReply(m); err != nil {
@@ -201,7 +104,7 @@ func (s *Session) Close(c Close) {
 
 // Deliver does to the client what a command of others says of messages and
 // closing, provided that one of the command's addresses still means it: the
-// look-up in the hub may be older than a change of its standing. It reports
+// look-up in the hub may be older than a change of its membership. It reports
 // whether the client was meant. The message is queued; [Session.Flush] writes it.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	if meant, err = s.take(c); meant {
@@ -261,11 +164,11 @@ func (s *Session) matchesLocked(list []Address) bool {
 				return true
 			}
 		case KindUser:
-			if a.Name == s.standing.User && a.Name != "" {
+			if a.Name == s.membership.User && a.Name != "" {
 				return true
 			}
 		case KindChannel:
-			if slices.Contains(s.standing.Channels, a.Name) {
+			if slices.Contains(s.membership.Channels, a.Name) {
 				return true
 			}
 		}

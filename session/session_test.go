@@ -71,7 +71,7 @@ func set(t *testing.T, h *Hub, s *Session, c Command) {
 	t.Helper()
 	s.LockChanges()
 	defer s.UnlockChanges()
-	next, err := s.Standing().With(c, 64)
+	next, err := s.Membership().With(c, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestDeliverReachesEveryAddressOnce(t *testing.T) {
 	h := NewHub()
 	var out outlet
 	s := New("n-1", &out)
-	if err := h.Add(s, Standing{User: "7", Channels: []string{"a", "b"}}); err != nil {
+	if err := h.Add(s, Membership{User: "7", Channels: []string{"a", "b"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, to := range [][]Address{{All}, {Conn("n-1")}, {User("7")}, {Channel("a")}, {Channel("a"), Channel("b"), User("7"), All}} {
@@ -111,7 +111,7 @@ func TestExceptWins(t *testing.T) {
 	outs := map[string]*outlet{}
 	for _, id := range []string{"1", "2", "3"} {
 		outs[id] = &outlet{}
-		if err := h.Add(New(id, outs[id]), Standing{User: "u" + id, Channels: []string{"room"}}); err != nil {
+		if err := h.Add(New(id, outs[id]), Membership{User: "u" + id, Channels: []string{"room"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestChangeAndReplyAreOneStep(t *testing.T) {
 	h := NewHub()
 	var out outlet
 	s := New("1", &out)
-	if err := h.Add(s, Standing{}, text("hello")); err != nil {
+	if err := h.Add(s, Membership{}, text("hello")); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})
@@ -177,7 +177,7 @@ func TestChangeAndReplyAreOneStep(t *testing.T) {
 func TestRemoveGivesUpEverythingOnce(t *testing.T) {
 	h := NewHub()
 	s := New("1", &outlet{})
-	if err := h.Add(s, Standing{User: "u", Channels: []string{"a"}}); err != nil {
+	if err := h.Add(s, Membership{User: "u", Channels: []string{"a"}}); err != nil {
 		t.Fatal(err)
 	}
 	left := h.Remove(s)
@@ -188,10 +188,10 @@ func TestRemoveGivesUpEverythingOnce(t *testing.T) {
 	if again := h.Remove(s); again != nil {
 		t.Errorf("the second time gave up %v", again)
 	}
-	if err := h.Set(s, Standing{User: "other", Channels: []string{"b"}}); !errors.Is(err, ErrEnded) {
+	if err := h.Set(s, Membership{User: "other", Channels: []string{"b"}}); !errors.Is(err, ErrEnded) {
 		t.Errorf("set after the end: got %v, want ErrEnded", err)
 	}
-	if got := s.Standing().User; got != "other" {
+	if got := s.Membership().User; got != "other" {
 		t.Errorf("the disconnect event sees user %q, want the last one", got)
 	}
 	if indexed(h) != 0 || h.Len() != 0 {
@@ -206,7 +206,7 @@ func TestAWalkOverMembersMissesNoneThatStay(t *testing.T) {
 	for i := range 1000 {
 		s := New(fmt.Sprint(i), &outlet{})
 		all = append(all, s)
-		if err := h.Add(s, Standing{Channels: []string{"room"}}); err != nil {
+		if err := h.Add(s, Membership{Channels: []string{"room"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestAWalkOverMembersMissesNoneThatStay(t *testing.T) {
 					h.Remove(all[(turn*7)%len(all)])
 				}
 			}
-			if err := h.Add(New(fmt.Sprint("late", turn), &outlet{}), Standing{Channels: []string{"room"}}); err != nil {
+			if err := h.Add(New(fmt.Sprint("late", turn), &outlet{}), Membership{Channels: []string{"room"}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -241,7 +241,7 @@ func TestAWalkOverMembersMissesNoneThatStay(t *testing.T) {
 	}
 }
 
-func TestStandingMovesBetweenChannels(t *testing.T) {
+func TestMembershipMovesBetweenChannels(t *testing.T) {
 	user := "u"
 	tests := []struct {
 		from    []string
@@ -254,15 +254,15 @@ func TestStandingMovesBetweenChannels(t *testing.T) {
 		{[]string{"a"}, Command{Leave: []string{"x"}, User: &user}, []string{"a"}},
 	}
 	for _, test := range tests {
-		got, err := Standing{Channels: test.from}.With(test.command, 3)
+		got, err := Membership{Channels: test.from}.With(test.command, 3)
 		if err != nil || !slices.Equal(got.Channels, test.want) {
 			t.Errorf("%v with %+v: got %v, %v, want %v", test.from, test.command, got.Channels, err, test.want)
 		}
 	}
-	if _, err := (Standing{Channels: []string{"a", "b", "c"}}).With(Command{Join: []string{"d"}}, 3); err == nil {
+	if _, err := (Membership{Channels: []string{"a", "b", "c"}}).With(Command{Join: []string{"d"}}, 3); err == nil {
 		t.Error("a fourth channel of three was joined")
 	}
-	if _, err := (Standing{Channels: []string{"a", "b", "c"}}).With(Command{Leave: []string{"a"}, Join: []string{"d"}}, 3); err != nil {
+	if _, err := (Membership{Channels: []string{"a", "b", "c"}}).With(Command{Leave: []string{"a"}, Join: []string{"d"}}, 3); err != nil {
 		t.Errorf("a move within the limit: %v", err)
 	}
 }
@@ -271,15 +271,15 @@ func TestAMoveIsAPushToWhoIsStillMeant(t *testing.T) {
 	h := NewHub()
 	var out outlet
 	s := New("1", &out)
-	if err := h.Add(s, Standing{Channels: []string{"a"}}); err != nil {
+	if err := h.Add(s, Membership{Channels: []string{"a"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := &Command{To: []Address{Channel("a")}, Leave: []string{"a"}, Message: text("out")}
-	if meant, err := h.Move(s, c, Standing{}); !meant || err != nil {
+	if meant, err := h.Move(s, c, Membership{}); !meant || err != nil {
 		t.Fatalf("got %v, %v", meant, err)
 	}
-	if meant, _ := h.Move(s, c, Standing{Channels: []string{"x"}}); meant || len(s.Standing().Channels) != 0 {
-		t.Errorf("a client that has left was moved to %v", s.Standing().Channels)
+	if meant, _ := h.Move(s, c, Membership{Channels: []string{"x"}}); meant || len(s.Membership().Channels) != 0 {
+		t.Errorf("a client that has left was moved to %v", s.Membership().Channels)
 	}
 	if got := out.messages(); !slices.Equal(got, []string{"out"}) || indexed(h) != 1 {
 		t.Errorf("got %q, %d names", got, indexed(h))
@@ -290,7 +290,7 @@ func TestAClosingClientIsNotFound(t *testing.T) {
 	h := NewHub()
 	var out outlet
 	s := New("1", &out)
-	if err := h.Add(s, Standing{}); err != nil {
+	if err := h.Add(s, Membership{}); err != nil {
 		t.Fatal(err)
 	}
 	c := &Command{To: []Address{All}, Message: text("bye"), Close: &Close{Code: 4000}}
@@ -311,12 +311,12 @@ func (buggyOutlet) QueueReply(*Message) error { panic("a bug") }
 func TestABugInAnOutletLeavesNoLockHeld(t *testing.T) {
 	h := NewHub()
 	s := New("1", buggyOutlet{})
-	if err := h.Add(s, Standing{}); err != nil {
+	if err := h.Add(s, Membership{}); err != nil {
 		t.Fatal(err)
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_ = h.Set(s, Standing{User: "42"}, NewMessage(false, nil))
+		_ = h.Set(s, Membership{User: "42"}, NewMessage(false, nil))
 	}()
 	if !s.mu.TryLock() {
 		t.Fatal("the session is locked for ever")

@@ -115,7 +115,7 @@ func (l *lab) move(_ context.Context, s *session.Session, c *session.Command) bo
 	if l.gate != nil {
 		<-l.gate
 	}
-	next, err := s.Standing().With(session.Command{Join: c.Join, Leave: c.Leave}, 0)
+	next, err := s.Membership().With(session.Command{Join: c.Join, Leave: c.Leave}, 0)
 	if err != nil {
 		l.t.Error(err)
 	}
@@ -126,7 +126,7 @@ func (l *lab) move(_ context.Context, s *session.Session, c *session.Command) bo
 func (l *lab) enter(id string, channels ...string) *outlet {
 	l.t.Helper()
 	o := &outlet{}
-	if err := l.hub.Add(session.New(id, o), session.Standing{User: "u" + id, Channels: channels}); err != nil {
+	if err := l.hub.Add(session.New(id, o), session.Membership{User: "u" + id, Channels: channels}); err != nil {
 		l.t.Fatal(err)
 	}
 	return o
@@ -325,7 +325,7 @@ func TestOrderUnderChurn(t *testing.T) {
 				default:
 				}
 				s := session.New(fmt.Sprintf("c%d-%d", w, i), &outlet{})
-				_ = l.hub.Add(s, session.Standing{Channels: []string{"room"}})
+				_ = l.hub.Add(s, session.Membership{Channels: []string{"room"}})
 				if i%2 == 0 {
 					l.deliver(&session.Command{To: []session.Address{session.Conn(s.ID())}, Join: []string{"x"}, Leave: []string{"room"}})
 				}
@@ -360,7 +360,7 @@ func BenchmarkDeliver(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			l := newLab(b)
 			for i := range n {
-				_ = l.hub.Add(session.New(fmt.Sprint(i), sink{}), session.Standing{Channels: []string{"room"}})
+				_ = l.hub.Add(session.New(fmt.Sprint(i), sink{}), session.Membership{Channels: []string{"room"}})
 			}
 			c := &session.Command{To: []session.Address{session.Channel("room")}, Message: session.NewMessage(false, []byte("hello"))}
 			b.ReportAllocs()

@@ -1,7 +1,7 @@
 // Package members changes who a client is and what it is a member of, in one place:
 // in the hub of this process, and in the subscriptions to Redis.
 //
-//	err := list.Enter(ctx, s, session.Standing{User: "42"}, hello) // at the upgrade
+//	err := list.Enter(ctx, s, session.Membership{User: "42"}, hello) // at the upgrade
 //	err = list.Change(ctx, s, next, reply)                         // by an answer
 //	meant, err := list.Move(ctx, s, &command, 64)                  // by a command of others
 //	list.Leave(s)                                                  // at the end
@@ -40,18 +40,18 @@ func New(hub *session.Hub, bus Bus, unconfirmed func()) *List {
 	return &List{hub: hub, bus: bus, unconfirmed: unconfirmed}
 }
 
-// Enter makes a session findable under its id and its first standing, and queues
+// Enter makes a session findable under its id and its first membership, and queues
 // its first messages in the same step. [List.Leave] ends it, after an error too.
-func (l *List) Enter(ctx context.Context, s *session.Session, first session.Standing, messages ...*session.Message) error {
+func (l *List) Enter(ctx context.Context, s *session.Session, first session.Membership, messages ...*session.Message) error {
 	l.join(ctx, append(first.Addresses(), session.Conn(s.ID())))
 	return l.hub.Add(s, first, messages...)
 }
 
-// Change gives a session another standing and queues messages for it, in one step.
+// Change gives a session a new membership and queues messages for it, in one step.
 // The caller holds [session.Session.LockChanges]. After [List.Leave] it returns
 // [session.ErrEnded].
-func (l *List) Change(ctx context.Context, s *session.Session, next session.Standing, messages ...*session.Message) error {
-	joined, left := s.Standing().Diff(next)
+func (l *List) Change(ctx context.Context, s *session.Session, next session.Membership, messages ...*session.Message) error {
+	joined, left := s.Membership().Diff(next)
 	l.join(ctx, joined)
 	err := l.hub.Set(s, next, messages...)
 	if errors.Is(err, session.ErrEnded) {
@@ -70,7 +70,7 @@ func (l *List) Move(ctx context.Context, s *session.Session, c *session.Command,
 	if !s.Matches(c) {
 		return false, nil
 	}
-	old := s.Standing()
+	old := s.Membership()
 	next, err := old.With(session.Command{Join: c.Join, Leave: c.Leave}, maxChannels)
 	if err != nil {
 		return true, err
