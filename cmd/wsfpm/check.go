@@ -14,8 +14,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/poolfile"
 	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
@@ -23,7 +26,7 @@ import (
 // checkCmd is wsfpm check.
 type checkCmd struct {
 	gatewaySettings
-	FPMPool []string `name:"fpm-pool" placeholder:"FILE" help:"Compare with PHP-FPM's own configuration: a file such as /etc/php/8.2/fpm/php-fpm.conf or a folder such as /etc/php/8.2/fpm/pool.d; several with commas."`
+	FPMPool []string `name:"fpm-pool" sep:"none" placeholder:"FILE,..." help:"Compare with PHP-FPM's own configuration: a file such as /etc/php/8.2/fpm/php-fpm.conf or a folder such as /etc/php/8.2/fpm/pool.d; several with commas."`
 	Dial    bool     `help:"See whether PHP-FPM takes connections, and Redis the subscriptions."`
 }
 
@@ -61,10 +64,18 @@ func (c *checkCmd) Run() error {
 	return nil
 }
 
-// comparePools reads PHP-FPM's files and compares.
-func comparePools(cfg *config.Config, names, warnings []string) (problems, _ []string) {
-	read := config.ReadPools(names, os.LookupEnv)
-	p, w := cfg.Compare(read.Pools)
+// comparePools reads PHP-FPM's files and compares. Each of lists is a list of
+// names with commas, as the flag was given.
+func comparePools(cfg *config.Config, lists, warnings []string) (problems, _ []string) {
+	var names []string
+	for _, list := range lists {
+		names = append(names, kong.SplitEscaped(list, ',')...)
+	}
+	if slices.Contains(lists, "") || slices.Contains(names, "") {
+		return []string{"--fpm-pool: an empty name, so that nothing is compared: name a file or folder of PHP-FPM's, such as /etc/php/8.2/fpm/pool.d"}, warnings
+	}
+	read := poolfile.Read(names, os.LookupEnv)
+	p, w := poolfile.Compare(cfg, read.Pools)
 	return append(read.Problems, p...), slices.Concat(warnings, read.Warnings, w)
 }
 

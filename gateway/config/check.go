@@ -216,11 +216,27 @@ func (c *Config) checkPools(r *report) {
 			continue
 		}
 		at := pool.Network + " " + pool.Addr
+		if pool.Network == "unix" {
+			at = RealSocket(pool.Addr)
+		}
 		if other := seen[at]; other != "" {
 			r.bad(key+".address", "%s is the address of the pool %s too: a pool's workers are shared out once, so use one of the two", pool.Address, other)
 		}
 		seen[at] = name
 	}
+}
+
+// RealSocket is the path of a unix socket without symbolic links, as far as they
+// can be resolved here: /var/run/x.sock is /run/x.sock on most systems, also
+// while there is no such socket.
+func RealSocket(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		return real
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil {
+		return filepath.Join(folder, filepath.Base(file))
+	}
+	return file
 }
 
 func poolName(name string) bool {

@@ -45,6 +45,7 @@ var broken = map[string]struct {
 	"pool port":        {func(c *Config) { c.FPM["default"].Address = "tcp:a:0" }, "port 0"},
 	"pool name":        {func(c *Config) { c.FPM["a.b"] = NewFPM("", "unix:/b") }, "is not a pool's name"},
 	"pool twice":       {func(c *Config) { c.FPM["z"] = NewFPM("", "unix:/run/./fpm.sock") }, "is the address of the pool default too"},
+	"pool by a link":   {func(c *Config) { c.FPM["z"] = NewFPM("", "unix:/proc/self/root/run/fpm.sock") }, "is the address of the pool default too"},
 	"no workers":       {func(c *Config) { c.FPM["default"].MaxConnections = 0 }, "max_connections: 0"},
 	"idle":             {func(c *Config) { c.FPM["default"].MaxIdle = 4 }, "max_idle: 4: write 0 to max_connections, which is 3"},
 	"streams":          {func(c *Config) { c.FPM["default"].MaxStreams = 4 }, "max_streams: 4"},

@@ -11,6 +11,5 @@
 //
 // Reading order: config.go, route.go, limits.go (the keys), value.go
 // (durations, sizes and the like), load.go, decode.go, lines.go (the loader),
-// check.go and its check_*.go (the rules), warnings.go, pool.go (PHP-FPM's own
-// file).
+// check.go and its check_*.go (the rules), warnings.go.
 package config

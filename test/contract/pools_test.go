@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/gateway/config"
+	"wsfpm/gateway/poolfile"
 	"wsfpm/test/stack"
 )
 
@@ -80,11 +80,12 @@ var poolFiles = map[string][]string{
 	"php.ini": {poolBase + "php_admin_value[memory_limit] = 1G\nphp_admin_value[memory_limit] = 2G\nphp_flag[display_errors] = off\nphp_value[\"x\"] = on\n" +
 		"php_value[sendmail_path] = /usr/sbin/sendmail -t -f a@b\nphp_value[y] = 'it; is'\nphp_value[z] = \"a \\\"q\\\" $pool\"\nphp_value[w] = a\"b c\"d\n"},
 	"two kinds": {poolBase + "php_value[a] = 1\nphp_admin_value[a] = 2\nphp_admin_flag[b] = yes\nphp_value[b] = 5\n"},
+	"itself":    {poolBase + "include = SELF\n"},
 	"bad flag":  {poolBase + "php_flag[display_errors] = maybe\n"},
 }
 
 func TestCheckReadsPoolsAsPHPFPMDoes(t *testing.T) {
-	Row(t, "5.check-pool")
+	Row(t, "5.check-pool", "5.check-pool-files")
 	stack.Integration(t)
 	t.Setenv("WSFPM_TEST_WORKERS", "20")
 	for name, texts := range poolFiles {
@@ -92,7 +93,7 @@ func TestCheckReadsPoolsAsPHPFPMDoes(t *testing.T) {
 		text := "[global]\n"
 		for i, part := range texts {
 			file := filepath.Join(dir, string(rune('a'+i))+".part")
-			if err := os.WriteFile(file, []byte(part), 0o644); err != nil {
+			if err := os.WriteFile(file, []byte(strings.ReplaceAll(part, "SELF", file)), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			text += "include = " + file + "\n"
@@ -102,7 +103,7 @@ func TestCheckReadsPoolsAsPHPFPMDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, taken := dump(t, main, nil)
-		read := config.ReadPools([]string{main}, os.LookupEnv)
+		read := poolfile.Read([]string{main}, os.LookupEnv)
 		if said := len(read.Problems) + len(read.Warnings); taken && said > 0 || !taken && said == 0 {
 			t.Errorf("%s: PHP-FPM takes it: %v, and we said %q and %q", name, taken, read.Problems, read.Warnings)
 		}
@@ -113,7 +114,7 @@ func TestCheckReadsPoolsAsPHPFPMDoes(t *testing.T) {
 }
 
 // samePool compares a pool as we read it with what PHP-FPM says of it.
-func samePool(t *testing.T, name string, got *config.PoolFile, want map[string]string) {
+func samePool(t *testing.T, name string, got *poolfile.Pool, want map[string]string) {
 	t.Helper()
 	equal(t, name+": listen", got.Listen, want["listen"])
 	equal(t, name+": pm", got.PM, want["pm"])
@@ -146,7 +147,7 @@ func TestTheFirstOfTwoPHPValuesCounts(t *testing.T) {
 		options: stack.GatewayOptions{FPM: fpm}})
 	c := w.open()
 	got := string(c.Next().Data)
-	read := config.ReadPools([]string{fpm.ConfigFile()}, os.LookupEnv)
+	read := poolfile.Read([]string{fpm.ConfigFile()}, os.LookupEnv)
 	if len(read.Pools) != 1 {
 		t.Fatalf("got %+v", read)
 	}
@@ -155,7 +156,7 @@ func TestTheFirstOfTwoPHPValuesCounts(t *testing.T) {
 }
 
 func TestCheckTakesAFolderOfPoolFiles(t *testing.T) {
-	Row(t, "5.check-pool")
+	Row(t, "5.check-pool", "5.check-pool-files")
 	dir := t.TempDir()
 	for file, text := range map[string]string{"docker.conf": "[www]\nclear_env = no\n", "www.conf": poolBase, "zz-docker.conf": "[www]\nlisten = 9000\n"} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
@@ -171,6 +172,9 @@ func TestCheckTakesAFolderOfPoolFiles(t *testing.T) {
 	}
 	if out, code := checkFile(t, file, "--fpm-pool", dir+"/docker.conf"); code == 0 || !strings.Contains(out, "their folder") {
 		t.Errorf("a part alone: got exit code %d, %s", code, out)
+	}
+	if out, code := checkFile(t, file, "--fpm-pool", ""); code == 0 || !strings.Contains(out, "an empty name") {
+		t.Errorf("an empty name: got exit code %d, %s", code, out)
 	}
 	out, code := checkFile(t, file+"\n[limits]\nchannels = 64\n", "--fpm-pool", all, "--set", "fpm.default.max_connections=8")
 	if code == 0 || strings.Count(out, "pm.max_children of [www] is 4") != 1 {

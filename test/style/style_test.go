@@ -209,7 +209,7 @@ func TestPackagesKnowOnlyWhatTheyMay(t *testing.T) {
 		"gateway/ws":     {"wsfpm/fcgi", "wsfpm/gateway/bus", "wsfpm/gateway/admin", "wsfpm/gateway/config", "github.com/redis/go-redis"},
 		"gateway/bus":    {"wsfpm/fcgi", "wsfpm/gateway/ws", "wsfpm/gateway/admin", "github.com/coder/websocket", "github.com/yookoala/gofast"},
 		"gateway/config": {"wsfpm/fcgi", "wsfpm/gateway/ws", "wsfpm/gateway/bus", "github.com/coder/websocket", "github.com/yookoala/gofast"},
-		"gateway":        {"github.com/prometheus/client_golang", "wsfpm/gateway/admin"},
+		"gateway":        {"github.com/prometheus/client_golang", "wsfpm/gateway/admin", "wsfpm/gateway/poolfile"},
 	} {
 		needed := deps(t, pkg)
 		for _, f := range forbidden {

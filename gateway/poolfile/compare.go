@@ -1,4 +1,4 @@
-package config
+package poolfile
 
 import (
 	"fmt"
@@ -8,16 +8,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wsfpm/gateway/config"
 )
 
 // settle is what request_terminate_timeout must leave beyond an event and the
 // idle time before it.
 const settle = 5 * time.Second
 
-// Compare holds the configuration against the pools of PHP-FPM's own file:
-// problems stop events from working, warnings do not. A pool of ours that is
-// not among them is not a problem: each pool may have its own file.
-func (c *Config) Compare(files []*PoolFile) (problems, warnings []string) {
+// Compare compares a configuration that was checked with pools of PHP-FPM:
+// problems stop events from working, warnings do not. A pool of the configuration
+// that is not among them is no problem: each may have a file of its own.
+func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 	r := &comparison{c: c}
 	matched := false
 	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
@@ -28,15 +30,17 @@ func (c *Config) Compare(files []*PoolFile) (problems, warnings []string) {
 			}
 		}
 	}
-	if !matched {
-		r.unmatched(files)
+	for _, file := range files {
+		if !matched {
+			r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
+		}
 	}
 	return r.problems, r.warnings
 }
 
 // comparison gathers what Compare finds.
 type comparison struct {
-	c                  *Config
+	c                  *config.Config
 	problems, warnings []string
 }
 
@@ -48,15 +52,9 @@ func (r *comparison) warn(format string, args ...any) {
 	r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
 }
 
-func (r *comparison) unmatched(files []*PoolFile) {
-	for _, file := range files {
-		r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
-	}
-}
-
 // pool compares one pool of ours with FPM's.
-func (r *comparison) pool(pool *FPM, file *PoolFile) {
-	key := dotted("fpm", pool.Name)
+func (r *comparison) pool(pool *config.FPM, file *Pool) {
+	key := "fpm." + pool.Name
 	switch {
 	case file.Unknown["pm.max_children"]:
 	case file.MaxChildren == 0:
@@ -82,7 +80,7 @@ func (r *comparison) pool(pool *FPM, file *PoolFile) {
 
 // timeouts compares request_terminate_timeout, which counts the idle time of a
 // kept connection too.
-func (r *comparison) timeouts(pool *FPM, file *PoolFile, key string) {
+func (r *comparison) timeouts(pool *config.FPM, file *Pool, key string) {
 	if file.TerminateTimeout == 0 {
 		return
 	}
@@ -92,20 +90,20 @@ func (r *comparison) timeouts(pool *FPM, file *PoolFile, key string) {
 		}
 		least := time.Duration(route.Timeout) + time.Duration(pool.IdleTimeout) + settle
 		if file.TerminateTimeout < least {
-			r.bad("request_terminate_timeout of [%s] is %v: it counts %s.idle_timeout too and would kill workers of %s (timeout %v); write 0, or at least %v",
-				file.Name, file.TerminateTimeout, key, indexed("route", i+1), route.Timeout, Duration(least))
+			r.bad("request_terminate_timeout of [%s] is %v: it counts %s.idle_timeout too and would kill workers of route[%d] (timeout %v); write 0, or at least %v",
+				file.Name, file.TerminateTimeout, key, i+1, route.Timeout, config.Duration(least))
 			continue
 		}
 		if stream := time.Duration(route.StreamTimeout) + time.Duration(pool.IdleTimeout) + settle; file.TerminateTimeout < stream {
-			r.warn("request_terminate_timeout of [%s] is %v: streams of %s end by then, not after stream_timeout (%v)",
-				file.Name, file.TerminateTimeout, indexed("route", i+1), route.StreamTimeout)
+			r.warn("request_terminate_timeout of [%s] is %v: streams of route[%d] end by then, not after stream_timeout (%v)",
+				file.Name, file.TerminateTimeout, i+1, route.StreamTimeout)
 		}
 	}
 }
 
 // ini compares the directives of php.ini that the pool sets. What it does not
 // set comes from php.ini itself, which is not read.
-func (r *comparison) ini(pool *FPM, file *PoolFile) {
+func (r *comparison) ini(pool *config.FPM, file *Pool) {
 	// value is a directive that the pool sets to something known.
 	value := func(directive string) (value string, set bool) {
 		value, set = file.INI[directive]
@@ -124,6 +122,12 @@ func (r *comparison) ini(pool *FPM, file *PoolFile) {
 	case value != "":
 		r.warn("error_log of [%s] keeps PHP's errors from wsfpm, which knows a failure by them; write php_admin_value[error_log] =", file.Name)
 	}
+	switch value, ok := value("fastcgi.error_header"); {
+	case file.Unknown["fastcgi.error_header"]:
+	case !ok || !strings.HasPrefix(strings.ToLower(value), "ws-failed:"):
+		r.warn("[%s] does not set fastcgi.error_header to WS-Failed: then PHP's words alone say that a script died, and a client's words in the log can hide them; "+
+			`write php_admin_value[fastcgi.error_header] = "WS-Failed: 1"`, file.Name)
+	}
 	if value, _ := value("zlib.output_compression"); iniOn(value) || value != "" && strings.Trim(value, "0123456789kKmM") == "" && value != "0" {
 		r.warn("zlib.output_compression of [%s] is on: compressed answers are refused; write php_admin_flag[zlib.output_compression] = off", file.Name)
 	}
@@ -138,8 +142,8 @@ func (r *comparison) ini(pool *FPM, file *PoolFile) {
 	post, known := iniSize(text)
 	for i, route := range r.c.Routes {
 		if known && post > 0 && route.FPM == pool.Name && int64(route.MessageLimit) > post {
-			r.bad("%s.message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
-				indexed("route", i+1), route.MessageLimit, file.Name, text, int64(route.MessageLimit))
+			r.bad("route[%d].message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
+				i+1, route.MessageLimit, file.Name, text, int64(route.MessageLimit))
 		}
 	}
 }
@@ -170,10 +174,13 @@ func fpmAddress(listen string) string {
 
 // sameAddress compares addresses by their parts. A listen for any host takes
 // connections to every one, so only the port counts there.
-func sameAddress(listen string, pool *FPM) bool {
+func sameAddress(listen string, pool *config.FPM) bool {
 	network, address, _ := strings.Cut(fpmAddress(listen), ":")
 	if network != pool.Network {
 		return false
+	}
+	if network == "unix" {
+		return config.RealSocket(address) == config.RealSocket(pool.Addr)
 	}
 	port, any := anyHost(listen)
 	return address == pool.Addr || any && strings.HasSuffix(pool.Addr, ":"+port)

@@ -1,4 +1,4 @@
-package config
+package poolfile
 
 import (
 	"errors"
@@ -40,18 +40,18 @@ func parseINI(line string, env environment) (l iniLine, err error) {
 	case line[0] == '[':
 		name, _, ok := strings.Cut(line[1:], "]")
 		if !ok {
-			return l, fmt.Errorf("%q lacks its ]", clip(line))
+			return l, fmt.Errorf("%.60q lacks its ]", line)
 		}
 		value, err := parseValue(name, env)
 		l.section = value.text
 		if err == nil && (value.unknown != "" || l.section == "") {
-			err = fmt.Errorf("%q: a section needs a name that is known here", clip(line))
+			err = fmt.Errorf("%.60q: a section needs a name that is known here", line)
 		}
 		return l, err
 	}
 	key, rest, ok := strings.Cut(line, "=")
 	if !ok {
-		return l, fmt.Errorf("%q is neither a section nor a directive", clip(line))
+		return l, fmt.Errorf("%.60q is neither a section nor a directive", line)
 	}
 	l.key = strings.TrimSpace(key)
 	if name, index, isArray := strings.Cut(l.key, "["); isArray {

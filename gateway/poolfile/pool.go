@@ -1,4 +1,4 @@
-package config
+package poolfile
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// PoolFile is one pool of PHP-FPM's own configuration, as far as wsfpm cares.
+// Pool is one pool of PHP-FPM's own configuration, as far as wsfpm cares.
 // A directive that no file sets is "", nil or 0.
-type PoolFile struct {
+type Pool struct {
 	// Name is the section's name, in Debian's stock file "www".
 	Name string
 	// Listen is the address, as FPM writes it: a path, a port or host:port.
@@ -36,19 +36,19 @@ type PoolFile struct {
 	admin  map[string]bool // directives of php.ini that an admin kind has set
 }
 
-func newPoolFile(name string) *PoolFile {
-	return &PoolFile{Name: name, Extensions: []string{".php", ".phar"},
+func newPool(name string) *Pool {
+	return &Pool{Name: name, Extensions: []string{".php", ".phar"},
 		INI: map[string]string{}, Unknown: map[string]bool{}, admin: map[string]bool{}}
 }
 
-// compared are the directives of a pool that PoolFile has.
+// compared are the directives of a pool that Pool has.
 var compared = map[string]bool{
 	"listen": true, "pm": true, "pm.max_children": true, "request_terminate_timeout": true,
 	"catch_workers_output": true, "security.limit_extensions": true, "prefix": true,
 }
 
 // set takes one directive of the pool. The last one counts.
-func (p *PoolFile) set(key string, v iniValue) error {
+func (p *Pool) set(key string, v iniValue) error {
 	if p.Unknown[key] = v.unknown != ""; p.Unknown[key] {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (p *PoolFile) set(key string, v iniValue) error {
 
 // setINI takes one directive of php.ini, by one of the four kinds. PHP-FPM
 // applies them from the last to the first, so that of two the first counts.
-func (p *PoolFile) setINI(kind, directive string, v iniValue) error {
+func (p *Pool) setINI(kind, directive string, v iniValue) error {
 	admin := strings.HasPrefix(kind, "php_admin_")
 	if _, set := p.INI[directive]; set && (!admin || p.admin[directive]) {
 		return nil
@@ -98,7 +98,7 @@ func (p *PoolFile) setINI(kind, directive string, v iniValue) error {
 }
 
 // finish puts the pool's own prefix before a socket's relative path.
-func (p *PoolFile) finish() {
+func (p *Pool) finish() {
 	path := p.Listen != "" && !strings.HasPrefix(p.Listen, "/") && !strings.Contains(p.Listen, ":")
 	if _, err := strconv.ParseUint(p.Listen, 10, 64); path && err != nil && p.prefix != "" {
 		p.Listen = filepath.Join(p.prefix, p.Listen)
@@ -109,7 +109,7 @@ func (p *PoolFile) finish() {
 func fpmNumber(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a whole number", clip(s))
+		return 0, fmt.Errorf("%.60q is not a whole number", s)
 	}
 	return int(n), nil
 }
@@ -122,7 +122,7 @@ func fpmBool(s string) (bool, error) {
 	case "", "0", "off", "no", "none", "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is neither yes nor no", clip(s))
+	return false, fmt.Errorf("%.60q is neither yes nor no", s)
 }
 
 // fpmTime reads a time of PHP-FPM: seconds, or with s, m, h or d.
@@ -142,7 +142,7 @@ func fpmTime(s string) (time.Duration, error) {
 	}
 	n, err := strconv.ParseUint(number, 10, 31)
 	if err != nil || time.Duration(n) > time.Duration(1<<63-1)/unit {
-		return 0, fmt.Errorf("%q is not a time: write seconds, or a number with s, m, h or d", clip(s))
+		return 0, fmt.Errorf("%.60q is not a time: write seconds, or a number with s, m, h or d", s)
 	}
 	return time.Duration(n) * unit, nil
 }
@@ -166,9 +166,6 @@ func iniSize(s string) (int64, bool) {
 
 // iniOn reads a switch of php.ini.
 func iniOn(s string) bool {
-	switch strings.ToLower(s) {
-	case "1", "on", "yes", "true":
-		return true
-	}
-	return false
+	on, err := fpmBool(s)
+	return on && err == nil
 }

@@ -1,4 +1,4 @@
-package config
+package poolfile
 
 import (
 	"errors"
@@ -9,51 +9,53 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"wsfpm/gateway/config"
 )
 
 const (
-	maxPoolFile     = 1 << 20 // the longest file that is read, in bytes
-	maxPoolFiles    = 1000    // files in all
-	maxPoolIncludes = 5       // as PHP-FPM: files that include each other
+	maxFile     = 1 << 20 // the longest file that is read, in bytes
+	maxFiles    = 1000    // files in all
+	maxIncludes = 5       // as PHP-FPM: files of which each includes the next
 )
 
-// PoolFiles are pools of PHP-FPM as its own files describe them.
-type PoolFiles struct {
-	Pools []*PoolFile
+// Files are pools of PHP-FPM as its own files describe them.
+type Files struct {
+	Pools []*Pool
 	// Problems stop PHP-FPM or wsfpm from working, one sentence each; Warnings
 	// do not.
 	Problems, Warnings []string
 }
 
-// ReadPools reads files of PHP-FPM, such as /etc/php/8.2/fpm/pool.d/www.conf, or
+// Read reads files of PHP-FPM, such as /etc/php/8.2/fpm/pool.d/www.conf, or
 // all *.conf of folders, as PHP-FPM itself does: a section that stands in several
 // files is one pool, to which each adds; include lines are followed; variables are
 // taken from env. Files of one folder belong to one PHP-FPM, in the order given;
 // those of another folder may be another's.
-func ReadPools(names []string, env func(name string) (string, bool)) PoolFiles {
-	var all PoolFiles
+func Read(names []string, env func(name string) (string, bool)) Files {
+	var all Files
 	seen := map[string]bool{}
 	folders, files := byFolder(names, &all)
-	var readers []*poolReader
+	var readers []*reader
 	for _, folder := range folders {
-		r := &poolReader{env: env, seen: seen, files: map[string][]string{}}
+		r := &reader{env: env, seen: seen, files: map[string][]string{}}
 		readers = append(readers, r)
 		for _, file := range files[folder] {
-			r.file(file, 0)
+			r.file(file)
 		}
 		r.finish()
 		all.Pools = append(all.Pools, r.Pools...)
 		all.Problems = append(all.Problems, r.Problems...)
 		all.Warnings = append(all.Warnings, r.Warnings...)
 	}
-	if found := slices.ContainsFunc(readers, func(r *poolReader) bool { return len(r.files) > 0 }); !found && len(all.Problems) == 0 {
+	if found := slices.ContainsFunc(readers, func(r *reader) bool { return len(r.files) > 0 }); !found && len(all.Problems) == 0 {
 		all.Problems = append(all.Problems, fmt.Sprintf("%s: no pool in it: want a section such as [www]", strings.Join(names, ", ")))
 	}
 	return all
 }
 
 // byFolder puts the files that names stand for in order.
-func byFolder(names []string, all *PoolFiles) (folders []string, files map[string][]string) {
+func byFolder(names []string, all *Files) (folders []string, files map[string][]string) {
 	files = map[string][]string{}
 	for _, name := range names {
 		folder, list := filepath.Dir(name), []string{name}
@@ -77,42 +79,45 @@ func literal(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// poolReader reads the files of one PHP-FPM.
-type poolReader struct {
-	PoolFiles
+// reader reads the files of one PHP-FPM.
+type reader struct {
+	Files
 	env  environment
 	seen map[string]bool // files that were read, of all readers
+	open []string        // files that are being read: each includes the next
 
-	pool  *PoolFile           // of the current section; nil in [global]
+	pool  *Pool               // of the current section; nil in [global]
 	files map[string][]string // by pool: those that name it
 	where string              // the current line
 }
 
-func (r *poolReader) bad(format string, args ...any) {
+func (r *reader) bad(format string, args ...any) {
 	r.Problems = append(r.Problems, r.where+": "+fmt.Sprintf(format, args...))
 }
 
-func (r *poolReader) warn(format string, args ...any) {
+func (r *reader) warn(format string, args ...any) {
 	r.Warnings = append(r.Warnings, r.where+": "+fmt.Sprintf(format, args...))
 }
 
-// file reads one file, which depth others include in turn. The current section
-// goes on, from and behind an include.
-func (r *poolReader) file(name string, depth int) {
-	if r.seen[name] || len(r.seen) >= maxPoolFiles {
+// file reads one file. The current section goes on into an include, and on after
+// it.
+func (r *reader) file(name string) {
+	if r.seen[name] || len(r.seen) >= maxFiles {
 		return
 	}
 	r.seen[name] = true
-	text, err := readPoolFile(name)
+	text, err := readFile(name)
 	if err != nil {
 		r.Problems = append(r.Problems, err.Error())
 		return
 	}
-	r.text(name, text, depth)
+	r.open = append(r.open, name)
+	r.text(name, text)
+	r.open = r.open[:len(r.open)-1]
 }
 
-// readPoolFile reads a file that may be anything.
-func readPoolFile(name string) (string, error) {
+// readFile reads a file that may be anything.
+func readFile(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
@@ -121,16 +126,17 @@ func readPoolFile(name string) (string, error) {
 	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
 		return "", &fs.PathError{Op: "read", Path: name, Err: errors.New("not a file")}
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxPoolFile+1))
-	if err == nil && len(text) > maxPoolFile {
-		err = fmt.Errorf("%s: longer than %v", name, Size(maxPoolFile))
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: longer than %v", name, config.Size(maxFile))
 	}
 	return string(text), err
 }
 
-// text reads the lines of a file. After a broken one there is nothing sure.
-func (r *poolReader) text(name, text string, depth int) {
-	n := 0
+// text reads the lines of a file, up to the first broken one. A file without a
+// single directive of PHP-FPM's, such as php.ini, is one problem.
+func (r *reader) text(name, text string) {
+	n, known, unknown, warned := 0, 0, 0, len(r.Warnings)
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		n++
 		r.where = fmt.Sprintf("%s: line %d", name, n)
@@ -143,23 +149,31 @@ func (r *poolReader) text(name, text string, depth int) {
 		case l.section != "":
 			r.section(l.section, name)
 		case strings.EqualFold(l.key, "include") && !l.array:
-			r.include(name, l.value, depth)
-		case l.key != "":
-			r.directive(l)
+			r.include(name, l.value)
+			known++
+		case l.key == "":
+		case r.directive(l):
+			known++
+		default:
+			unknown++
 		}
+	}
+	if known == 0 && unknown > 0 {
+		r.Warnings, r.where = r.Warnings[:warned], name
+		r.bad("not a pool file: none of its %d directives is one of PHP-FPM's; name a file such as www.conf, or the folder of the pools", unknown)
 	}
 }
 
 // section begins a pool or goes on with it. Names count in any case.
-func (r *poolReader) section(name, file string) {
+func (r *reader) section(name, file string) {
 	r.pool = nil
 	if strings.EqualFold(name, "global") {
 		return
 	}
-	i := slices.IndexFunc(r.Pools, func(p *PoolFile) bool { return strings.EqualFold(p.Name, name) })
+	i := slices.IndexFunc(r.Pools, func(p *Pool) bool { return strings.EqualFold(p.Name, name) })
 	if i < 0 {
 		i = len(r.Pools)
-		r.Pools = append(r.Pools, newPoolFile(name))
+		r.Pools = append(r.Pools, newPool(name))
 	}
 	r.pool = r.Pools[i]
 	if !slices.Contains(r.files[r.pool.Name], file) {
@@ -168,23 +182,25 @@ func (r *poolReader) section(name, file string) {
 }
 
 // include reads the files that a pattern matches.
-func (r *poolReader) include(from string, pattern iniValue, depth int) {
+func (r *reader) include(from string, pattern iniValue) {
 	if pattern.unknown != "" {
 		r.warn("include: %s is not known here, and nothing was included", pattern.unknown)
 		return
 	}
-	if depth+1 >= maxPoolIncludes {
-		r.bad("include: more than %d files include each other", maxPoolIncludes)
+	if len(r.open) >= maxIncludes {
+		r.bad("include: more than %d files include each other, so that PHP-FPM does not start", maxIncludes)
 		return
 	}
 	where := r.where
 	matches := globFrom(filepath.Dir(from), pattern.text)
 	if len(matches) == 0 {
-		r.warn("include: no file matches %s", clip(pattern.text))
+		r.warn("include: no file matches %.60s", pattern.text)
 	}
 	for _, name := range matches {
-		if info, err := os.Stat(name); err != nil || !info.IsDir() {
-			r.file(name, depth+1)
+		if slices.Contains(r.open, name) {
+			r.bad("include: %s includes itself, so that PHP-FPM does not start", name)
+		} else if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			r.file(name)
 		}
 	}
 	r.where = where
@@ -210,18 +226,19 @@ func globFrom(folder, pattern string) []string {
 	return nil
 }
 
-// directive takes a line of the current section.
-func (r *poolReader) directive(l iniLine) {
+// directive takes a line of the current section, and reports whether its
+// directive is one of PHP-FPM's.
+func (r *reader) directive(l iniLine) bool {
 	key := strings.ToLower(l.key)
 	switch {
 	case r.pool == nil:
-		r.known(globalKeys, l)
+		return r.known(globalKeys, l)
 	case l.array && phpKinds[l.key]:
 		if err := r.pool.setINI(l.key, l.index, l.value); err != nil {
-			r.bad("%s[%s]: %v", l.key, clip(l.index), err)
+			r.bad("%s[%.60s]: %v", l.key, l.index, err)
 		}
 	case l.array || !compared[key]:
-		r.known(poolKeys, l)
+		return r.known(poolKeys, l)
 	default:
 		if l.value.unknown != "" {
 			r.warn("%s of [%s] is not compared: %s is not known here; set it for wsfpm check as for PHP-FPM", key, r.pool.Name, l.value.unknown)
@@ -230,30 +247,32 @@ func (r *poolReader) directive(l iniLine) {
 			r.bad("%s: %v", key, err)
 		}
 	}
+	return true
 }
 
-// known warns of a directive that is not in the list. PHP-FPM refuses it, unless
-// it is a newer one's.
-func (r *poolReader) known(keys map[string]bool, l iniLine) {
+// known reports whether a directive is in the list, and warns when it is not:
+// PHP-FPM refuses it, unless it is a newer one's.
+func (r *reader) known(keys map[string]bool, l iniLine) bool {
 	key := strings.ToLower(l.key)
 	if l.array {
 		key = l.key + "[]"
 	}
 	if !keys[key] {
-		r.warn("%s: not a directive of PHP-FPM 8.2: php-fpm -t says whether yours takes it", clip(l.key))
+		r.warn("%.60s: not a directive of PHP-FPM 8.2: php-fpm -t says whether yours takes it", l.key)
 	}
+	return keys[key]
 }
 
 // finish looks for what PHP-FPM wants of each pool.
-func (r *poolReader) finish() {
-	r.Pools = slices.DeleteFunc(r.Pools, func(pool *PoolFile) bool {
+func (r *reader) finish() {
+	r.Pools = slices.DeleteFunc(r.Pools, func(pool *Pool) bool {
 		pool.finish()
 		if pool.Unknown["listen"] {
 			return true // there is a warning already
 		}
 		if pool.Listen == "" && len(r.Problems) == 0 {
-			r.Problems = append(r.Problems, fmt.Sprintf("%s: pool [%s] has no listen: give all files that PHP-FPM reads together, or their folder",
-				strings.Join(r.files[pool.Name], ", "), clip(pool.Name)))
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: pool [%.60s] has no listen: give all files that PHP-FPM reads together, or their folder",
+				strings.Join(r.files[pool.Name], ", "), pool.Name))
 		}
 		return pool.Listen == ""
 	})

@@ -1,4 +1,4 @@
-package config
+package poolfile
 
 import (
 	"os"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsfpm/gateway/config"
 )
 
 const poolFile = `; a comment
@@ -35,7 +37,7 @@ listen = 127.0.0.1:9000
 
 // readPools reads files of one folder, the first of which is named a.conf, with
 // $WORKERS in the environment.
-func readPools(t *testing.T, texts ...string) PoolFiles {
+func readPools(t *testing.T, texts ...string) Files {
 	t.Helper()
 	dir := t.TempDir()
 	for i, text := range texts {
@@ -43,22 +45,32 @@ func readPools(t *testing.T, texts ...string) PoolFiles {
 			t.Fatal(err)
 		}
 	}
-	return ReadPools([]string{dir}, workersOnly)
+	return Read([]string{dir}, workersOnly)
+}
+
+// minimal is a configuration with one pool and one route.
+func minimal(t *testing.T) *config.Config {
+	t.Helper()
+	c := config.Default()
+	c.Node = "web1"
+	c.FPM["default"] = config.NewFPM("default", "unix:/run/fpm.sock")
+	c.Routes = []*config.Route{config.NewRoute("/ws", "/srv/app/ws.php")}
+	return c
 }
 
 func workersOnly(name string) (string, bool) {
 	return map[string]string{"WORKERS": "20"}[name], name == "WORKERS"
 }
 
-func TestPoolFileIsRead(t *testing.T) {
+func TestPoolIsRead(t *testing.T) {
 	read := readPools(t, poolFile)
-	ws, second := *newPoolFile("ws"), *newPoolFile("second")
+	ws, second := *newPool("ws"), *newPool("second")
 	ws.Listen, ws.PM, ws.MaxChildren, ws.TerminateTimeout, ws.CatchOutput = "/run/php/ws.sock", "static", 8, 2*time.Minute, true
 	ws.Extensions = []string{".php", ".inc"}
 	ws.INI = map[string]string{"output_buffering": "65536", "display_errors": "0", "post_max_size": "32M"}
 	ws.admin = map[string]bool{"output_buffering": true, "display_errors": true, "post_max_size": true}
 	second.Listen = "127.0.0.1:9000"
-	want := []*PoolFile{&ws, &second}
+	want := []*Pool{&ws, &second}
 	if !reflect.DeepEqual(read.Pools, want) {
 		t.Errorf("got %+v and %+v, want %+v and %+v", read.Pools[0], read.Pools[1], want[0], want[1])
 	}
@@ -91,7 +103,7 @@ func TestFilesOfSeveralPHPFPMsAreNotOnePool(t *testing.T) {
 		}
 		names = append(names, name)
 	}
-	if read := ReadPools(append(names, names[0]), workersOnly); len(read.Pools) != 2 || len(read.Problems)+len(read.Warnings) > 0 {
+	if read := Read(append(names, names[0]), workersOnly); len(read.Pools) != 2 || len(read.Problems)+len(read.Warnings) > 0 {
 		t.Errorf("got %+v, want two pools", read)
 	}
 }
@@ -106,6 +118,8 @@ func TestIncludesAreFollowed(t *testing.T) {
 		"etc/php-fpm.d/old.bak":  "[old]\nnonsense\n",
 		"etc/php-fpm.d/d.conf/x": "[folder]\n",
 		"loop/a.conf":            "[loop]\nlisten = /run/loop.sock\ninclude = DIR/loop/a.conf\n",
+		"ring/a.conf":            "[ring]\nlisten = /run/ring.sock\ninclude = DIR/ring/b.x\n",
+		"ring/b.x":               "include = DIR/ring/*.conf\n",
 		"deep/0.conf":            "[deep]\nlisten = /run/deep.sock\ninclude = DIR/deep/1.x\n",
 		"deep/1.x":               "include = DIR/deep/2.x\n",
 		"deep/2.x":               "include = DIR/deep/3.x\n",
@@ -121,18 +135,18 @@ func TestIncludesAreFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := ReadPools([]string{dir + "/etc/php-fpm.conf"}, workersOnly)
+	read := Read([]string{dir + "/etc/php-fpm.conf"}, workersOnly)
 	if len(read.Pools) != 1 || read.Pools[0].Listen != "/run/b.sock" || read.Pools[0].MaxChildren != 3 || len(read.Problems) > 0 {
 		t.Errorf("got %+v, want the section of the first file to go on in the second", read)
 	}
 	expect(t, "warnings", read.Warnings, "no file matches")
-	if read := ReadPools([]string{dir + "/loop"}, workersOnly); len(read.Pools) != 1 || len(read.Problems) > 0 {
-		t.Errorf("a file that includes itself: got %+v", read)
+	for _, loop := range []string{"loop", "ring"} {
+		expect(t, loop, Read([]string{filepath.Join(dir, loop)}, workersOnly).Problems, loop+"/a.conf includes itself")
 	}
-	expect(t, "problems", ReadPools([]string{dir + "/deep"}, workersOnly).Problems, "include each other")
+	expect(t, "problems", Read([]string{dir + "/deep"}, workersOnly).Problems, "include each other")
 }
 
-func TestValuesOfPoolFiles(t *testing.T) {
+func TestValuesOfFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		`plain text ; comment`: "plain text", `"quoted; text" ; c`: "quoted; text", `'single ${WORKERS}'`: "single ${WORKERS}",
 		`"${WORKERS}"`: "20", `1${WORKERS}0`: "1200", `a"b c"d`: "ab cd", `"a \"q\" \\"`: `a "q" \`, `"on"`: "on", `on`: "1", `Off`: "",
@@ -146,7 +160,7 @@ func TestValuesOfPoolFiles(t *testing.T) {
 }
 
 func TestAValueThatOnlyPHPFPMKnowsIsAWarning(t *testing.T) {
-	const base = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\n"
+	const base = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\nphp_admin_value[fastcgi.error_header] = \"WS-Failed: 1\"\n"
 	for line, warning := range map[string]string{
 		"pm.max_children = ${NONE}":                                "pm.max_children of [ws] is not compared: ${NONE} is not known here",
 		"pm.max_children = 4|1":                                    "pm.max_children of [ws] is not compared: an expression",
@@ -164,17 +178,17 @@ func TestAValueThatOnlyPHPFPMKnowsIsAWarning(t *testing.T) {
 		if len(read.Problems) > 0 {
 			t.Errorf("%s: got problems %q", line, read.Problems)
 		}
-		c := minimal()
+		c := minimal(t)
 		if err := c.Check(); err != nil {
 			t.Fatal(err)
 		}
-		problems, warnings := c.Compare(read.Pools)
+		problems, warnings := Compare(c, read.Pools)
 		expect(t, line+": problems", problems, "")
 		expect(t, line+": warnings", append(read.Warnings, warnings...), warning)
 	}
 }
 
-func TestBrokenPoolFiles(t *testing.T) {
+func TestBrokenFiles(t *testing.T) {
 	for doc, want := range map[string]string{
 		"":                     "no pool in it",
 		"[global]\npid = x\n":  "no pool in it",
@@ -194,22 +208,22 @@ func TestBrokenPoolFiles(t *testing.T) {
 	} {
 		expect(t, doc, readPools(t, doc).Problems, want)
 	}
-	expect(t, "no such file", ReadPools([]string{"/none/such.conf"}, workersOnly).Problems, "/none/such.conf: no such file")
-	expect(t, "an empty folder", ReadPools([]string{t.TempDir()}, workersOnly).Problems, "no *.conf in this folder")
-	expect(t, "a device", ReadPools([]string{"/dev/zero"}, workersOnly).Problems, "not a file")
+	expect(t, "no such file", Read([]string{"/none/such.conf"}, workersOnly).Problems, "/none/such.conf: no such file")
+	expect(t, "an empty folder", Read([]string{t.TempDir()}, workersOnly).Problems, "no *.conf in this folder")
+	expect(t, "a device", Read([]string{"/dev/zero"}, workersOnly).Problems, "not a file")
 }
 
-func TestCompareWithPoolFile(t *testing.T) {
-	const good = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\n"
+func TestCompareWithPool(t *testing.T) {
+	const good = "[ws]\nlisten = /run/fpm.sock\npm = static\npm.max_children = 8\nphp_admin_value[output_buffering] = 65536\nphp_admin_value[error_log] =\nphp_admin_value[fastcgi.error_header] = \"WS-Failed: 1\"\n"
 	for name, test := range map[string]struct {
 		file             string
-		change           func(c *Config)
+		change           func(c *config.Config)
 		problem, warning string
 	}{
 		"fits":         {file: good},
 		"elsewhere":    {file: strings.Replace(good, "/run/fpm.sock", "9000", 1), problem: `write address = "tcp:127.0.0.1:9000"`},
-		"any host":     {file: strings.Replace(good, "/run/fpm.sock", "9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:fpm.example:9000" }},
-		"other port":   {file: strings.Replace(good, "/run/fpm.sock", "9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:fpm.example:19000" }, problem: "no fpm.*.address says so"},
+		"any host":     {file: strings.Replace(good, "/run/fpm.sock", "9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:fpm.example:9000" }},
+		"other port":   {file: strings.Replace(good, "/run/fpm.sock", "9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:fpm.example:19000" }, problem: "no fpm.*.address says so"},
 		"too few":      {file: good + "pm.max_children = 2\n", problem: "write at most 2"},
 		"all":          {file: good + "pm.max_children = 3\n", warning: "takes all 3 workers"},
 		"not said":     {file: good + "pm.max_children = 0\n", warning: "does not set pm.max_children"},
@@ -219,6 +233,8 @@ func TestCompareWithPoolFile(t *testing.T) {
 		"ondemand":     {file: good + "pm = ondemand\n", warning: "pm = ondemand"},
 		"extensions":   {file: good + "security.limit_extensions = .phtml\n", problem: "leaves out .php"},
 		"catch":        {file: good + "catch_workers_output = yes\n", warning: "catch_workers_output"},
+		"no header":    {file: strings.Replace(good, "php_admin_value[fastcgi.error_header]", "env[X]", 1), warning: "does not set fastcgi.error_header to WS-Failed"},
+		"other header": {file: strings.Replace(good, "WS-Failed", "X-Failed", 1), warning: "does not set fastcgi.error_header to WS-Failed"},
 		"display":      {file: good + "php_flag[display_errors] = on\n", warning: "display_errors"},
 		"log":          {file: good + "php_admin_flag[log_errors] = off\n", warning: "log_errors"},
 		"error log":    {file: strings.Replace(good, "[error_log] =", "[error_log] = /var/log/x", 1), warning: "error_log of [ws] keeps PHP's errors"},
@@ -227,8 +243,8 @@ func TestCompareWithPoolFile(t *testing.T) {
 		"zlib":         {file: good + "php_flag[zlib.output_compression] = on\n", warning: "zlib.output_compression"},
 		"zlib size":    {file: good + "php_value[zlib.output_compression] = 4096\n", warning: "zlib.output_compression"},
 		"zlib off":     {file: good + "php_flag[zlib.output_compression] = off\n"},
-		"any IPv6":     {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
-		"IPv6":         {file: strings.Replace(good, "/run/fpm.sock", "[::1]:9000", 1), change: func(c *Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
+		"any IPv6":     {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
+		"IPv6":         {file: strings.Replace(good, "/run/fpm.sock", "[::1]:9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
 		"any, unnamed": {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), problem: `write address = "tcp:127.0.0.1:9000"`},
 		"prefix":       {file: strings.Replace(good, "/run/fpm.sock", "$pool.sock\nprefix = /srv", 1), problem: `write address = "unix:/srv/ws.sock"`},
 		"no buffering": {file: strings.Replace(good, "65536", "0", 1), warning: "output_buffering of [ws] is off"},
@@ -237,18 +253,41 @@ func TestCompareWithPoolFile(t *testing.T) {
 		"post off":     {file: good + "php_value[post_max_size] = 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := minimal()
+			c := minimal(t)
 			if test.change != nil {
 				test.change(c)
 			}
 			if err := c.Check(); err != nil {
 				t.Fatal(err)
 			}
-			problems, warnings := c.Compare(readPools(t, test.file).Pools)
+			problems, warnings := Compare(c, readPools(t, test.file).Pools)
 			expect(t, "problems", problems, test.problem)
 			expect(t, "warnings", warnings, test.warning)
 		})
 	}
+}
+
+func TestAFolderMayHaveTwoNames(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, dir+"/run"); err != nil {
+		t.Fatal(err)
+	}
+	pool := newPool("ws")
+	pool.Listen = dir + "/run/fpm.sock"
+	c := minimal(t)
+	c.FPM["default"].Address = "unix:" + dir + "/fpm.sock"
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	problems, _ := Compare(c, []*Pool{pool})
+	expect(t, "problems", problems, "")
+}
+
+func TestAFileThatIsNoPoolFileIsOneProblem(t *testing.T) {
+	ini := "[PHP]\nengine = On\nshort_open_tag = Off\nprecision = 14\nerror_log =\n[CLI Server]\ncli_server.color = On\n"
+	read := readPools(t, ini)
+	expect(t, "problems", read.Problems, "a.conf: not a pool file: none of its 5 directives")
+	expect(t, "warnings", read.Warnings, "")
 }
 
 // expect checks for one line with a text in it, or for none.
@@ -264,14 +303,14 @@ func FuzzParsePools(f *testing.F) {
 	f.Add("[www]\nlisten = \"\nphp_value[ = ;\n")
 	f.Add("[www]\nlisten = 'a'\"b ${WORKERS} \\\"\"\npm.max_children = ${NONE:-3}|1\ninclude = *\n# x")
 	f.Fuzz(func(t *testing.T, doc string) {
-		r := poolReader{env: workersOnly, seen: map[string]bool{}, files: map[string][]string{}}
-		r.text("x.conf", doc, maxPoolIncludes) // nothing is included
+		r := reader{env: workersOnly, seen: map[string]bool{}, files: map[string][]string{}, open: make([]string, maxIncludes)}
+		r.text("x.conf", doc) // nothing is included
 		r.finish()
-		c := minimal()
+		c := minimal(t)
 		if err := c.Check(); err != nil {
 			t.Fatal(err)
 		}
-		c.Compare(r.Pools)
+		Compare(c, r.Pools)
 		for _, line := range slices.Concat(r.Problems, r.Warnings) {
 			if strings.ContainsAny(line, "\n\r\x1b") {
 				t.Fatalf("a message of several lines, or for a terminal: %q", line)
