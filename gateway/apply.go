@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"wsfpm/gateway/answer"
 	"wsfpm/session"
 )
 
@@ -15,12 +16,12 @@ import (
 // membership and the reply, in one step, then what concerns others, then the
 // close. It returns when a slow client's queue is back within its bound, so
 // that the next event of this connection waits, but nobody else.
-func (c *connection) apply(ctx context.Context, a reply) error {
-	if err := c.applyOwn(ctx, &a); err != nil {
+func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
+	if err := c.applyOwn(ctx, a); err != nil {
 		return err
 	}
-	c.keepCookies(a.head.cookies)
-	if len(a.head.cookies) > 0 && !c.told {
+	c.keepCookies(a.Head.Cookies)
+	if len(a.Head.Cookies) > 0 && !c.told {
 		c.told = true
 		c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
 	}
@@ -29,7 +30,7 @@ func (c *connection) apply(ctx context.Context, a reply) error {
 }
 
 // applyOwn changes the connection's membership and queues its messages.
-func (c *connection) applyOwn(ctx context.Context, a *reply) error {
+func (c *connection) applyOwn(ctx context.Context, a *answer.Reply) error {
 	c.session.LockChanges()
 	defer c.session.UnlockChanges()
 	old := c.session.Membership()
@@ -49,13 +50,34 @@ func (c *connection) applyOwn(ctx context.Context, a *reply) error {
 	return notEnded(c.g.members.Change(ctx, c.session, membership, messages...))
 }
 
-// effects is what an answer does beyond its connection's membership and reply.
-func (c *connection) effects(ctx context.Context, a reply) {
-	if a.oddity != "" && c.g.once.first(c.script+a.oddity) {
-		c.log().Warn("odd answer", zap.String("oddity", a.oddity))
+// next is the membership after an answer's commands for its own connection. The
+// messages that they send it are appended to messages, in order.
+func (c *connection) next(from session.Membership, a *answer.Reply, messages []*session.Message) (session.Membership, []*session.Message, error) {
+	limit := c.g.settings.Load().Limits.Channels
+	for i := -1; i < len(a.More); i++ {
+		command := &a.Own
+		if i >= 0 {
+			command = &a.More[i]
+		}
+		var err error
+		if from, err = from.With(*command, limit); err != nil {
+			c.g.stats.reached.channels.Add(1)
+			return from, nil, failed("%v (limits.channels)", err)
+		}
+		if command.Message != nil {
+			messages = append(messages, command.Message)
+		}
 	}
-	published := c.publish(ctx, a.others)
-	with := a.closing()
+	return from, messages, nil
+}
+
+// effects is what an answer does beyond its connection's membership and reply.
+func (c *connection) effects(ctx context.Context, a *answer.Reply) {
+	if a.Oddity != "" && c.g.once.first(c.script+a.Oddity) {
+		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
+	}
+	published := c.publish(ctx, a.Others)
+	with := a.Closing()
 	if with == nil {
 		return
 	}

@@ -16,7 +16,7 @@
 //	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
 //	event.go      one event's own parameters
 //	backend.go    the call of PHP, and whether its answer counts
-//	answer.go     the answer in commands   stream.go  line by line
+//	stream.go     an answer that is sent on line by line
 //	apply.go      what the answer does
 //	fanout.go     what others' commands do to this process's clients, by packages delivery and members
 //	age.go        connections that last or rest too long
@@ -25,5 +25,5 @@
 //
 // Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds
 // the configuration, ws the socket, bus the way to other processes, members and
-// delivery what reaches which client, phpreport finds PHP's errors, cookies keeps a connection's cookies, admin the operators' listener; packages session and fcgi know nothing of this one.
+// delivery what reaches which client, answer reads answers, phpreport finds PHP's errors, cookies keeps a connection's cookies, admin the operators' listener; packages session and fcgi know nothing of this one.
 package gateway

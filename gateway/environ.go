@@ -6,12 +6,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"go.uber.org/zap"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/cookies"
+	"wsfpm/gateway/excerpt"
 )
 
 // hopByHop are the headers that belong to one hop (RFC 9110, 7.6.1), in the
@@ -73,7 +77,7 @@ func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal
 	for name, values := range r.Header {
 		for _, v := range values {
 			if strings.ContainsAny(v, "\x00\r\n") {
-				return nil, refuse(http.StatusBadRequest, "handshake", "header %s has a control character", clip(name))
+				return nil, refuse(http.StatusBadRequest, "handshake", "header %s has a control character", excerpt.Of(name))
 			}
 		}
 		if passes(name, rt, c, connection) {
@@ -185,44 +189,39 @@ func requestURI(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-// withCookies is the environment after a change of the connection's cookies.
-// The handshake's request is rebuilt from its parameters and described anew,
-// so it need not be kept beside them.
-func (g *Gateway) withCookies(c *connection, old map[string]string, cookies string) (map[string]string, error) {
-	r := &http.Request{
-		Method: http.MethodGet,
-		Proto:  old["SERVER_PROTOCOL"], ProtoMajor: 1, ProtoMinor: 1,
-		Host:       old["HTTP_HOST"],
-		RequestURI: old["REQUEST_URI"],
-		RemoteAddr: net.JoinHostPort(old["REMOTE_ADDR"], old["REMOTE_PORT"]),
-		Header:     make(http.Header),
-		Body:       http.NoBody,
+// keepCookies keeps the cookies of an accepted answer with the connection, so that
+// later events carry them: a browser that has its 101 already cannot.
+func (c *connection) keepCookies(lines []string) {
+	if len(lines) == 0 {
+		return
 	}
-	var err error
-	if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil {
-		r.URL = &url.URL{Path: old["SCRIPT_NAME"], RawQuery: old["QUERY_STRING"]}
+	params := c.env.Params()
+	old := params["HTTP_COOKIE"]
+	header, ignored := cookies.Set(old, lines, time.Now())
+	if ignored > 0 {
+		c.log().Warn("cookies ignored", zap.Int("lines", ignored))
 	}
-	for name, value := range old {
-		if header, found := strings.CutPrefix(name, "HTTP_"); found && header != "HOST" {
-			r.Header.Set(strings.ReplaceAll(header, "_", "-"), value)
-		}
+	if header == old {
+		return
 	}
-	r.Header.Del("Cookie")
-	if cookies != "" {
-		r.Header.Set("Cookie", cookies)
+	params["HTTP_COOKIE"] = header
+	if header == "" {
+		delete(params, "HTTP_COOKIE")
 	}
-	params, err := fcgi.Params(r, c.script, g.middleware...)
-	if err != nil {
-		return nil, fmt.Errorf("describe the handshake: %w", err)
+	if err := c.setParams(params); err != nil {
+		c.log().Warn("cookies ignored", zap.Error(err))
 	}
-	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
-	for name, value := range old {
-		if isOwnName(name) || name == "HTTP_HOST" {
-			params[name] = value
-		}
-	}
+}
+
+// setParams replaces what every event tells PHP. The route's own parameters count,
+// in its newest settings, ahead of these.
+func (c *connection) setParams(params map[string]string) error {
 	maps.Copy(params, c.route().Params)
-	return params, nil
+	env, err := newEnv(params)
+	if err == nil {
+		c.env = env
+	}
+	return err
 }
 
 func portText(port uint16) string { return strconv.FormatUint(uint64(port), 10) }

@@ -33,6 +33,9 @@ func failed(format string, args ...any) error {
 	return &failure{reason: fmt.Sprintf(format, args...)}
 }
 
+// malformed is the failure of an answer that is not by the contract.
+func malformed(err error) error { return &failure{reason: err.Error()} }
+
 // refusal is a handshake that is answered with a status rather than with 101.
 type refusal struct {
 	status int

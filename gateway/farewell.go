@@ -246,7 +246,7 @@ func (f *farewell) try() (err error) {
 	}()
 	a, err := c.call(context.Background(), f.event)
 	if err == nil {
-		c.publish(context.Background(), a.others)
+		c.publish(context.Background(), a.Others)
 		c.g.stats.event(kindDisconnect, nil, a.took)
 	}
 	return err

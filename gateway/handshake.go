@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
@@ -133,7 +134,7 @@ func checkHandshake(r *http.Request) error {
 	key := r.Header.Values("Sec-WebSocket-Key")
 	switch {
 	case r.Method != http.MethodGet:
-		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", clip(r.Method))
+		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", excerpt.Of(r.Method))
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
 		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1: if nginx has passed it on, set: %s", nginxVersion)
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
@@ -186,7 +187,7 @@ func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err e
 	if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
 		return a, err
 	}
-	c.keepCookies(a.head.cookies)
+	c.keepCookies(a.Head.Cookies)
 	err = c.open(w, r, a)
 	c.g.stats.event(kindConnect, err, a.took)
 	return a, err
@@ -197,7 +198,7 @@ func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err e
 func (c *connection) agree(named string) (string, error) {
 	if named != "" {
 		if !slices.Contains(c.offered, named) {
-			return "", failed("WS-Protocol %q was not offered by the client", clip(named))
+			return "", failed("WS-Protocol %q was not offered by the client", excerpt.Of(named))
 		}
 		return named, nil
 	}
@@ -213,17 +214,17 @@ func (c *connection) agree(named string) (string, error) {
 // when the client sees the 101, or the first message behind it, pushes to it
 // arrive.
 func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err error) {
-	if c.protocol, err = c.agree(a.head.protocol); err != nil {
+	if c.protocol, err = c.agree(a.Head.Protocol); err != nil {
 		return err
 	}
-	membership, messages, err := c.next(session.Membership{}, &a, nil)
+	membership, messages, err := c.next(session.Membership{}, &a.Reply, nil)
 	if err != nil {
 		return err
 	}
 	c.letIn = c.rt.asks(kindConnect)
 	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; nobody can be reached by it before Add
 	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
-		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", clip(membership.User))
+		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User))
 		refused.header, refused.close = retryAfter(10), &closeTooMany
 		return refused
 	}
@@ -237,8 +238,8 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if err := c.g.members.Enter(r.Context(), c.session, membership, messages...); err != nil {
 		return err
 	}
-	c.cameIn(a.others)
-	passOn(w.Header(), a.head.fields, notOn101)
+	c.cameIn(a.Others)
+	passOn(w.Header(), a.Head.Fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}
 	}
@@ -310,7 +311,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.log.Log(level, "handshake refused",
 		zap.Int("status", refused.status),
-		zap.String("path", clip(r.URL.Path)),
+		zap.String("path", excerpt.Of(r.URL.Path)),
 		zap.String("remote", remote),
 		zap.String("reason", refused.reason),
 		zap.NamedError("error", refused.cause))

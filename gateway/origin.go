@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"wsfpm/gateway/excerpt"
 )
 
 // checkHost refuses requests for a foreign host where pages are served for
@@ -16,7 +18,7 @@ func (g *Gateway) checkHost(r *http.Request) *refusal {
 		return nil
 	}
 	refused := refuse(http.StatusForbidden, "host",
-		"the host %q is not this machine's: with --web, use localhost or an address, or name it: --web-host %s", clip(r.Host), clip(hostName(r.Host)))
+		"the host %q is not this machine's: with --web, use localhost or an address, or name it: --web-host %s", excerpt.Of(r.Host), excerpt.Of(hostName(r.Host)))
 	refused.header = http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}
 	refused.body = []byte(refused.reason + "\n")
 	return refused
@@ -41,14 +43,14 @@ func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
 		if slices.Contains(rt.Origins, "*") || slices.ContainsFunc(rt.Origins, func(s string) bool { return strings.EqualFold(s, origin) }) {
 			return nil
 		}
-		return refuse(http.StatusForbidden, "origin", "origin %q is not among the route's origins", clip(origin))
+		return refuse(http.StatusForbidden, "origin", "origin %q is not among the route's origins", excerpt.Of(origin))
 	}
 	if sameHost(origin, r.Host, c.secure) {
 		return nil
 	}
 	return refuse(http.StatusForbidden, "origin",
 		"origin %q is not the host %q: name it in the route's origins, or, behind nginx, set: proxy_set_header Host $http_host;",
-		clip(origin), clip(r.Host))
+		excerpt.Of(origin), excerpt.Of(r.Host))
 }
 
 // sameHost reports whether a page of this origin belongs to the host that the

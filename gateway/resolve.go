@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,12 +137,10 @@ func (c *connection) followLinks(now time.Time) error {
 	}
 	params := c.env.Params()
 	params["SCRIPT_FILENAME"], params["DOCUMENT_ROOT"] = c.filename(p), p.documentRoot
-	maps.Copy(params, c.route().Params)
-	env, err := newEnv(params)
-	if err != nil {
+	if err := c.setParams(params); err != nil {
 		return fmt.Errorf("tell PHP of a new release: %w", err)
 	}
-	c.env, c.paths = env, p
+	c.paths = p
 	return nil
 }
 

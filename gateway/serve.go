@@ -55,7 +55,7 @@ func (c *connection) Wake() { c.serve(nil) }
 // for more, which [connection.handle] does before any message.
 func (c *connection) started(a *reply) bool {
 	c.g.stats.opened.Add(1)
-	if len(a.others) == 0 && a.closing() == nil && a.oddity == "" {
+	if len(a.Others) == 0 && a.Closing() == nil && a.Oddity == "" {
 		return false
 	}
 	c.first = a
@@ -94,7 +94,7 @@ func (c *connection) handle() (reads bool) {
 	c.g.relief.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
-		c.effects(context.Background(), *a)
+		c.effects(context.Background(), &a.Reply)
 	}
 	for {
 		for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
@@ -148,7 +148,7 @@ func (c *connection) message(m ws.Message) {
 	ctx := context.Background() // nothing but the route's timeout ends a handler: see Drain
 	a, err := c.call(ctx, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
 	if err == nil {
-		err = c.apply(ctx, a)
+		err = c.apply(ctx, &a.Reply)
 		c.g.stats.event(kindMessage, err, a.took)
 	}
 	if err != nil {

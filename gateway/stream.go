@@ -8,54 +8,56 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/answer"
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/phpreport"
 )
 
 // stream sends an answer on line by line, as PHP flushes it, while the script
 // runs. What its headers say is applied at once. A stream that ends badly is a
 // failed event; the client keeps what had arrived.
-func (c *connection) stream(ctx context.Context, rt *route, h head, answer *fcgi.Response) error {
+func (c *connection) stream(ctx context.Context, rt *route, h answer.Head, response *fcgi.Response) error {
 	// First of all: what closes a stream closes its connection, so that PHP stops
 	// at its next flush. Else a refused one would keep a worker for its whole life.
-	answer.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
+	response.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
 	if !rt.pool.streams.take() {
 		return failed("too many streams run at once: fpm.%s.max_streams", rt.FPM)
 	}
 	defer rt.pool.streams.give()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // also while a slow client is waited for
 	defer cancel()
-	stop := context.AfterFunc(ctx, answer.Close)
+	stop := context.AfterFunc(ctx, response.Close)
 	defer stop()
 	if !c.whenLost(cancel) {
 		return nil
 	}
 	defer c.whenLost(nil)
-	begin := reply{head: h, own: h.own}
-	begin.own.Close = nil // comes after the last line
-	if err := c.apply(ctx, begin); err != nil {
+	begin := answer.Reply{Head: h, Own: h.Own}
+	begin.Own.Close = nil // comes after the last line
+	if err := c.apply(ctx, &begin); err != nil {
 		return err
 	}
-	if err := c.sendLines(ctx, rt, answer); err != nil {
+	if err := c.sendLines(ctx, rt, response); err != nil {
 		switch ctx.Err() {
 		case context.Canceled:
 			return nil // the client left: nobody misses the rest
 		case context.DeadlineExceeded:
 			err = fmt.Errorf("%w: stream_timeout is over", fcgi.ErrTimeout)
 		}
-		stderr, _ := answer.Stderr()
+		stderr, _ := response.Stderr()
 		return withDetail(err, stderr, nil)
 	}
-	if h.own.Close != nil {
-		c.close(*h.own.Close)
+	if h.Own.Close != nil {
+		c.close(*h.Own.Close)
 	}
 	return nil
 }
 
 // sendLines reads the stream to its end and sends each line.
-func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Response) error {
+func (c *connection) sendLines(ctx context.Context, rt *route, response *fcgi.Response) error {
 	lines := phpreport.Lines{Script: c.env.Script(), Look: rt.DetectPHPErrors}
 	for {
-		chunk, err := answer.Next()
+		chunk, err := response.Next()
 		last := err == io.EOF // nothing else is a proper end
 		if err != nil && !last {
 			return err
@@ -65,10 +67,10 @@ func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Resp
 			return err
 		}
 		if report != "" {
-			return failed("PHP reported %q", clip(report))
+			return failed("PHP reported %q", excerpt.Of(report))
 		}
 		if last {
-			return c.streamEnd(rt, answer)
+			return c.streamEnd(rt, response)
 		}
 		if lines.Unfinished() > int(rt.AnswerLimit) {
 			return failed("a line of the stream is longer than answer_limit")
@@ -80,9 +82,9 @@ func (c *connection) sendLines(ctx context.Context, rt *route, answer *fcgi.Resp
 // never fills memory.
 func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 	for line := range bytes.Lines(lines) {
-		message, err := parseLine(line)
+		message, err := answer.ParseLine(line)
 		if err != nil {
-			return err
+			return malformed(err)
 		}
 		if message == nil {
 			continue
@@ -98,13 +100,13 @@ func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 }
 
 // streamEnd looks for PHP's errors on stderr, which is complete by now.
-func (c *connection) streamEnd(rt *route, answer *fcgi.Response) error {
-	stderr, _ := answer.Stderr()
+func (c *connection) streamEnd(rt *route, response *fcgi.Response) error {
+	stderr, _ := response.Stderr()
 	if !rt.DetectPHPErrors {
 		return nil
 	}
 	if report := phpreport.Find(c.env.Script(), false, stderr, nil); report != "" {
-		return failed("PHP reported %q", clip(report))
+		return failed("PHP reported %q", excerpt.Of(report))
 	}
 	return nil
 }

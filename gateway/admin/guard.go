@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/excerpt"
 )
 
 // open are the paths that need no token.
@@ -32,7 +33,7 @@ func (o Options) guarded(next http.Handler) http.Handler {
 		switch {
 		case o.Token != "" && bears(r, want):
 		case !o.knows(r.Host):
-			log.Warn("admin request was refused: its Host is neither an address nor in admin_hosts", zap.String("host", clip(r.Host)), zap.String("path", clip(r.URL.Path)))
+			log.Warn("admin request was refused: its Host is neither an address nor in admin_hosts", zap.String("host", excerpt.Of(r.Host)), zap.String("path", excerpt.Of(r.URL.Path)))
 			problem(w, http.StatusForbidden, "the Host of the request is unknown: ask by an IP address or localhost, put the name into admin_hosts, or send the admin_token")
 			return
 		case !browser && (o.Private || slices.Contains(open, r.URL.Path)):
@@ -76,13 +77,4 @@ func fromBrowser(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// clip keeps a peer's long word from filling the log.
-func clip(s string) string {
-	const most = 100
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/redisurl"
 )
 
@@ -134,11 +135,4 @@ func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
 
 // clip keeps a long value from filling an error, and secrets out of it: the
 // value may be a URL that stands in the wrong place.
-func clip(s string) string {
-	const most = 60
-	s = redisurl.Redact(s)
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+func clip(s string) string { return excerpt.Of(redisurl.Redact(s)) }

@@ -1,16 +1,23 @@
-package gateway
+// Package answer reads what a PHP script answered to an event, and puts it into
+// commands (docs/contract.md, 2 to 4).
+//
+//	h, err := answer.ParseHead(response.Status, response.Header)
+//	reply, err := answer.Parse(h, body) // reply.Own for the client itself, reply.Others for others
+//
+// It knows no sockets and no routes, and decides nothing about errors of PHP's.
+package answer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"wsfpm/fcgi"
-	"wsfpm/gateway/config"
+	"wsfpm/gateway/excerpt"
 	"wsfpm/session"
 )
 
@@ -20,28 +27,41 @@ const (
 	typeStream   = "application/x-ndjson"
 )
 
-// reply is a complete and valid answer, in the words of package session.
-type reply struct {
-	own    session.Command   // for the connection itself: what the headers and the body say
-	more   []session.Command // for the connection itself, behind own
-	others []session.Command // for everybody's ears, in order
-	head   head
-	oddity string        // what was odd but harmless: a leading BOM, blank output
-	took   time.Duration // of the event, until the end of the answer
+// Reply is a complete and valid answer, in the words of package session.
+type Reply struct {
+	Own    session.Command   // for the connection itself: what the headers and the body say
+	More   []session.Command // for the connection itself, after Own
+	Others []session.Command // for any clients, in order
+	Head   Head
+	Oddity string // what was odd but harmless: a leading BOM, blank output
 }
 
-// head is what an answer's header block says.
-type head struct {
-	status    int
-	fields    fcgi.Header
-	mediaType string // lower case, without parameters
-	own       session.Command
-	publish   publish
-	protocol  string   // WS-Protocol, "" none
-	accepted  bool     // WS-Accept: 1
-	died      bool     // WS-Failed, which PHP-FPM sets by itself: see deploy/php-fpm
-	cookies   []string // Set-Cookie
+// Closing returns the last close that an answer asks for, or nil.
+func (a *Reply) Closing() *session.Close {
+	for i := len(a.More) - 1; i >= 0; i-- {
+		if a.More[i].Close != nil {
+			return a.More[i].Close
+		}
+	}
+	return a.Own.Close
 }
+
+// Head is what an answer's header block says.
+type Head struct {
+	Status   int
+	Fields   fcgi.Header
+	Own      session.Command
+	Protocol string   // WS-Protocol, "" none
+	Accepted bool     // WS-Accept: 1
+	Died     bool     // WS-Failed, which PHP-FPM sets by itself: see deploy/php-fpm
+	Cookies  []string // Set-Cookie
+
+	mediaType string // lower case, without parameters
+	publish   publish
+}
+
+// IsStream reports whether the body is sent on line by line.
+func (h *Head) IsStream() bool { return h.mediaType == typeStream }
 
 // publish is where WS-Publish sends the body.
 type publish struct {
@@ -49,10 +69,11 @@ type publish struct {
 	to, except []session.Address
 }
 
-// parseHead reads the header block of an answer. Anything in it that is not
-// by the contract makes the answer malformed.
-func parseHead(status int, fields fcgi.Header) (head, error) {
-	h := head{status: status, fields: fields}
+// ParseHead reads the header block of an answer. Anything in it that is not by the
+// contract makes the answer malformed, which the error says. The head is good for
+// [Head.IsStream] all the same.
+func ParseHead(status int, fields fcgi.Header) (Head, error) {
+	h := Head{Status: status, Fields: fields}
 	seen := make(map[string]bool)
 	mediaType, _, _ := strings.Cut(fields.Get("Content-Type"), ";")
 	h.mediaType = strings.ToLower(strings.TrimSpace(mediaType))
@@ -61,28 +82,28 @@ func parseHead(status int, fields fcgi.Header) (head, error) {
 		switch {
 		case strings.EqualFold(f.Name, "Content-Encoding"):
 			if v := strings.TrimSpace(f.Value); v != "" && !strings.EqualFold(v, "identity") {
-				err = fmt.Errorf("Content-Encoding %q: switch zlib.output_compression off for this script", clip(v))
+				err = fmt.Errorf("Content-Encoding %q: switch zlib.output_compression off for this script", excerpt.Of(v))
 			}
 		case strings.EqualFold(f.Name, "Set-Cookie"):
-			h.cookies = append(h.cookies, f.Value)
+			h.Cookies = append(h.Cookies, f.Value)
 		case len(f.Name) > 3 && strings.EqualFold(f.Name[:3], "WS-"):
 			err = h.extra(strings.ToLower(f.Name), strings.TrimSpace(f.Value), seen)
 		}
 		if err != nil {
-			return h, &failure{reason: err.Error()}
+			return h, err
 		}
 	}
-	if n := len(h.own.Join) + len(h.own.Leave); n > session.MaxAddresses {
-		return h, failed("WS-Join and WS-Leave name %d channels, at most %d are allowed", n, session.MaxAddresses)
+	if n := len(h.Own.Join) + len(h.Own.Leave); n > session.MaxAddresses {
+		return h, fmt.Errorf("WS-Join and WS-Leave name %d channels, at most %d are allowed", n, session.MaxAddresses)
 	}
 	if h.publish.named && (h.mediaType == typeCommands || h.mediaType == typeStream) {
-		return h, failed("WS-Publish beside %s: put the addresses into the commands", h.mediaType)
+		return h, fmt.Errorf("WS-Publish beside %s: put the addresses into the commands", h.mediaType)
 	}
 	return h, nil
 }
 
 // extra reads one WS-* header. Lists may be repeated, single values not.
-func (h *head) extra(name, value string, seen map[string]bool) error {
+func (h *Head) extra(name, value string, seen map[string]bool) error {
 	isList := name == "ws-join" || name == "ws-leave" || name == "ws-publish"
 	if seen[name] && !isList {
 		return fmt.Errorf("%s stands twice", name)
@@ -96,56 +117,56 @@ func (h *head) extra(name, value string, seen map[string]bool) error {
 	case "ws-close":
 		return h.close(value)
 	case "ws-protocol":
-		h.protocol = value
+		h.Protocol = value
 		return nil
 	case "ws-accept":
-		h.accepted = value == "1"
-		if !h.accepted {
-			return fmt.Errorf("WS-Accept is 1 or is not sent, got %q: a connect is refused by its status", clip(value))
+		h.Accepted = value == "1"
+		if !h.Accepted {
+			return fmt.Errorf("WS-Accept is 1 or is not sent, got %q: a connect is refused by its status", excerpt.Of(value))
 		}
 		return nil
 	case "ws-failed":
-		h.died = true
+		h.Died = true
 		return nil
 	case "ws-join":
-		return appendNames(&h.own.Join, name, value, false)
+		return appendNames(&h.Own.Join, name, value, false)
 	case "ws-leave":
-		return appendNames(&h.own.Leave, name, value, true)
+		return appendNames(&h.Own.Leave, name, value, true)
 	case "ws-publish":
 		return h.publish.parse(value)
 	}
-	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Publish, WS-Protocol or WS-Accept", clip(name))
+	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Publish, WS-Protocol or WS-Accept", excerpt.Of(name))
 }
 
-func (h *head) user(value string) error {
+func (h *Head) user(value string) error {
 	if value != "" {
 		if err := session.CheckName(value); err != nil {
 			return fmt.Errorf("WS-User: %w", err)
 		}
 	}
-	h.own.User = &value
+	h.Own.User = &value
 	return nil
 }
 
-func (h *head) state(value string) error {
+func (h *Head) state(value string) error {
 	if len(value) > session.MaxState {
 		return fmt.Errorf("WS-State has %d bytes, at most %d are allowed", len(value), session.MaxState)
 	}
-	h.own.State = &value
+	h.Own.State = &value
 	return nil
 }
 
-func (h *head) close(value string) error {
+func (h *Head) close(value string) error {
 	digits, reason, _ := strings.Cut(value, " ")
 	code, err := strconv.ParseUint(digits, 10, 16) // without a sign
 	if err != nil {
-		return fmt.Errorf("WS-Close %q: want a code and, behind a space, a reason", clip(value))
+		return fmt.Errorf("WS-Close %q: want a code and, after a space, a reason", excerpt.Of(value))
 	}
 	closing, err := session.NewClose(int(code), strings.TrimSpace(reason))
 	if err != nil {
 		return fmt.Errorf("WS-Close: %w", err)
 	}
-	h.own.Close = &closing
+	h.Own.Close = &closing
 	return nil
 }
 
@@ -168,7 +189,7 @@ func appendNames(list *[]string, header, value string, star bool) error {
 	return nil
 }
 
-// parse reads addresses and, behind a semicolon, "except=self". An empty list is
+// parse reads addresses and, after a semicolon, "except=self". An empty list is
 // no address.
 func (p *publish) parse(value string) error {
 	p.named = true
@@ -189,7 +210,7 @@ func (p *publish) parse(value string) error {
 		}
 		whom, found := strings.CutPrefix(parameter, "except=")
 		if !found {
-			return fmt.Errorf("WS-Publish: %q behind the addresses: want except=self", clip(parameter))
+			return fmt.Errorf("WS-Publish: %q after the addresses: want except=self", excerpt.Of(parameter))
 		}
 		a, err := session.Self, error(nil)
 		if whom != "self" {
@@ -206,22 +227,23 @@ func (p *publish) parse(value string) error {
 	return nil
 }
 
-// answersWith reports whether an answer's status makes it an ordinary answer
-// to an event: 2xx, or one of the route's answer_statuses.
-func answersWith(r *route, status int) bool {
+// Accepts reports whether a status makes an answer to an event an ordinary one: 2xx, or
+// one of statuses, in the form of the key answer_statuses: "422" or "4xx".
+func Accepts(statuses []string, status int) bool {
 	if status >= 200 && status <= 299 {
 		return true
 	}
 	class := strconv.Itoa(status/100) + "xx"
-	return slices.ContainsFunc(r.AnswerStatuses, func(s string) bool {
+	return slices.ContainsFunc(statuses, func(s string) bool {
 		return strings.EqualFold(s, class) || s == strconv.Itoa(status)
 	})
 }
 
-// parseAnswer puts a complete answer with an accepted status into commands.
-func parseAnswer(h head, body []byte) (reply, error) {
-	a := reply{head: h, own: h.own}
-	if h.status == 204 {
+// Parse puts a complete answer with an accepted status into commands. The error says
+// what is not by the contract.
+func Parse(h Head, body []byte) (Reply, error) {
+	a := Reply{Head: h, Own: h.Own}
+	if h.Status == 204 {
 		return a, nil
 	}
 	switch h.mediaType {
@@ -234,31 +256,31 @@ func parseAnswer(h head, body []byte) (reply, error) {
 	if err != nil {
 		return a, err
 	}
-	a.oddity = oddity
+	a.Oddity = oddity
 	switch {
 	case !h.publish.named:
-		a.own.Message = message
+		a.Own.Message = message
 	case message != nil && len(h.publish.to) > 0:
-		a.others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message}}
+		a.Others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message}}
 	}
 	return a, nil
 }
 
 // commands takes the body as commands of section 4 of the contract.
-func (a reply) commands(body []byte) (reply, error) {
+func (a Reply) commands(body []byte) (Reply, error) {
 	body = trimBOM(body)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return a, nil
 	}
 	list, _, err := session.Decode(body, session.FromAnswer)
 	if err != nil {
-		return a, &failure{reason: err.Error()}
+		return a, err
 	}
 	for _, c := range list {
 		if len(c.To) == 0 {
-			a.more = append(a.more, c)
+			a.More = append(a.More, c)
 		} else {
-			a.others = append(a.others, c)
+			a.Others = append(a.Others, c)
 		}
 	}
 	return a, nil
@@ -266,27 +288,27 @@ func (a reply) commands(body []byte) (reply, error) {
 
 // lines takes the body of a stream that is complete already, as on connect:
 // each line is a message.
-func (a reply) lines(body []byte) (reply, error) {
+func (a Reply) lines(body []byte) (Reply, error) {
 	for line := range bytes.Lines(body) {
-		message, err := parseLine(line)
+		message, err := ParseLine(line)
 		if err != nil {
 			return a, err
 		}
 		if message != nil {
-			a.more = append(a.more, session.Command{Message: message})
+			a.More = append(a.More, session.Command{Message: message})
 		}
 	}
 	return a, nil
 }
 
-// parseLine makes one line of a stream a message; an empty line is none.
-func parseLine(line []byte) (*session.Message, error) {
+// ParseLine makes one line of a stream a message; an empty line is none, nil.
+func ParseLine(line []byte) (*session.Message, error) {
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) == 0 {
 		return nil, nil
 	}
 	if !utf8.Valid(line) {
-		return nil, failed("a line of the stream is not UTF-8")
+		return nil, errors.New("a line of the stream is not UTF-8")
 	}
 	return session.NewMessage(false, line), nil
 }
@@ -311,7 +333,7 @@ func parseMessage(mediaType string, body []byte) (m *session.Message, oddity str
 		return nil, oddity, nil
 	}
 	if !utf8.Valid(text) {
-		return nil, "", failed("the answer is text but not UTF-8: send Content-Type: application/octet-stream for binary data")
+		return nil, "", errors.New("the answer is text but not UTF-8: send Content-Type: application/octet-stream for binary data")
 	}
 	return session.NewMessage(false, text), oddity, nil
 }
@@ -327,17 +349,3 @@ func isBinary(mediaType string) bool {
 }
 
 func trimBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
-
-// acceptedBy reports whether a 2xx answer to connect lets the client in.
-func (h *head) acceptedBy(r *route) bool {
-	return h.accepted || r.Accept != config.AcceptHeader
-}
-
-// clip keeps a peer's text from filling an error or a log line.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}

@@ -1,4 +1,4 @@
-package gateway
+package answer
 
 import (
 	"slices"
@@ -18,17 +18,17 @@ func fields(lines ...string) (h fcgi.Header) {
 	return h
 }
 
-// parse does to an answer what backend.go does.
-func parse(status int, body string, lines ...string) (reply, error) {
-	h, err := parseHead(status, fields(lines...))
+// parse does to an answer what the gateway does.
+func parse(status int, body string, lines ...string) (Reply, error) {
+	h, err := ParseHead(status, fields(lines...))
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
-	return parseAnswer(h, []byte(body))
+	return Parse(h, []byte(body))
 }
 
-func sent(a reply) (texts []string) {
-	for _, c := range append([]session.Command{a.own}, a.more...) {
+func sent(a Reply) (texts []string) {
+	for _, c := range append([]session.Command{a.Own}, a.More...) {
 		if c.Message != nil {
 			texts = append(texts, string(c.Message.Data()))
 		}
@@ -66,7 +66,7 @@ func TestBodyBecomesOneMessage(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", test.name, sent(a), err, test.want)
 			continue
 		}
-		if len(test.want) > 0 && a.own.Message.Binary() != test.binary {
+		if len(test.want) > 0 && a.Own.Message.Binary() != test.binary {
 			t.Errorf("%s: binary is %v, want %v", test.name, !test.binary, test.binary)
 		}
 	}
@@ -79,20 +79,20 @@ func TestHeadersBecomeACommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := a.own
+	own := a.Own
 	if *own.User != "42" || !slices.Equal(own.Join, []string{"a", "b", "c"}) || !slices.Equal(own.Leave, []string{"*", "d"}) ||
 		*own.State != `{"a": 1, "b": 2}` || *own.Close != (session.Close{Code: 4001, Reason: "go away, now"}) {
 		t.Errorf("got %+v", own)
 	}
-	if len(a.head.cookies) != 2 || !a.head.accepted {
-		t.Errorf("got %+v", a.head)
+	if len(a.Head.Cookies) != 2 || !a.Head.Accepted {
+		t.Errorf("got %+v", a.Head)
 	}
 }
 
 func TestEmptyUserAndStateAreCleared(t *testing.T) {
 	a, err := parse(200, "", "WS-User: ", "WS-State: ")
-	if err != nil || a.own.User == nil || *a.own.User != "" || a.own.State == nil || *a.own.State != "" {
-		t.Errorf("got %+v, %v", a.own, err)
+	if err != nil || a.Own.User == nil || *a.Own.User != "" || a.Own.State == nil || *a.Own.State != "" {
+		t.Errorf("got %+v, %v", a.Own, err)
 	}
 }
 
@@ -101,15 +101,15 @@ func TestPublishTakesTheBodyAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(sent(a)) != 0 || len(a.others) != 1 {
+	if len(sent(a)) != 0 || len(a.Others) != 1 {
 		t.Fatalf("got %+v", a)
 	}
-	c := a.others[0]
+	c := a.Others[0]
 	if !slices.Equal(c.To, []session.Address{session.Channel("a"), session.User("7")}) || !slices.Equal(c.Except, []session.Address{session.Self}) ||
 		string(c.Message.Data()) != "hi" {
 		t.Errorf("got %+v", c)
 	}
-	if a, err := parse(200, " ", "WS-Publish: all"); err != nil || len(a.others) != 0 {
+	if a, err := parse(200, " ", "WS-Publish: all"); err != nil || len(a.Others) != 0 {
 		t.Errorf("a blank body: got %+v, %v", a, err)
 	}
 }
@@ -117,12 +117,12 @@ func TestPublishTakesTheBodyAway(t *testing.T) {
 func TestAnEmptyPublishIsForNoClient(t *testing.T) {
 	for _, lines := range [][]string{{"WS-Publish: "}, {"WS-Publish:  ; except=self"}, {"WS-Publish: ", "WS-Publish: "}} {
 		a, err := parse(200, "hi", append(lines, "WS-State: s")...)
-		if err != nil || len(sent(a)) != 0 || len(a.others) != 0 || a.own.State == nil {
+		if err != nil || len(sent(a)) != 0 || len(a.Others) != 0 || a.Own.State == nil {
 			t.Errorf("%q: got %+v, %v, want the state and no message", lines, a, err)
 		}
 	}
 	a, err := parse(200, "hi", "WS-Publish: ", "WS-Publish: user:1")
-	if err != nil || len(a.others) != 1 || len(a.others[0].To) != 1 {
+	if err != nil || len(a.Others) != 1 || len(a.Others[0].To) != 1 {
 		t.Errorf("an empty line and one with an address: got %+v, %v", a, err)
 	}
 	for _, media := range []string{typeCommands, typeStream} {
@@ -161,7 +161,7 @@ func TestCommandsAreSorted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(sent(a), []string{"1", "3"}) || len(a.others) != 1 || a.own.Join[0] != "y" {
+	if !slices.Equal(sent(a), []string{"1", "3"}) || len(a.Others) != 1 || a.Own.Join[0] != "y" {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -173,7 +173,7 @@ func TestStreamThatIsCompleteBecomesMessages(t *testing.T) {
 	}
 }
 
-func FuzzAnswer(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add(200, "Content-Type: text/html\nWS-Join: a, b", "hi")
 	f.Add(200, "Content-Type: application/vnd.wsfpm+json\nWS-User: x", `{"to":"all","data":"x"}`)
 	f.Add(200, "WS-Publish: channel:a; except=self\nWS-Close: 4000 bye", "x")
@@ -183,7 +183,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, c := range append(append([]session.Command{a.own}, a.more...), a.others...) {
+		for _, c := range append(append([]session.Command{a.Own}, a.More...), a.Others...) {
 			if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
 				t.Fatal("a text message is not UTF-8")
 			}
@@ -193,7 +193,7 @@ func FuzzAnswer(f *testing.F) {
 				}
 			}
 		}
-		for _, c := range a.others {
+		for _, c := range a.Others {
 			if len(c.To) == 0 {
 				t.Fatal("a command for others names nobody")
 			}
