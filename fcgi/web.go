@@ -53,9 +53,10 @@ type webPage struct {
 // PHP's error text is not kept.
 //
 // Folders are served by their index.html or index.php. Nothing outside root is
-// served, symbolic links that lead there are not followed, names that begin with a
-// dot do not exist, and PHP files of packages (below vendor or node_modules) are not
-// run. There is no PATH_INFO. A page that fails is a 502.
+// served, names that begin with a dot do not exist, and PHP files of packages
+// (below vendor or node_modules) are not run. A symbolic link is followed when it is
+// relative and both its name and its target's may be served in the same way. There
+// is no PATH_INFO. A page that fails is a 502.
 func WebHandler(network, address, root string) http.Handler {
 	if abs, err := filepath.Abs(root); err == nil {
 		root = abs
@@ -80,21 +81,42 @@ func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, to.String(), http.StatusMovedPermanently)
 		return
 	}
-	switch {
-	case err == nil && path.Ext(name) == ".php" && !ofPackage(name):
-		h.page(w, r, webPage{real, name})
-	case err == nil && assets[strings.ToLower(path.Ext(name))]:
-		http.ServeFileFS(w, r, root.FS(), name)
-	default:
+	kind := notServed
+	if err == nil {
+		kind = kindOf(name)
+	}
+	switch file, err := filepath.EvalSymlinks(filepath.Join(real, name)); {
+	case err != nil || kind == notServed || kind != kindOf(strings.TrimPrefix(file, real+"/")):
 		http.Error(w, noPage, http.StatusNotFound)
+	case kind == script:
+		h.page(w, r, webPage{real, name})
+	default:
+		http.ServeFileFS(w, r, root.FS(), name)
 	}
 }
 
-// ofPackage reports whether a file belongs to an installed package. Some of
-// these have PHP files that do whatever a request asks for.
-func ofPackage(name string) bool {
-	folder := "/" + path.Dir(name) + "/"
-	return strings.Contains(folder, "/vendor/") || strings.Contains(folder, "/node_modules/")
+// fileKind is what is done with a file.
+type fileKind int
+
+const (
+	notServed fileKind = iota
+	script
+	asset
+)
+
+// kindOf is the kind of a file by its path below the folder. PHP files of packages
+// are not run: some do whatever a request asks for.
+func kindOf(name string) fileKind {
+	path, ext := "/"+name, filepath.Ext(name)
+	switch {
+	case strings.Contains(path, "/."):
+		return notServed
+	case assets[strings.ToLower(ext)]:
+		return asset
+	case ext == ".php" && !strings.Contains(path, "/vendor/") && !strings.Contains(path, "/node_modules/"):
+		return script
+	}
+	return notServed
 }
 
 // errFolder: the path of a folder lacks its slash.
@@ -102,8 +124,7 @@ var errFolder = errors.New("a folder")
 
 // find returns the file for a URL path, or an error when there is none to show.
 func find(root fs.FS, urlPath string) (string, error) {
-	if !strings.HasPrefix(urlPath, "/") || strings.Contains(urlPath, "/.") ||
-		strings.ContainsAny(urlPath, "\x00\\") {
+	if !strings.HasPrefix(urlPath, "/") || strings.Contains(urlPath, "/.") || strings.ContainsAny(urlPath, "\x00\\") {
 		return "", fs.ErrNotExist
 	}
 	name := path.Clean(urlPath)[1:]

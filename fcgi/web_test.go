@@ -18,10 +18,10 @@ func pages(t *testing.T) string {
 	top := t.TempDir()
 	root := filepath.Join(top, "web")
 	for name, text := range map[string]string{
-		"web/index.html": "home", "web/a.css": "plain", "web/page.php": "<?php echo 1;", "web/.env": "secret",
+		"web/index.html": "home", "web/a.css": "plain", "web/page.php": "<?php secret", "web/.env": "secret",
 		"web/app/index.php": "<?php echo 2;", "web/empty/a.txt": "x", "web/.git/config": "secret",
 		"web/page.php.bak": "source", "web/page.PHP": "source", "web/lib.phtml": "source", "web/db.inc": "source",
-		"web/icon.SVG": "icon", "web/vendor/kit/kit.js": "kit",
+		"web/icon.SVG": "icon", "web/vendor/kit/kit.js": "kit", "web/vendor/kit/kit.php": "secret", "web/.git/x.js": "secret",
 		"outside.txt": "secret", "outside.php": "<?php secret",
 	} {
 		file := filepath.Join(top, name)
@@ -33,7 +33,13 @@ func pages(t *testing.T) string {
 	os.Symlink(filepath.Join(top, "outside.txt"), filepath.Join(root, "link.txt"))
 	os.Symlink(filepath.Join(top, "outside.php"), filepath.Join(root, "link.php"))
 	os.Symlink("..", filepath.Join(root, "up"))
-	os.Symlink("a.css", filepath.Join(root, "within.css"))
+	for link, target := range map[string]string{
+		"within.css": "a.css", "again.php": "page.php", "pages": "app",
+		"env.css": ".env", "dotted": ".git", "text.js": "empty/a.txt", "source.css": "page.php", "source.html": "lib.phtml",
+		"asset.php": "a.css", "kit.php": "vendor/kit/kit.php", "kit": "vendor/kit", "part.php": "db.inc", "loop.css": "loop.css",
+	} {
+		os.Symlink(target, filepath.Join(root, link))
+	}
 	return root
 }
 
@@ -119,6 +125,11 @@ func TestPages(t *testing.T) {
 		{"/page.php?x=1", 202, "POST /page.php x=1|192.0.2.1||1.2.3.4|in"},
 		{"/app/", 202, "POST /app/index.php |192.0.2.1||1.2.3.4|in"},
 		{"/app?x=1", 301, ""},
+		{"/again.php", 202, "POST /again.php |192.0.2.1||1.2.3.4|in"},
+		{"/pages/", 202, "POST /pages/index.php |192.0.2.1||1.2.3.4|in"},
+		{"/kit/kit.js", 200, "kit"},
+		{"/env.css", 404, ""}, {"/dotted/x.js", 404, ""}, {"/text.js", 404, ""}, {"/source.css", 404, ""}, {"/source.html", 404, ""},
+		{"/asset.php", 404, ""}, {"/kit.php", 404, ""}, {"/kit/kit.php", 404, ""}, {"/part.php", 404, ""}, {"/loop.css", 404, ""},
 		{"/none.php", 404, ""}, {"/empty/", 404, ""}, {"/page.php/info", 404, ""}, {"/page.php/", 404, ""},
 		{"/.env", 404, ""}, {"/.git/config", 404, ""}, {"/a/../.env", 404, ""}, {"/../outside.txt", 404, ""},
 		{"/%2e%2e/outside.txt", 404, ""}, {"/..%2foutside.php", 404, ""}, {"/link.txt", 404, ""}, {"/link.php", 404, ""},
