@@ -39,6 +39,6 @@ func memory(t *testing.T, g *stack.GatewayServer) float64 {
 func empty(t *testing.T, g *stack.GatewayServer) {
 	t.Helper()
 	stack.WaitWithin(t, 3*stack.Patience, "the last disconnect event", func() bool {
-		return g.Metric(t, "wsfpm_connections") == 0 && g.Metric(t, "wsfpm_fpm_in_use") == 0 && g.Metric(t, "wsfpm_fpm_waiting") == 0
+		return g.Metric(t, "wsfpm_connections") == 0 && g.Metric(t, "wsfpm_disconnects_waiting") == 0 && g.Metric(t, "wsfpm_fpm_in_use") == 0
 	})
 }
