@@ -2,6 +2,7 @@ package contract
 
 import (
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +21,12 @@ func startWeb(t *testing.T, args ...string) (g *stack.GatewayServer, page string
 		"composer.json": "<?php secret", "config.php.bak": "<?php secret", "index.php~": "<?php secret", "notes.txt": "<?php secret",
 		"vendor/phpunit/eval-stdin.php": "echo 'secret';", "node_modules/x/run.php": "echo 'secret';", ".git/config": "<?php secret",
 	})
+	for link, target := range map[string]string{"assets/main.js": "app.js", "home.php": "index.php", "env.js": ".env", "log.html": "storage/logs/laravel.log",
+		"eval.php": "vendor/phpunit/eval-stdin.php", "kit": "vendor/phpunit", "source.js": "index.php", "asset.php": "assets/app.js"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	listen := stack.FreeAddress(t)
 	g = stack.Gateway(t, stack.GatewayOptions{File: "listen = \"" + listen + "\"\n", Listen: listen, NotReady: true,
 		Args: append([]string{"--listen", listen, "--fpm", shared.fpm.Address, "--script", filepath.Join(dir, "echo.php"), "--web", dir}, args...)})
@@ -27,16 +34,16 @@ func startWeb(t *testing.T, args ...string) (g *stack.GatewayServer, page string
 }
 
 func TestWebServesPagesAndNoData(t *testing.T) {
-	Row(t, "5.web", "5.web-files")
+	Row(t, "5.web", "5.web-files", "5.web-links")
 	_, page := startWeb(t)
 	for path, want := range map[string]string{"/": "home", "/index.php": "home", "/public/": "asset of a folder", "/assets/app.js": "script",
-		"/assets/site.css": "style", "/vendor/kit/kit.js": "kit"} {
+		"/assets/site.css": "style", "/vendor/kit/kit.js": "kit", "/assets/main.js": "script", "/home.php": "home"} {
 		if got := stack.HTTP(t, "GET", page+path, nil); got.Status != 200 || !strings.Contains(got.Body, want) {
 			t.Errorf("%s: got %d %q, want %q", path, got.Status, got.Body, want)
 		}
 	}
 	for _, path := range []string{"/storage/logs/laravel.log", "/database.sqlite", "/backup.sql", "/.env", "/composer.json", "/config.php.bak", "/index.php~",
-		"/notes.txt", "/vendor/phpunit/eval-stdin.php", "/node_modules/x/run.php", "/.git/config", "/storage/", "/storage/logs/"} {
+		"/notes.txt", "/vendor/phpunit/eval-stdin.php", "/node_modules/x/run.php", "/.git/config", "/storage/", "/storage/logs/", "/env.js", "/log.html", "/eval.php", "/kit/eval-stdin.php", "/source.js", "/asset.php"} {
 		if got := stack.HTTP(t, "GET", page+path, nil); got.Status != 404 || strings.Contains(got.Body, "secret") {
 			t.Errorf("%s: got %d %q, want 404", path, got.Status, got.Body)
 		}
