@@ -102,11 +102,6 @@ func (c *connection) cameIn(others []session.Command) {
 	}
 }
 
-// onItsWay is how long a command may take to a node where it passes over clients
-// that came in meanwhile. Those that were there for longer are not spared for
-// the sake of two nodes whose clocks differ.
-const onItsWay = 10 * time.Second
-
 // closeBehindPushes closes a connection that may itself be among those that
 // its last answer published to: the close takes the same way, so that it comes
 // after the push. Should it get lost on that way, it is carried out here.
@@ -156,13 +151,4 @@ func silent(err error) bool {
 // the bound again.
 func (c *connection) drained(ctx context.Context) error {
 	return notEnded(c.socket.Drained(ctx))
-}
-
-// notEnded passes over errors that say no more than that the client has gone:
-// the end of its connection is told by the disconnect event.
-func notEnded(err error) error {
-	if errors.Is(err, session.ErrEnded) || isGone(err) {
-		return nil
-	}
-	return err
 }

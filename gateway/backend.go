@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -148,22 +146,4 @@ func (c *connection) checkConnect(rt *route, h answer.Head, body []byte) error {
 		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)
 	}
 	return nil
-}
-
-// withDetail adds to a failure what PHP said: on stderr, else in its output.
-func withDetail(err error, stderr, body []byte) error {
-	var f *failure
-	if errors.As(err, &f) {
-		if f.detail = string(clipBytes(stderr)); f.detail == "" {
-			f.detail = string(clipBytes(body))
-		}
-	}
-	return err
-}
-
-// clipBytes keeps what PHP wrote from filling the log.
-func clipBytes(b []byte) []byte {
-	const most = 4 << 10
-	b = bytes.TrimSpace(b)
-	return b[:min(len(b), most)]
 }

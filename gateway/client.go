@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"wsfpm/gateway/config"
@@ -115,3 +116,5 @@ func (c *client) limitKey() netip.Addr {
 	}
 	return prefix.Addr()
 }
+
+func portText(port uint16) string { return strconv.FormatUint(uint64(port), 10) }

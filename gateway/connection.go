@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +29,7 @@ type connection struct {
 	protocol string   // the agreed one
 	since    time.Time
 
-	// Owned by whoever runs the connection's events, one at a time.
+	// Owned by the goroutine that runs the connection's events, one at a time.
 	env     *fcgi.Env
 	paths   *paths // those that env was made with
 	user    string // as admission counts it
@@ -41,8 +42,8 @@ type connection struct {
 	running <-chan struct{} // closed when the last event's script has ended; nil: it has
 
 	inbox   inbox
-	watched watched // by relief, while a handler runs
-	over    bool    // end was called; owned by who reads
+	watched watched // by handoff, while a handler runs
+	over    bool    // end was called; owned by the reader
 
 	mu      sync.Mutex
 	expired bool   // its close is under way, see sweep
@@ -57,23 +58,29 @@ func (c *connection) id() string { return c.session.ID() }
 // limits.
 func (c *connection) route() *route { return c.g.settings.Load().current(c.rt) }
 
-// owner is whom the connection's events are counted for, so that one cannot
-// hold the pool: its user, else its address.
-func (c *connection) owner() string {
-	if user := c.session.Membership().User; user != "" {
-		return user
-	}
-	if c.client.known {
-		return c.client.addr.String()
-	}
-	return ""
-}
-
 // log is a logger that names the connection. It is made when needed: most
 // connections never log.
 func (c *connection) log() *zap.Logger {
 	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script))
 }
+
+// close ends the connection from our side, after what is queued.
+func (c *connection) close(with session.Close) {
+	c.discard(c.inbox.close(true)...)
+	c.session.Close(with)
+}
+
+// discard is the end of messages, handled or not: the memory that they held is
+// given back, and a Close frame need not wait for their answers.
+func (c *connection) discard(messages ...ws.Message) {
+	for _, m := range messages {
+		c.g.sockets.Memory.Release(int64(len(m.Data)))
+		c.socket.Settle()
+	}
+}
+
+// newID is a connection's own part of its id: 26 characters, 130 random bits.
+func newID() string { return strings.ToLower(rand.Text()) }
 
 // endStream stops the stream that runs for the client, if there is one, so that
 // PHP stops at its next flush. No other begins for it.
@@ -94,17 +101,4 @@ func (c *connection) whenLost(stop func()) bool {
 	defer c.mu.Unlock()
 	c.stopped = stop
 	return !c.leaving
-}
-
-// offeredProtocols reads the subprotocols that a client offers (RFC 6455,
-// 11.3.4).
-func offeredProtocols(lines []string) (offered []string) {
-	for _, line := range lines {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				offered = append(offered, name)
-			}
-		}
-	}
-	return offered
 }

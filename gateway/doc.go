@@ -1,29 +1,51 @@
-// Package gateway walks each WebSocket connection from its handshake to its
-// end: every event becomes one FastCGI request to a PHP script, every answer
-// becomes commands for this connection and others.
+// Package gateway walks each WebSocket connection from its handshake to its end:
+// every event becomes one FastCGI request to a PHP script, every answer becomes
+// commands for this connection and others.
 //
-// The walk goes through the files in one direction:
+//	g, err := gateway.New(gateway.Options{Config: cfg, Bus: b, Logger: log})
+//	g.Attend(server)      // counts and bounds the server's sockets
+//	server.Handler = g    // until
+//	g.Drain(ctx)
+//	g.Close(ctx)
 //
-//	handshake.go  who asks, for which route, may they; the upgrade
-//	admission.go  how many, how fast    handshake_size.go
-//	accepted.go   every socket, from accept to close    stranger.go  TLS and the like
-//	settings.go   routes and pools      letgo.go  what a reload took away
-//	client.go, origin.go  the peer
-//	resolve.go    the script's real path
-//	environ.go    what PHP is told of the handshake
-//	serve.go      a connection's life: messages, then the end
-//	farewell.go   the disconnect events that wait
-//	inbox.go      what waits behind a running handler   relief.go  who reads meanwhile
-//	event.go      one event's own parameters
-//	backend.go    the call of PHP, and whether its answer counts
-//	stream.go     an answer that is sent on line by line
-//	apply.go      what the answer does
-//	fanout.go     what others' commands do to this process's clients, by packages delivery and members
-//	age.go        connections that last or rest too long
-//	tidy.go       memory that handshakes leave behind
-//	drain.go      the end of the process
+// A file calls those after it in this list, and hardly ever one before it: test/style
+// counts the exceptions. What runs the process:
 //
-// Begin with [Gateway.ServeHTTP] and connection.serve. Package config holds
-// the configuration, ws the socket, bus the way to other processes, members and
-// delivery what reaches which client, answer reads answers, phpreport finds PHP's errors, cookies keeps a connection's cookies, admin the operators' listener; packages session and fcgi know nothing of this one.
+//	gateway.go     settings, pools and goroutines; reload
+//	upkeep.go      what happens by the clock: connections that last or rest too long
+//	drain.go       the end
+//	snapshot.go    what operators see
+//
+// The walk, from a handshake to the disconnect event:
+//
+//	handshake.go   who asks, for which route, may they; PHP; the upgrade
+//	origin.go      no foreign pages and hosts
+//	serve.go       messages, one after another, then the end
+//	handoff.go     who reads on while a handler runs
+//	farewell.go    the disconnect events that wait
+//	backend.go     the call of PHP, and whether its answer counts
+//	stream.go      an answer that is sent on line by line
+//	apply.go       what an answer does
+//	push.go        what is published, and what others' commands do to this process's clients
+//
+// What its stations use:
+//
+//	environ.go     what PHP is told of the handshake, and when that changes
+//	resolve.go     the script's real path
+//	accepted.go    every socket, from accept to close    stranger.go  TLS and the like
+//	admission.go   how many, how fast
+//	refuse.go      the answer to a handshake that is refused
+//	request.go     what RFC 6455 asks of a handshake
+//	client.go      the peer's address
+//	letgo.go       pools that a reload took away
+//	settings.go    routes and pools
+//	log.go         what is logged once, or of bugs and failed events
+//	event.go       one event's own parameters
+//	connection.go  one client    inbox.go  its messages that wait
+//	stats.go, errors.go
+//
+// Package config holds the configuration, ws the socket, bus the way to other
+// processes, members and delivery what reaches which client, answer reads answers,
+// phpreport finds PHP's errors in them, cookies keeps a connection's cookies, admin is
+// the operators' listener; packages session and fcgi know nothing of this one.
 package gateway

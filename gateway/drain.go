@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"wsfpm/session"
 )
 
 // errDraining is what Ready says of a process that is about to end.
@@ -96,15 +94,6 @@ func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*
 		}
 		g.loops.Go(func() { c.sendOff(closeDraining) })
 	}
-}
-
-// sendOff closes one client when what it sent before is handled. A stream that
-// runs for it is cut short: it could go on for minutes.
-func (c *connection) sendOff(with session.Close) {
-	c.inbox.close(false)
-	c.endStream()
-	c.inbox.wait()
-	c.session.Close(with)
 }
 
 // Close ends the gateway's own goroutines and its PHP-FPM connections, after

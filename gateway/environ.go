@@ -18,13 +18,6 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// hopByHop are the headers that belong to one hop (RFC 9110, 7.6.1), in the
-// form that http.CanonicalHeaderKey gives them.
-var hopByHop = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
-	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-}
-
 // neverPassed are headers that reach PHP under no configuration: they are the
 // hop's, the handshake's own, or would become HTTP_PROXY (httpoxy).
 var neverPassed = map[string]bool{
@@ -223,8 +216,3 @@ func (c *connection) setParams(params map[string]string) error {
 	}
 	return err
 }
-
-func portText(port uint16) string { return strconv.FormatUint(uint64(port), 10) }
-
-// joinNames is a list as PHP's explode(',', …) takes it.
-func joinNames(names []string) string { return strings.Join(names, ",") }

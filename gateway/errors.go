@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/config"
+	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
 
@@ -36,6 +39,64 @@ func failed(format string, args ...any) error {
 // malformed is the failure of an answer that is not by the contract.
 func malformed(err error) error { return &failure{reason: err.Error()} }
 
+// closeFor is the only place where a failed event becomes a close code.
+func closeFor(err error) session.Close {
+	if errors.Is(err, fcgi.ErrOverloaded) {
+		return closeOverloaded
+	}
+	return closeFailed
+}
+
+// errorText is what a client is told of a failed event: the route's error
+// message, or with dev = true what PHP said.
+func errorText(rt *route, err error) string {
+	var f *failure
+	switch {
+	case rt.Dev && errors.As(err, &f) && f.detail != "":
+		return f.detail
+	case rt.Dev:
+		return err.Error()
+	case rt.OnError == config.OnErrorMessage:
+		return rt.ErrorMessage
+	}
+	return ""
+}
+
+// withDetail adds to a failure what PHP said: on stderr, else in its output.
+func withDetail(err error, stderr, body []byte) error {
+	var f *failure
+	if errors.As(err, &f) {
+		if f.detail = string(clipBytes(stderr)); f.detail == "" {
+			f.detail = string(clipBytes(body))
+		}
+	}
+	return err
+}
+
+// clipBytes keeps what PHP wrote from filling the log.
+func clipBytes(b []byte) []byte {
+	const most = 4 << 10
+	b = bytes.TrimSpace(b)
+	return b[:min(len(b), most)]
+}
+
+// notEnded passes over errors that say no more than that the client has gone:
+// the end of its connection is told by the disconnect event.
+func notEnded(err error) error {
+	if errors.Is(err, session.ErrEnded) || isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// isGone reports that an error says no more than that the client has gone.
+func isGone(err error) bool {
+	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
+}
+
+// lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).
+const lostCode = 1006
+
 // refusal is a handshake that is answered with a status rather than with 101.
 type refusal struct {
 	status int
@@ -59,6 +120,10 @@ func refuseDraining() *refusal {
 	r := refuse(http.StatusServiceUnavailable, "draining", "draining")
 	r.header, r.close = retryAfter(1), &closeDraining
 	return r
+}
+
+func retryAfter(seconds int) http.Header {
+	return http.Header{"Retry-After": {strconv.Itoa(seconds)}}
 }
 
 // refusalFor is the only place where an error becomes the status of a refused
@@ -93,14 +158,6 @@ func endFor(err error) cause {
 	return end
 }
 
-// closeFor is the only place where a failed event becomes a close code.
-func closeFor(err error) session.Close {
-	if errors.Is(err, fcgi.ErrOverloaded) {
-		return closeOverloaded
-	}
-	return closeFailed
-}
-
 // outcome names how an event ended, for metrics and logs: one of a fixed set.
 func outcome(err error) string {
 	if err == nil {
@@ -122,8 +179,4 @@ func outcome(err error) string {
 		return "cut"
 	}
 	return "refused"
-}
-
-func retryAfter(seconds int) http.Header {
-	return http.Header{"Retry-After": {strconv.Itoa(seconds)}}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"wsfpm/fcgi"
@@ -93,3 +94,18 @@ func (e *event) lane() fcgi.Lane {
 	}
 	return fcgi.LaneLow
 }
+
+// owner is whom the connection's events are counted for, so that one cannot
+// hold the pool: its user, else its address.
+func (c *connection) owner() string {
+	if user := c.session.Membership().User; user != "" {
+		return user
+	}
+	if c.client.known {
+		return c.client.addr.String()
+	}
+	return ""
+}
+
+// joinNames is a list as PHP's explode(',', …) takes it.
+func joinNames(names []string) string { return strings.Join(names, ",") }

@@ -64,7 +64,7 @@ type Gateway struct {
 	stats      stats
 	members    *members.List
 	fanout     fanout
-	relief     relief
+	handoff    handoff
 	once       onceLog
 
 	reload    sync.Mutex // held while settings are replaced
@@ -100,7 +100,7 @@ func New(o Options) (*Gateway, error) {
 		live:       make(map[*connection]bool),
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
-		relief:     relief{work: make(chan struct{}, 1)},
+		handoff:    handoff{work: make(chan struct{}, 1)},
 	}
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	pools, next, err := prepare(nil, cfg)
@@ -120,7 +120,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.loops.Go(g.sweep)
 	g.loops.Go(g.tidy)
-	g.loops.Go(func() { g.relief.run(g.stop) })
+	g.loops.Go(func() { g.handoff.run(g.stop) })
 	for name, p := range pools {
 		g.watch(name, p)
 	}

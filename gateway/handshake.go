@@ -1,15 +1,10 @@
 package gateway
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-
-	"go.uber.org/zap"
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/excerpt"
@@ -123,45 +118,6 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who cl
 	return c
 }
 
-// wantsUpgrade reports whether r asks for a WebSocket (RFC 6455, 4.2.1).
-func wantsUpgrade(r *http.Request) bool {
-	return hasToken(r.Header, "Upgrade", "websocket") && hasToken(r.Header, "Connection", "upgrade")
-}
-
-// checkHandshake checks what the rest of RFC 6455, 4.2.1 asks of a client, so
-// that PHP is called for good handshakes only.
-func checkHandshake(r *http.Request) error {
-	key := r.Header.Values("Sec-WebSocket-Key")
-	switch {
-	case r.Method != http.MethodGet:
-		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", excerpt.Of(r.Method))
-	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
-		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1: if nginx has passed it on, set: %s", nginxVersion)
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
-		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
-		return refused
-	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
-		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version stands twice")
-	case r.ContentLength != 0:
-		return refuse(http.StatusBadRequest, "handshake", "the handshake has a body, whose bytes would be taken for frames")
-	case len(key) != 1 || !isHandshakeKey(key[0]):
-		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
-	}
-	return nil
-}
-
-func hasToken(h http.Header, name, token string) bool {
-	for _, line := range h.Values(name) {
-		for each := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(each), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // prepare makes what every event of the connection tells PHP.
 func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	params, err := c.g.handshakeEnv(c, r, passed)
@@ -262,120 +218,4 @@ func (c *connection) release(end cause) {
 	}
 	end.took = time.Since(c.since)
 	go c.depart(end) // not on the server's goroutine, which may serve others' events then
-}
-
-// refusal is how a handshake is answered that failed behind PHP's door. A
-// script that needs its author is told to the operator, and with dev = true to
-// the client.
-func (c *connection) refusal(err error) *refusal {
-	if refused := (*refusal)(nil); errors.As(err, &refused) {
-		return refused
-	}
-	c.logFailure(kindConnect, err)
-	refused := refusalFor(err)
-	if c.rt.Dev {
-		refused.body = []byte(errorText(c.rt, err))
-	}
-	return refused
-}
-
-// refusalTime is how long a client may take to read why it was refused, and to
-// send the rest of a body that nobody wants; pageTime is the same for a page.
-const (
-	refusalTime = 10 * time.Second
-	pageTime    = 5 * time.Minute
-)
-
-// allow bounds the time in which a request's body comes and its answer goes: a
-// client that does neither is not waited for. A request without a body has been
-// read, and its reading is not bounded: net/http would take that for the end of
-// the client.
-func allow(w http.ResponseWriter, r *http.Request, d time.Duration) {
-	within := time.Now().Add(d)
-	to := http.NewResponseController(w)
-	_ = to.SetWriteDeadline(within)
-	if r.ContentLength != 0 {
-		_ = to.SetReadDeadline(within)
-	}
-}
-
-// refuse answers a handshake with the status that err asks for.
-func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	refused := refusalFor(err)
-	if refused.status != 0 {
-		g.stats.refused(Refusal{refused.status, refused.why})
-	}
-	remote, level := g.remote(r), zap.InfoLevel
-	if isPlain(r) && !g.once.first("plain request "+strconv.Itoa(refused.status)+" "+remote) {
-		level = zap.DebugLevel // health checks come every few seconds
-	}
-	g.log.Log(level, "handshake refused",
-		zap.Int("status", refused.status),
-		zap.String("path", excerpt.Of(r.URL.Path)),
-		zap.String("remote", remote),
-		zap.String("reason", refused.reason),
-		zap.NamedError("error", refused.cause))
-	if refused.status == 0 {
-		return // the upgrade has answered, or the socket is taken over
-	}
-	allow(w, r, refusalTime)
-	for name, values := range refused.header {
-		w.Header()[name] = values
-	}
-	w.Header().Set("Connection", "close")
-	body := refused.body
-	if body == nil {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		body = []byte(http.StatusText(refused.status) + "\n")
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(refused.status)
-	_, _ = w.Write(body) // a client that left needs no answer
-}
-
-// remote is the client's address for the log, as REMOTE_ADDR has it.
-func (g *Gateway) remote(r *http.Request) string {
-	who, err := clientOf(r, g.settings.Load().Trusted())
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return who.addr.String()
-}
-
-// notOn101 are the answer's headers that do not go onto the 101; hop-by-hop
-// ones, WS-*, Sec-WebSocket-*, Content-* and X-Accel-* aside.
-var notOn101 = map[string]bool{
-	"Status": true, "Date": true, "Server": true, "Location": true,
-	"Cache-Control": true, "Expires": true, "Pragma": true, "Last-Modified": true, "Etag": true,
-}
-
-// notOnRefusal is the same for a refusal, which is an ordinary answer.
-var notOnRefusal = map[string]bool{"Content-Length": true, "Status": true}
-
-// readByServer are the headers that may be passed on and that net/http looks up
-// itself, in Go's spelling.
-var readByServer = map[string]bool{"Content-Type": true, "Content-Encoding": true, "Date": true}
-
-// passOn copies an answer's headers into h, all but those in without, in the
-// script's own spelling of their names.
-func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
-	for _, f := range fields {
-		name := http.CanonicalHeaderKey(f.Name)
-		switch {
-		case hopByHop[name], without[name], strings.HasPrefix(name, "Ws-"):
-			continue
-		case without["Location"] && (strings.HasPrefix(name, "Sec-Websocket-") || strings.HasPrefix(name, "Content-") || strings.HasPrefix(name, "X-Accel-")):
-			continue
-		}
-		if !readByServer[name] {
-			name = f.Name
-		}
-		h[name] = append(h[name], f.Value)
-	}
-}
-
-// isHandshakeKey checks Sec-WebSocket-Key (RFC 6455, 4.1): 16 bytes in base64.
-func isHandshakeKey(s string) bool {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
-	return err == nil && len(key) == 16
 }

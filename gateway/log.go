@@ -1,16 +1,12 @@
 package gateway
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
 
 	"go.uber.org/zap"
-
-	"wsfpm/gateway/ws"
 )
 
 // survived notes a bug that one connection met, which must not end all of
@@ -42,6 +38,24 @@ func (c *connection) warnProtocol() {
 		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.offered)))
 }
 
+// logFailure tells the operator of a failed event. What PHP wrote may stand in
+// it; what the client wrote does not.
+func (c *connection) logFailure(k kind, err error) {
+	fields := []zap.Field{zap.Stringer("event", k), zap.String("outcome", outcome(err)), zap.Error(err)}
+	var f *failure
+	if errors.As(err, &f) && f.detail != "" {
+		fields = append(fields, zap.String("php", f.detail))
+	}
+	if k == kindDisconnect {
+		fields = append(fields, zap.String("user", c.user))
+	}
+	level := zap.WarnLevel
+	if f != nil {
+		level = zap.ErrorLevel // the script needs its author
+	}
+	c.log().Log(level, "event failed", fields...)
+}
+
 // onceLog remembers what was said already. It is bounded: a process that finds
 // that many things to say says them again.
 type onceLog struct {
@@ -62,12 +76,4 @@ func (o *onceLog) first(what string) bool {
 	}
 	o.said[what] = true
 	return true
-}
-
-// newID is a connection's own part of its id: 26 characters, 130 random bits.
-func newID() string { return strings.ToLower(rand.Text()) }
-
-// isGone reports that an error says no more than that the client has gone.
-func isGone(err error) bool {
-	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
 }

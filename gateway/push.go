@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"iter"
 	"time"
 
+	"go.uber.org/zap"
+
+	"wsfpm/gateway/delivery"
 	"wsfpm/session"
 )
 
@@ -22,33 +25,49 @@ func (g *Gateway) Push(ctx context.Context, commands []session.Command) (deliver
 	return delivered, nil
 }
 
-// Connection is what operators see of one client.
-type Connection struct {
-	ID       string    `json:"id"`
-	User     string    `json:"user,omitempty"`
-	Channels []string  `json:"channels,omitempty"`
-	Path     string    `json:"path"`
-	Script   string    `json:"script"`
-	Remote   string    `json:"remote"`
-	Protocol string    `json:"protocol,omitempty"`
-	Since    time.Time `json:"since"`
-	Queued   int64     `json:"queued"` // bytes that wait for the client
+// fanout delivers commands of others to this process's clients.
+type fanout struct{ *delivery.Fanout }
+
+func newFanout(g *Gateway) fanout {
+	return fanout{delivery.New(g.hub, delivery.Options{
+		Move:      g.move,
+		Patience:  g.patience,
+		Delivered: &g.stats.delivered,
+		Recovered: func() {
+			if v := recover(); v != nil {
+				g.survived("delivery", v)
+			}
+		},
+	})}
 }
 
-// Connections lists the clients of this process that are there when their turn
-// comes, in no order.
-func (g *Gateway) Connections() iter.Seq[Connection] {
-	return func(yield func(Connection) bool) {
-		for _, c := range g.clients() {
-			membership := c.session.Membership()
-			seen := Connection{
-				ID: c.id(), User: membership.User, Channels: membership.Channels,
-				Path: c.rt.Path, Script: c.script, Remote: c.client.addr.String(),
-				Protocol: c.protocol, Since: c.since, Queued: c.socket.Buffered(),
-			}
-			if !yield(seen) {
-				return
-			}
-		}
+// deliver takes what the bus hears, see [delivery.Fanout.Deliver].
+func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
+	if c.Before != 0 {
+		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
 	}
+	return f.Deliver(c)
+}
+
+// onItsWay is how long a command may take to a node where it passes over clients
+// that came in meanwhile. Those that were there for longer are not spared for
+// the sake of two nodes whose clocks differ.
+const onItsWay = 10 * time.Second
+
+// move carries a command of others out that changes one client's channels, for
+// package delivery.
+func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Command) (meant bool) {
+	meant, err := g.members.Move(ctx, s, c, g.settings.Load().Limits.Channels)
+	if errors.Is(err, session.ErrChannels) {
+		g.stats.reached.channels.Add(1)
+	}
+	if err = notEnded(err); err != nil {
+		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
+	}
+	return meant && err == nil
+}
+
+// patience bounds how long the moves of one command wait for Redis, all together.
+func (g *Gateway) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Duration(g.settings.Load().Redis.Confirm))
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
@@ -15,7 +13,7 @@ import (
 // serve is a connection's life after the upgrade: what follows the connect
 // answer a, then messages as long as they come, then the end. The goroutine
 // that reads a message handles it too; if that takes a while, another one
-// reads on meanwhile, see relief.
+// reads on meanwhile, see handoff.
 //
 // A client that falls silent needs no goroutine: serve returns, and the socket
 // calls Wake when there is more.
@@ -86,12 +84,12 @@ func (c *connection) handle() (reads bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.g.survived("handler", v)
-			reads = c.g.relief.remove(c)
+			reads = c.g.handoff.remove(c)
 			c.close(closeFailed)
 			c.inbox.abandon()
 		}
 	}()
-	c.g.relief.add(c)
+	c.g.handoff.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
 		c.effects(context.Background(), &a.Reply)
@@ -100,7 +98,7 @@ func (c *connection) handle() (reads bool) {
 		for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
 			c.one(m)
 		}
-		reads = c.g.relief.remove(c)
+		reads = c.g.handoff.remove(c)
 		if c.inbox.rest() {
 			return reads
 		}
@@ -190,30 +188,6 @@ func (c *connection) failed(err error) {
 	}
 }
 
-// errorText is what a client is told of a failed event: the route's error
-// message, or with dev = true what PHP said.
-func errorText(rt *route, err error) string {
-	var f *failure
-	switch {
-	case rt.Dev && errors.As(err, &f) && f.detail != "":
-		return f.detail
-	case rt.Dev:
-		return err.Error()
-	case rt.OnError == config.OnErrorMessage:
-		return rt.ErrorMessage
-	}
-	return ""
-}
-
-// close ends the connection from our side, behind what is queued.
-func (c *connection) close(with session.Close) {
-	c.discard(c.inbox.close(true)...)
-	c.session.Close(with)
-}
-
-// lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).
-const lostCode = 1006
-
 // end waits until the running handler is done and, unless the connection broke,
 // those of the messages that came whole before. Nothing can reach the client
 // from here on.
@@ -233,29 +207,11 @@ func (c *connection) end() cause {
 	return end
 }
 
-// discard is the end of messages, handled or not: the memory that they held is
-// given back, and a Close frame need not wait for their answers.
-func (c *connection) discard(messages ...ws.Message) {
-	for _, m := range messages {
-		c.g.sockets.Memory.Release(int64(len(m.Data)))
-		c.socket.Settle()
-	}
-}
-
-// logFailure tells the operator of a failed event. What PHP wrote may stand in
-// it; what the client wrote does not.
-func (c *connection) logFailure(k kind, err error) {
-	fields := []zap.Field{zap.Stringer("event", k), zap.String("outcome", outcome(err)), zap.Error(err)}
-	var f *failure
-	if errors.As(err, &f) && f.detail != "" {
-		fields = append(fields, zap.String("php", f.detail))
-	}
-	if k == kindDisconnect {
-		fields = append(fields, zap.String("user", c.user))
-	}
-	level := zap.WarnLevel
-	if f != nil {
-		level = zap.ErrorLevel // the script needs its author
-	}
-	c.log().Log(level, "event failed", fields...)
+// sendOff closes one client when what it sent before is handled. A stream that
+// runs for it is cut short: it could go on for minutes.
+func (c *connection) sendOff(with session.Close) {
+	c.inbox.close(false)
+	c.endStream()
+	c.inbox.wait()
+	c.session.Close(with)
 }

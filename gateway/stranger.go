@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/http"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -101,32 +99,3 @@ func (g *Gateway) meet(c net.Conn, first []byte) (isTLS bool) {
 	}
 	return false
 }
-
-// isPlain reports whether r is an ordinary request, such as the health check of
-// a load balancer, and not a handshake that failed.
-func isPlain(r *http.Request) bool {
-	return !wantsUpgrade(r) && r.Header.Get("Sec-WebSocket-Key") == ""
-}
-
-// whyNoUpgrade says what is missing in a request that asks for no upgrade. A
-// proxy passes the key of a handshake on by itself, the rest only when it is
-// told to.
-func whyNoUpgrade(r *http.Request) string {
-	if isPlain(r) {
-		return "not a WebSocket handshake; logged once per address"
-	}
-	var lines []string
-	if !r.ProtoAtLeast(1, 1) {
-		lines = append(lines, nginxVersion)
-	}
-	if !hasToken(r.Header, "Upgrade", "websocket") {
-		lines = append(lines, "proxy_set_header Upgrade $http_upgrade;")
-	}
-	if !hasToken(r.Header, "Connection", "upgrade") {
-		lines = append(lines, `proxy_set_header Connection "upgrade";`)
-	}
-	return "a proxy has not passed the handshake's upgrade on: if it is nginx, set: " + strings.Join(lines, " ")
-}
-
-// nginxVersion is the line without which nginx speaks HTTP/1.0.
-const nginxVersion = "proxy_http_version 1.1;"
