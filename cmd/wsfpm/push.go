@@ -58,11 +58,14 @@ func (p *pushCmd) Run() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pushTime)
 	defer cancel()
+	chosen := cfg.Redis.URL == config.Embedded && strings.HasSuffix(cfg.Redis.Listen, ":0")
 	switch {
-	case cfg.Redis.URL != "":
+	case cfg.Redis.URL != "" && !chosen:
 		return pushRedis(ctx, cfg.Redis, body)
 	case cfg.Admin != "":
 		return pushAdmin(ctx, cfg, body)
+	case chosen:
+		return fmt.Errorf("redis.listen is %q, so that the gateway chose a port, which this command does not know: give --redis redis://HOST:PORT as embedded_redis in the log line \"started\" says, or write a port into redis.listen", cfg.Redis.Listen)
 	}
 	return errors.New("there is no way to the gateway: give --config FILE, --redis URL or --admin ADDRESS")
 }
