@@ -70,19 +70,20 @@ func (l *lab) prepare() error {
 	return l.startRedis()
 }
 
-// findRoot is the checkout that the working folder lies in.
+// findRoot is the checkout that the working folder lies in: bench is a module
+// of its own within it.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "wsfpm")); err == nil {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", fmt.Errorf("run this in the checkout: there is no go.mod above the working folder")
+			return "", fmt.Errorf("run this in the checkout: there is no cmd/wsfpm above the working folder")
 		}
 		dir = parent
 	}

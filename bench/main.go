@@ -4,9 +4,12 @@
 // Pushpin where it is installed. Peers take turns, round by round, so that a
 // machine whose speed changes is as bad for one as for the other.
 //
-//	go run ./bench            everything, about 25 minutes
-//	go run ./bench -quick     everything, small, in less than a minute
-//	go run ./bench -only echo,fanout -rounds 11
+//	go run -C bench .            everything, about 25 minutes
+//	go run -C bench . -quick     everything, small, in less than a minute
+//	go run -C bench . -only echo,fanout -rounds 11
+//
+// It is a module of its own, so that the product needs nothing that only this
+// needs.
 //
 // The files in reading order:
 //
@@ -47,7 +50,7 @@ type options struct {
 	results string // folder for the raw data
 	chart   string // the chart's file, "" none
 	from    string // raw data to report again
-	update  bool   // rewrite the figures of README.md and docs/bench.md
+	update  bool   // publish: rewrite the figures of README.md and docs/bench.md
 	long    bool
 
 	length   time.Duration // of one run of messages
@@ -89,7 +92,10 @@ func comparisons(o *options) []comparison {
 }
 
 func main() {
-	err := command(os.Args[1:], os.Stdout)
+	err := fromRoot()
+	if err == nil {
+		err = command(os.Args[1:], os.Stdout)
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(2)
 	}
@@ -97,6 +103,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// fromRoot makes the checkout the working folder: file names in flags are meant
+// from there.
+func fromRoot() error {
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	return os.Chdir(root)
 }
 
 // command runs the benchmark, or one of the helper processes that it starts
@@ -127,9 +143,9 @@ func parseOptions(args []string) (*options, error) {
 	f.BoolVar(&o.quick, "quick", false, "try everything, small, with one round: the figures mean nothing")
 	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, joins, proxy, scale")
 	f.StringVar(&o.profile, "profile", "", "folder for profiles of wsfpm: CPU and allocations at 16 clients, the heap with idle connections")
-	f.StringVar(&o.results, "results", "bench/results", "folder for the raw data")
+	f.StringVar(&o.results, "results", "build/bench", "folder for the raw data")
 	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")
-	f.BoolVar(&o.update, "update", false, "rewrite the figures of README.md and docs/bench.md")
+	f.BoolVar(&o.update, "update", false, "rewrite the figures of README.md and docs/bench.md, and keep the raw data as bench/results/published.json")
 	f.StringVar(&o.from, "from", "", "raw data of an earlier run to report once more, instead of measuring")
 	f.BoolVar(&o.long, "long", false, "also 100,000 connections over seven gateways; needs 10 GB of memory")
 	if err := f.Parse(args); err != nil {

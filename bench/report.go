@@ -42,7 +42,8 @@ func report(o *options, r *recorder, out io.Writer) error {
 		Begun: r.began, Seconds: time.Since(r.began).Seconds(), Rounds: o.rounds, Quick: o.quick,
 		Machine: machine(root), Verdicts: r.judge(), Samples: r.samples,
 	}
-	if err := res.write(filepath.Join(root, o.results)); err != nil {
+	name := res.Begun.UTC().Format("2006-01-02T150405Z") + ".json"
+	if err := res.write(filepath.Join(root, o.results, name)); err != nil {
 		return err
 	}
 	return res.show(o, root, r, out)
@@ -65,7 +66,7 @@ func again(o *options, out io.Writer) error {
 	}
 	r := &recorder{out: out, began: res.Begun, samples: res.Samples}
 	res.Verdicts = r.judge()
-	if err := res.write(filepath.Dir(o.from)); err != nil {
+	if err := res.write(o.from); err != nil {
 		return err
 	}
 	return res.show(o, root, r, out)
@@ -83,6 +84,7 @@ func (res *result) show(o *options, root string, r *recorder, out io.Writer) err
 		return nil
 	}
 	return errors.Join(
+		res.write(filepath.Join(root, "bench", "results", "published.json")),
 		updateFigures(filepath.Join(root, "README.md"), res.summary(r, o.chart)),
 		updateFigures(filepath.Join(root, "docs", "bench.md"), res.figures(r)),
 	)
@@ -108,16 +110,19 @@ func machine(root string) map[string]string {
 	return m
 }
 
-func (res *result) write(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// write puts the raw data into a file, a sample on each line.
+func (res *result) write(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(res, "", "\t")
+	text, err := json.Marshal(res)
 	if err != nil {
 		return err
 	}
-	name := res.Begun.UTC().Format("2006-01-02T150405Z") + ".json"
-	return os.WriteFile(filepath.Join(dir, name), append(text, '\n'), 0o644)
+	for _, begin := range []string{`{"test":`, `{"what":`} {
+		text = bytes.ReplaceAll(text, []byte(begin), []byte("\n"+begin))
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
 // tables is every comparison as a Markdown table: medians, with the quartiles
