@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"wsfpm/gateway/ws"
 )
@@ -21,16 +22,22 @@ type inbox struct {
 
 // put adds m and reports whether a taker must be started. It waits while the
 // backlog is full: most messages, or bytes, of which one message always fits.
-// When the inbox is shut, meanwhile or before, m is not taken.
-func (b *inbox) put(m ws.Message, most, bytes int) (start, taken, waited bool) {
+// Waits are counted in waits, as they begin. When the inbox is shut, meanwhile or
+// before, m is not taken.
+func (b *inbox) put(m ws.Message, most, bytes int, waits *atomic.Int64) (start, taken bool) {
 	b.mu.Lock()
-	for !b.shut && len(b.waiting) > 0 && (len(b.waiting) >= most || b.bytes+len(m.Data) > bytes) {
-		waited = true
+	defer b.mu.Unlock()
+	full := func() bool {
+		return !b.shut && len(b.waiting) > 0 && (len(b.waiting) >= most || b.bytes+len(m.Data) > bytes)
+	}
+	if full() {
+		waits.Add(1)
+	}
+	for full() {
 		b.waitLocked()
 	}
-	defer b.mu.Unlock()
 	if b.shut {
-		return false, false, waited
+		return false, false
 	}
 	if len(b.waiting) == 0 {
 		b.waiting = b.room[:0]
@@ -42,7 +49,7 @@ func (b *inbox) put(m ws.Message, most, bytes int) (start, taken, waited bool) {
 	b.bytes += len(m.Data)
 	start = !b.busy
 	b.busy = true
-	return start, true, waited
+	return start, true
 }
 
 // hold makes somebody the taker before anything was put.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"weak"
 
@@ -15,7 +16,7 @@ func TestInboxKeepsNoMessageThatWasTaken(t *testing.T) {
 		for range round + 1 {
 			data := make([]byte, 64<<10)
 			left = append(left, weak.Make(&data[0]))
-			b.put(ws.Message{Data: data}, 32, 1<<20)
+			b.put(ws.Message{Data: data}, 32, 1<<20, new(atomic.Int64))
 		}
 		for _, found := b.take(); found; _, found = b.take() {
 		}

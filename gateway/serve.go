@@ -67,10 +67,7 @@ func (c *connection) started(a *reply) bool {
 func (c *connection) received(m ws.Message) (start bool) {
 	c.socket.Owe() // until discard
 	l := &c.g.settings.Load().Limits
-	start, taken, waited := c.inbox.put(m, l.Backlog, int(l.BacklogBytes))
-	if waited {
-		c.g.stats.reached.backlog.Add(1)
-	}
+	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes), &c.g.stats.reached.backlog)
 	if !taken {
 		c.discard(m)
 	}

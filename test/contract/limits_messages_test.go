@@ -116,12 +116,13 @@ func TestACompressedMessageIsBoundBeforeAndAfterInflating(t *testing.T) {
 func TestMessagesBeyondTheBacklogAreNotReadYet(t *testing.T) {
 	w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{Limits: "backlog = 1\nmessages_per_second = 0"}}, "5.limit-backlog")
 	c := w.open()
-	c.Send("300")
+	c.Send("gate")
 	for range 3 {
 		c.Send("0")
 	}
 	stack.Wait(t, "it to be counted", func() bool { return w.Metric(t, "wsfpm_limits_reached_total", `limit="backlog"`) >= 1 })
-	for _, text := range []string{"300", "0", "0", "0"} {
+	openGate(t, w.dir)
+	for _, text := range []string{"gate", "0", "0", "0"} {
 		c.Expect("slept " + text)
 	}
 }
@@ -135,24 +136,27 @@ func TestLimitsOfAPoolAreCounted(t *testing.T) {
 		greedy := []*stack.Client{from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.1")}
 		other := from("192.0.2.2")
 		for _, c := range greedy {
-			c.Send("400")
+			c.Send("gate")
 		}
 		stack.Wait(t, "one of them to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
 		other.Send("1")
+		stack.Wait(t, "the other to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 2 })
+		openGate(t, w.dir)
 		other.Expect("slept 1")
 		equal(t, "passed over", w.Metric(t, "wsfpm_fpm_passed_over_total"), 1)
 		for _, c := range greedy {
-			c.Expect("slept 400")
+			c.Expect("slept gate")
 		}
 	})
 	t.Run("queue_wait", func(t *testing.T) {
 		w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{FPMLines: "max_connections = 1\nqueue_wait = \"50ms\""}}, "5.limit-wait")
 		c, other := w.open(), w.open()
-		c.Send("500")
+		c.Send("gate")
 		stack.Wait(t, "it to run", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") == 1 })
 		other.Send("1")
 		stack.Wait(t, "the other to be counted", func() bool { return w.Metric(t, "wsfpm_fpm_shed_total") == 1 })
-		c.Expect("slept 500")
+		openGate(t, w.dir)
+		c.Expect("slept gate")
 	})
 	t.Run("max_streams", func(t *testing.T) {
 		w := start(t, setup{script: streamScript, options: stack.GatewayOptions{FPMLines: "max_connections = 4\nmax_streams = 1"}}, "5.limit-streams")

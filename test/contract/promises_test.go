@@ -1,11 +1,13 @@
 package contract
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,14 +67,15 @@ func TestAReplyPrecedesThePushesOfItsOwnAnswer(t *testing.T) {
 func TestBehindASlowHandlerPingsAreAnswered(t *testing.T) {
 	w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{Limits: "ping_interval = \"100ms\"\npong_timeout = \"200ms\""}}, "2.promise-slow", "5.ping")
 	c := w.open()
-	c.Send("900")
+	c.Send("gate")
 	c.Send("0")
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), stack.Patience)
 	defer cancel()
 	if err := c.Conn.Ping(ctx); err != nil {
 		t.Errorf("a ping behind a running handler: %v", err)
 	}
-	c.Expect("slept 900")
+	openGate(t, w.dir)
+	c.Expect("slept gate")
 	c.Expect("slept 0")
 }
 
@@ -126,7 +129,7 @@ func TestSendSendCloseLosesNothing(t *testing.T) {
 func TestABrokenConnectionDropsWhatWaits(t *testing.T) {
 	w := start(t, setup{script: "slow.php"}, "2.promise-broken")
 	c := w.open()
-	c.Send("600")
+	c.Send("gate")
 	for range 5 {
 		c.Send("0")
 	}
@@ -138,7 +141,8 @@ func TestABrokenConnectionDropsWhatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Cut()
-	stack.WaitWithin(t, 2*time.Second, "the end to be noticed", func() bool { return w.Metric(t, "wsfpm_connections") == 0 })
+	stack.Wait(t, "the end to be noticed", func() bool { return w.Metric(t, "wsfpm_connections") == 0 })
+	openGate(t, w.dir)
 	w.trace.Await(t, "disconnect", 1)
 	equal(t, "messages handled", len(w.trace.Of("message")), 1)
 	equal(t, "wsfpm_messages_dropped_total", w.Metric(t, "wsfpm_messages_dropped_total"), 5)
@@ -150,7 +154,7 @@ func TestMessagesAndConnectsTakeTurns(t *testing.T) {
 	for range 12 {
 		clients = append(clients, w.open())
 	}
-	clients[0].Send("500")
+	clients[0].Send("gate")
 	stack.Wait(t, "the pool to be taken", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") > 0 })
 	for _, c := range clients[1:] {
 		c.Send("20")
@@ -158,6 +162,8 @@ func TestMessagesAndConnectsTakeTurns(t *testing.T) {
 	for range 4 {
 		go stack.Handshake(t, w.Listen, "/ws?late=1")
 	}
+	stack.Wait(t, "all to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 15 })
+	openGate(t, w.dir)
 	for _, c := range clients {
 		c.Next()
 	}
@@ -184,7 +190,7 @@ func TestDisconnectsGetOneWorkerOfSixteen(t *testing.T) {
 		clients = append(clients, w.open())
 	}
 	leavers := []*stack.Client{w.open(), w.open()}
-	clients[0].Send("2000")
+	clients[0].Send("gate")
 	stack.Wait(t, "the pool to be taken", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") > 0 })
 	for _, c := range leavers {
 		c.Close(1000, "")
@@ -192,7 +198,8 @@ func TestDisconnectsGetOneWorkerOfSixteen(t *testing.T) {
 	for _, c := range clients[1:] {
 		c.Send("1")
 	}
-	stack.Wait(t, "all to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") >= 40 })
+	stack.Wait(t, "all to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 40 })
+	openGate(t, w.dir)
 	for _, c := range clients {
 		c.Next()
 	}
@@ -221,21 +228,21 @@ func TestOneUserLeavesHalfThePoolToOthers(t *testing.T) {
 	}
 	modest := stack.Dial(t, w.URL+"/in?u=modest", stack.DialOptions{})
 	for _, c := range greedy {
-		c.Send("150")
+		c.Send("gate")
 	}
+	stack.Wait(t, "the pool to be taken", func() bool { return w.Metric(t, "wsfpm_fpm_in_use")+w.Metric(t, "wsfpm_fpm_waiting") == 12 })
 	modest.Send("1")
+	stack.Wait(t, "the modest user to wait too", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 9 })
+	openGate(t, w.dir)
 	modest.Expect("slept 1")
-	behind := 0
-	for _, e := range w.trace.Of("message") {
-		if e.Var("WS_USER") == "greedy" {
-			behind++
-		}
-	}
-	if behind > 6 {
-		t.Errorf("the modest user waited for %d of 12 messages of the greedy one", behind)
-	}
 	for _, c := range greedy {
 		c.Next()
+	}
+	events := w.trace.Of("message")
+	slices.SortFunc(events, func(a, b stack.Event) int { return cmp.Compare(a.Begin, b.Begin) })
+	before := slices.IndexFunc(events, func(e stack.Event) bool { return e.Var("WS_USER") == "modest" })
+	if before > 6 {
+		t.Errorf("%d of the greedy user's 12 messages began before the modest one's", before)
 	}
 }
 

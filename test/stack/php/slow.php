@@ -1,7 +1,12 @@
-<?php // a message's text is how many milliseconds to take; the answer says when it ended
+<?php // a message's text is how many milliseconds to take, or "gate": until there is a file of that name beside this one
 require __DIR__ . '/event.php';
 if ($_SERVER['WS_EVENT'] === 'message') {
-    usleep(1000 * (int) file_get_contents('php://input'));
-    echo 'slept ', file_get_contents('php://input');
+    $text = file_get_contents('php://input');
+    usleep(1000 * (int) $text);
+    while ($text === 'gate' && !file_exists(__DIR__ . '/gate')) {
+        usleep(1000);
+        clearstatcache();
+    }
+    echo 'slept ', $text;
 }
 wsfpm_trace();
