@@ -44,6 +44,7 @@ func sources(t *testing.T) []source {
 	t.Helper()
 	const root = "../.."
 	var all []source
+	set := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -58,7 +59,6 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		set := token.NewFileSet()
 		file, err := parser.ParseFile(set, path, text, parser.ParseComments)
 		if err != nil {
 			return err
