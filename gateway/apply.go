@@ -15,15 +15,17 @@ import (
 // apply does what an answer to a message asks for: first the connection's own
 // membership and the reply, in one step, then what concerns others, then the
 // close. It returns when a slow client's queue is back within its bound, so
-// that the next event of this connection waits, but nobody else.
+// that the next event of this connection waits, and no other does.
 func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 	if err := c.applyOwn(ctx, a); err != nil {
 		return err
 	}
-	c.keepCookies(a.Head.Cookies)
-	if len(a.Head.Cookies) > 0 && !c.told {
-		c.told = true
-		c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
+	if len(a.Head.Cookies) > 0 {
+		c.keepCookies(a.Head.Cookies)
+		if !c.told {
+			c.told = true
+			c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
+		}
 	}
 	c.effects(ctx, a)
 	return c.drained(ctx)
@@ -31,44 +33,37 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 
 // applyOwn changes the connection's membership and queues its messages.
 func (c *connection) applyOwn(ctx context.Context, a *answer.Reply) error {
+	var room [4]*session.Message
+	messages := a.Messages(room[:0])
+	if !a.IsChange() {
+		return notEnded(c.session.Reply(messages...))
+	}
 	c.session.LockChanges()
 	defer c.session.UnlockChanges()
 	old := c.session.Membership()
-	var room [4]*session.Message
-	membership, messages, err := c.next(old, a, room[:0])
+	next, err := c.membershipAfter(a, old)
 	if err != nil {
 		return err
 	}
-	if old.Equal(membership) {
+	if old.Equal(next) {
 		return notEnded(c.session.Reply(messages...))
 	}
-	if !c.g.admission.moveUser(c.user, membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
+	if !c.g.admission.moveUser(c.user, next.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		c.close(closeTooMany)
 		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
-	c.user = membership.User
-	return notEnded(c.g.members.Change(ctx, c.session, membership, messages...))
+	c.user = next.User
+	return notEnded(c.g.members.Change(ctx, c.session, next, messages...))
 }
 
-// next is the membership after an answer's commands for its own connection. The
-// messages that they send it are appended to messages, in order.
-func (c *connection) next(from session.Membership, a *answer.Reply, messages []*session.Message) (session.Membership, []*session.Message, error) {
-	limit := c.g.settings.Load().Limits.Channels
-	for i := -1; i < len(a.More); i++ {
-		command := &a.Own
-		if i >= 0 {
-			command = &a.More[i]
-		}
-		var err error
-		if from, err = from.With(*command, limit); err != nil {
-			c.g.stats.reached.channels.Add(1)
-			return from, nil, failed("%v (limits.channels)", err)
-		}
-		if command.Message != nil {
-			messages = append(messages, command.Message)
-		}
+// membershipAfter is the connection's membership after an answer, within limits.channels.
+func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (session.Membership, error) {
+	next, err := a.Membership(old, c.g.settings.Load().Limits.Channels)
+	if err != nil {
+		c.g.stats.reached.channels.Add(1)
+		err = failed("%v (limits.channels)", err)
 	}
-	return from, messages, nil
+	return next, err
 }
 
 // effects is what an answer does beyond its connection's membership and reply.

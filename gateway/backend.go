@@ -45,14 +45,15 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		return reply{}, err
 	}
 	rt := c.route()
+	membership := c.session.Membership()
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{
 		Env:       c.env,
-		Vars:      e.vars(x.vars[:0], c),
+		Vars:      e.vars(x.vars[:0], c, &membership),
 		Body:      e.body,
-		ID:        c.id(),
+		ID:        c.session.ID(),
 		Lane:      e.lane(),
-		Owner:     c.owner(),
+		Owner:     ownerOf(&membership, &c.client),
 		Finish:    e.kind == kindConnect, // its answer decides whether a disconnect event follows
 		Timeout:   time.Duration(rt.Timeout),
 		MaxAnswer: int64(rt.AnswerLimit),

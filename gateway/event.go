@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/session"
 )
 
 // kind is what happened to a connection.
@@ -42,8 +43,7 @@ type cause struct {
 
 // vars appends this event's own parameters. Those that stay the same for the
 // whole connection are in the template, see environ.go.
-func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
-	membership := c.session.Membership()
+func (e *event) vars(v []fcgi.Var, c *connection, membership *session.Membership) []fcgi.Var {
 	method := "POST"
 	if e.kind == kindConnect {
 		method = "GET"
@@ -51,7 +51,7 @@ func (e *event) vars(v []fcgi.Var, c *connection) []fcgi.Var {
 	v = append(v,
 		fcgi.Var{Name: "REQUEST_METHOD", Value: method},
 		fcgi.Var{Name: "WS_EVENT", Value: e.kind.String()},
-		fcgi.Var{Name: "WS_REQUEST_ID", Value: c.id() + ":" + strconv.FormatUint(c.events, 10)},
+		fcgi.Var{Name: "WS_REQUEST_ID", Value: c.session.ID() + ":" + strconv.FormatUint(c.events, 10)},
 		fcgi.Var{Name: "WS_USER", Value: membership.User},
 		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(membership.Channels)},
 		fcgi.Var{Name: "WS_STATE", Value: membership.State},
@@ -95,16 +95,13 @@ func (e *event) lane() fcgi.Lane {
 	return fcgi.LaneLow
 }
 
-// owner is whom the connection's events are counted for, so that one cannot
-// hold the pool: its user, else its address.
-func (c *connection) owner() string {
-	if user := c.session.Membership().User; user != "" {
-		return user
+// ownerOf is whom the connection's events are counted for, so that one cannot hold the
+// pool: the user, else the address, "" when that is not known.
+func ownerOf(membership *session.Membership, from *client) string {
+	if membership.User != "" || !from.known {
+		return membership.User
 	}
-	if c.client.known {
-		return c.client.addr.String()
-	}
-	return ""
+	return from.addr.String()
 }
 
 // joinNames is a list as PHP's explode(',', …) takes it.

@@ -173,7 +173,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if c.protocol, err = c.agree(a.Head.Protocol); err != nil {
 		return err
 	}
-	membership, messages, err := c.next(session.Membership{}, &a.Reply, nil)
+	membership, err := c.membershipAfter(&a.Reply, session.Membership{})
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if c.g.isDraining() {
 		return refuseDraining()
 	}
-	if err := c.g.members.Enter(r.Context(), c.session, membership, messages...); err != nil {
+	if err := c.g.members.Enter(r.Context(), c.session, membership, a.Messages(nil)...); err != nil {
 		return err
 	}
 	c.cameIn(a.Others)

@@ -36,14 +36,58 @@ type Reply struct {
 	Oddity string // what was odd but harmless: a leading BOM, blank output
 }
 
-// Closing returns the last close that an answer asks for, or nil.
-func (a *Reply) Closing() *session.Close {
-	for i := len(a.More) - 1; i >= 0; i-- {
-		if a.More[i].Close != nil {
-			return a.More[i].Close
+// own calls yield for the commands for the connection itself, in order.
+func (a *Reply) own(yield func(*session.Command) bool) {
+	if !yield(&a.Own) {
+		return
+	}
+	for i := range a.More {
+		if !yield(&a.More[i]) {
+			return
 		}
 	}
-	return a.Own.Close
+}
+
+// Messages appends what the connection itself is sent, in order.
+func (a *Reply) Messages(list []*session.Message) []*session.Message {
+	for c := range a.own {
+		if c.Message != nil {
+			list = append(list, c.Message)
+		}
+	}
+	return list
+}
+
+// IsChange reports whether the answer names a user, a state or channels of the
+// connection.
+func (a *Reply) IsChange() bool {
+	for c := range a.own {
+		if c.User != nil || c.State != nil || len(c.Join)+len(c.Leave) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Membership returns the connection's membership after the answer, or
+// [session.ErrChannels], see [session.Membership.With].
+func (a *Reply) Membership(from session.Membership, maxChannels int) (after session.Membership, err error) {
+	for c := range a.own {
+		if from, err = from.With(*c, maxChannels); err != nil {
+			return from, err
+		}
+	}
+	return from, nil
+}
+
+// Closing returns the last close that the answer asks for, or nil.
+func (a *Reply) Closing() (last *session.Close) {
+	for c := range a.own {
+		if c.Close != nil {
+			last = c.Close
+		}
+	}
+	return last
 }
 
 // Head is what an answer's header block says.
