@@ -29,7 +29,7 @@ lint:
 # goals shows what is promised, which test holds it, and what it reached here.
 .PHONY: goals
 goals:
-	go run ./test/goals
+	go run ./test/report goals
 
 # fuzz runs every fuzz target for FUZZTIME each.
 FUZZTIME ?= 30s

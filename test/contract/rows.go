@@ -1,7 +1,7 @@
 // Package contract tests every promise of docs/contract.md with real servers.
 //
 // Each promise there has an id, such as 1.connect-once. A test says by Row
-// which promises it holds; the program in the folder table reads the tests'
+// which promises it holds; test/report contract reads the tests'
 // output and makes the page that shows which test holds which promise.
 package contract
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Goal is what a test says of one of the goals in docs/goals.md. It is written
-// to build/goals, where the program in test/goals reads it.
+// to build/goals, where test/report reads it.
 type Goal struct {
 	Goal    string    `json:"goal"`    // its number, such as G16
 	Promise string    `json:"promise"` // in a few words

@@ -1,13 +1,6 @@
-// Command table reads the output of `go test -json` on standard input and
-// prints a page that shows which test holds which promise of docs/contract.md.
-// It fails when a promise has no passing test or a test names an unknown one.
-//
-//	go test -json ./... | go run ./test/contract/table [-contract docs/contract.md] > docs/coverage.md
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -18,30 +11,20 @@ import (
 	"wsfpm/test/contract"
 )
 
-// event is one line of go test -json.
-type event struct {
-	Action  string
-	Package string
-	Test    string
-	Output  string
-}
-
 // coverage is what the tests have said.
 type coverage struct {
 	rows   map[string][]string // id to tests
 	result map[string]string   // test to pass, fail or skip
 }
 
-func main() {
-	file := flag.String("contract", "docs/contract.md", "the contract")
-	flag.Parse()
-	if err := run(*file, os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "contract table:", err)
-		os.Exit(1)
-	}
+// contractCommand is report contract.
+func contractCommand(flags *flag.FlagSet) func() error {
+	file := flags.String("contract", "docs/contract.md", "the contract")
+	return func() error { return cover(*file, os.Stdin, os.Stdout) }
 }
 
-func run(file string, in io.Reader, out io.Writer) error {
+// cover prints the page, and fails when a promise is not held.
+func cover(file string, in io.Reader, out io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -50,42 +33,24 @@ func run(file string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	c, err := read(in)
-	if err != nil {
+	c := &coverage{rows: make(map[string][]string), result: make(map[string]string)}
+	if err := readEvents(in, c.add); err != nil {
 		return err
 	}
 	return c.print(out, ids)
 }
 
-func read(in io.Reader) (*coverage, error) {
-	c := &coverage{rows: make(map[string][]string), result: make(map[string]string)}
-	lines := bufio.NewReader(in)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil && err != io.EOF {
-			return nil, err
-		}
-		var e event
-		if json.Unmarshal(line, &e) == nil && e.Test != "" {
-			c.add(e)
-		}
-		if err == io.EOF {
-			return c, nil
-		}
-	}
-}
-
 func (c *coverage) add(e event) {
-	test := strings.TrimPrefix(e.Package, "wsfpm/") + "." + e.Test
-	switch e.Action {
-	case "pass", "fail", "skip":
-		c.result[test] = e.Action
-	case "output":
-		_, id, found := strings.Cut(e.Output, contract.Marker)
-		id = strings.TrimSpace(id)
-		if found && !slices.Contains(c.rows[id], test) {
-			c.rows[id] = append(c.rows[id], test)
-		}
+	if e.Test == "" {
+		return
+	}
+	if e.ends() {
+		c.result[e.name()] = e.Action
+	}
+	_, id, found := strings.Cut(e.Output, contract.Marker)
+	id = strings.TrimSpace(id)
+	if found && !slices.Contains(c.rows[id], e.name()) {
+		c.rows[id] = append(c.rows[id], e.name())
 	}
 }
 

@@ -1,16 +1,3 @@
-// Command goals makes the table of wsfpm's goals: what is promised, which test
-// holds it, what figure was reached, and how to see it. It prints the table,
-// writes it to build/goals.md, and fails when a goal's test does not exist or
-// has failed, when a figure says that its goal was missed, or when docs/goals.md
-// lacks a goal.
-//
-//	go run ./test/goals [-results FILE [-all]] [-soak] [-write]
-//
-// FILE has the lines of go test -json, with -all those of all tests: then each
-// goal's must be among them, those of the soak aside. With -soak the table has
-// only the goals with tests of the soak, is build/soak.md, and -all wants those
-// tests. With -write docs/goals.md is made anew.
-// A figure that this checkout has not measured is taken from there.
 package main
 
 import (
@@ -25,20 +12,17 @@ import (
 	"strings"
 )
 
-func main() {
-	file := flag.String("results", "", "the lines of go test -json; - is the standard input")
-	all := flag.Bool("all", false, "want every goal's tests in the results")
-	soak := flag.Bool("soak", false, "only the goals that make soak holds")
-	write := flag.Bool("write", false, "write docs/goals.md too")
-	root := flag.String("root", ".", "the checkout")
-	flag.Parse()
-	if err := run(*root, *file, *all, *soak, *write); err != nil {
-		fmt.Fprintln(os.Stderr, "goals:", err)
-		os.Exit(1)
-	}
+// goalsCommand is report goals.
+func goalsCommand(flags *flag.FlagSet) func() error {
+	file := flags.String("results", "", "the lines of go test -json; - is the standard input")
+	all := flags.Bool("all", false, "want every goal's tests in the results")
+	soak := flags.Bool("soak", false, "only the goals that make soak holds")
+	write := flags.Bool("write", false, "write docs/goals.md too")
+	root := flags.String("root", ".", "the checkout")
+	return func() error { return reportGoals(*root, *file, *all, *soak, *write) }
 }
 
-func run(root, file string, all, soak, write bool) error {
+func reportGoals(root, file string, all, soak, write bool) error {
 	e, err := gather(root, file)
 	if err != nil {
 		return err
@@ -305,7 +289,7 @@ func complete(page []byte) error {
 	for _, g := range goals() {
 		all = append(all, g.number)
 		if _, found := rows[g.number]; !found {
-			return fmt.Errorf("docs/goals.md has no row %s: go run ./test/goals -write", g.number)
+			return fmt.Errorf("docs/goals.md has no row %s: go run ./test/report goals -write", g.number)
 		}
 	}
 	for number := range rows {

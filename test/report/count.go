@@ -1,12 +1,6 @@
-// Command count reads the output of `go test -json`, shows what failed with
-// its output, and ends with one line: passed, failed and skipped tests.
-//
-//	go test -json ./... | go run ./scripts/count [-no-skips] [-copy FILE]
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -14,12 +8,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// event is one line of go test -json.
-type event struct {
-	Action, Package, ImportPath, Test, Output string
-	Elapsed                                   float64
-}
 
 // tally is what has been counted.
 type tally struct {
@@ -29,41 +17,39 @@ type tally struct {
 	broken                  map[string]bool     // packages and tests of which a part has been counted as failed
 }
 
-func main() {
-	noSkips := flag.Bool("no-skips", false, "count a skipped test as failed")
-	file := flag.String("copy", "", "append the input to this file")
-	flag.Parse()
-	t := &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool)}
-	in := bufio.NewReader(os.Stdin)
-	var copied io.Writer = io.Discard
-	if *file != "" {
-		f, err := os.OpenFile(*file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+func newTally() *tally {
+	return &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool)}
+}
+
+// countCommand is report count.
+func countCommand(flags *flag.FlagSet) func() error {
+	noSkips := flags.Bool("no-skips", false, "count a skipped test as failed")
+	file := flags.String("copy", "", "append the input to this file")
+	return func() error {
+		copied := io.Discard
+		if *file != "" {
+			f, err := os.OpenFile(*file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			copied = f
 		}
-		defer f.Close()
-		copied = f
-	}
-	for {
-		line, err := in.ReadBytes('\n')
-		copied.Write(line)
-		var e event
-		if json.Unmarshal(line, &e) == nil {
+		t := newTally()
+		err := readEvents(os.Stdin, func(e event) {
+			_, _ = copied.Write(e.line) // a whole line at once: others append too
 			t.add(e, *noSkips)
-		} else if len(line) > 0 {
-			os.Stdout.Write(line)
-		}
-		if err != nil {
-			break
-		}
+		})
+		fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
+		return err
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 }
 
 func (t *tally) add(e event, noSkips bool) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
+	case "":
+		os.Stdout.Write(e.line)
 	case "output", "build-output":
 		if e.Action == "build-output" {
 			fmt.Print(e.Output)

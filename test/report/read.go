@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -65,37 +63,23 @@ type outcome struct {
 // results reads the lines of go test -json.
 func results(in io.Reader, wanted map[string]bool) (*outcome, error) {
 	o := &outcome{result: make(map[string]string), output: make(map[string][]string)}
-	lines := bufio.NewReader(in)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		var e struct{ Action, Package, Test, Output string }
-		if json.Unmarshal(line, &e) == nil {
-			o.add(e.Action, strings.TrimPrefix(e.Package, "wsfpm/")+"."+e.Test, e.Output, wanted)
-		}
-		if err != nil {
-			return o, nil
-		}
-	}
+	err := readEvents(in, func(e event) { o.add(e, wanted) })
+	return o, err
 }
 
-func (o *outcome) add(action, test, output string, wanted map[string]bool) {
-	switch action {
-	case "pass", "fail", "skip":
+func (o *outcome) add(e event, wanted map[string]bool) {
+	if e.ends() {
 		o.known = true
-		o.result[test] = action
-		if action == "pass" && !strings.HasSuffix(test, ".") { // else a package
+		o.result[e.name()] = e.Action
+		if e.Action == "pass" && e.Test != "" {
 			o.passed++
 		}
-	case "output":
-		if strings.Contains(output, "WARNING: DATA RACE") {
-			o.races++
-		}
-		if wanted[test] {
-			o.output[test] = append(o.output[test], output)
-		}
+	}
+	if strings.Contains(e.Output, "WARNING: DATA RACE") {
+		o.races++
+	}
+	if e.Output != "" && wanted[e.name()] {
+		o.output[e.name()] = append(o.output[e.name()], e.Output)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestTheTableNamesWhatIsNotHeld(t *testing.T) {
 		"broken output": {"not JSON\n" + said("A 1.one", "A 1.two", "A pass"), ""},
 	} {
 		var page strings.Builder
-		err := run(file, strings.NewReader(test.output), &page)
+		err := cover(file, strings.NewReader(test.output), &page)
 		if (err == nil) != (test.complaint == "") || err != nil && !strings.Contains(err.Error(), test.complaint) {
 			t.Errorf("%s: got %v, want %q", name, err, test.complaint)
 		}
@@ -52,7 +52,7 @@ func TestAnIDMayStandOnce(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`<a id="1.one"></a><a id="1.one"></a>`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(file, strings.NewReader(""), &strings.Builder{}); err == nil {
+	if err := cover(file, strings.NewReader(""), &strings.Builder{}); err == nil {
 		t.Error("an id that stands twice was taken")
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(stack.Main(m, "goals", func(*stack.Suite) {}))
+	os.Exit(stack.Main(m, "report", func(*stack.Suite) {}))
 }
 
 func TestEveryGoalHasItsTestsAndItsRow(t *testing.T) {

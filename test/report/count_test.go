@@ -3,7 +3,7 @@ package main
 import "testing"
 
 func TestEachFailureCountsOnce(t *testing.T) {
-	counted := &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool)}
+	counted := newTally()
 	for _, e := range []event{
 		{Action: "run", Package: "p", Test: "A"},
 		{Action: "run", Package: "p", Test: "A/one"},
