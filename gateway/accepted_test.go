@@ -146,7 +146,7 @@ const handshake = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 
 // attended is the address of a server whose sockets h counts.
-func attended(t *testing.T, h *house) string {
+func attended(t *testing.T, h *harness) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h.Gateway)
 	h.Attend(server.Config)

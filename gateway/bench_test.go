@@ -3,9 +3,14 @@ package gateway
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
@@ -85,4 +90,80 @@ func BenchmarkMessage(b *testing.B) {
 	for b.Loop() {
 		c.message(m)
 	}
+}
+
+// idleClients is how many connections the memory is measured over.
+const idleClients = 2_000
+
+// BenchmarkIdleConnection is the memory that one more idle connection takes:
+// with a user, three channels, a browser's headers and 300 bytes of cookies. The clients are bare file
+// descriptors, which the Go runtime knows nothing of. The kernel's part is not
+// counted.
+func BenchmarkIdleConnection(b *testing.B) {
+	member := func(params map[string]string, _ string) (string, string) {
+		return "WS-User: " + params["QUERY_STRING"] + "\r\nWS-Join: site, room, own-" + params["QUERY_STRING"], ""
+	}
+	h := start(b, member, func(c *config.Config) {
+		c.Limits.ConnectionsPerAddress = 0
+		c.Routes[0].Events = []string{config.EventConnect}
+	})
+	for b.Loop() {
+		before := inUse()
+		var clients []int
+		for i := range idleClients {
+			clients = append(clients, idleClient(b, h.web.Listener.Addr().String(), i))
+		}
+		eventually(b, "all connections", func() bool { return h.hub.Len() == idleClients })
+		h.mu.Lock()
+		h.events = nil // what the script has noted is not the gateway's
+		h.mu.Unlock()
+		after := inUse()
+		b.ReportMetric(float64(after-before)/idleClients, "B/connection")
+		for _, fd := range clients {
+			_ = unix.Close(fd)
+		}
+		eventually(b, "nobody", func() bool { return h.hub.Len() == 0 })
+	}
+}
+
+// browserHeaders are what a browser adds to a handshake.
+const browserHeaders = "Pragma: no-cache\r\nCache-Control: no-cache\r\n" +
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36\r\n" +
+	"Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en-US;q=0.9,en;q=0.8\r\n" +
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
+// inUse is the memory of heap and stacks after a collection.
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what pools kept goes with the second
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
+
+// idleClient connects and shakes hands.
+func idleClient(b *testing.B, address string, i int) (fd int) {
+	b.Helper()
+	var port int
+	if _, err := fmt.Sscanf(address, "127.0.0.1:%d", &port); err != nil {
+		b.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		b.Fatal(err)
+	}
+	request := fmt.Sprintf("GET /?%d HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+browserHeaders+"Cookie: session=%s\r\n\r\n", i, address, strings.Repeat("c", 300))
+	if _, err := unix.Write(fd, []byte(request)); err != nil {
+		b.Fatal(err)
+	}
+	answer := make([]byte, 1024)
+	n, err := unix.Read(fd, answer)
+	if err != nil || !strings.HasPrefix(string(answer[:max(n, 0)]), "HTTP/1.1 101") {
+		b.Fatalf("handshake: %v, %.60q", err, answer[:max(n, 0)])
+	}
+	return fd
 }

@@ -16,7 +16,7 @@ import (
 
 // flaky is a gateway whose PHP-FPM can be stopped and started.
 type flaky struct {
-	*house
+	*harness
 	socket string
 	fpm    *fcgitest.Server
 
@@ -33,7 +33,7 @@ func startFlaky(t *testing.T, change func(*config.Config)) *flaky {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	f := &flaky{socket: filepath.Join(dir, "sock")}
 	f.startFPM()
-	f.house = start(t, echo, func(c *config.Config) {
+	f.harness = start(t, echo, func(c *config.Config) {
 		c.FPM["default"].Network, c.FPM["default"].Addr = "unix", f.socket
 		c.FPM["default"].QueueWait = config.Duration(time.Millisecond)
 		if change != nil {

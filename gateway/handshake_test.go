@@ -1,172 +1,268 @@
 package gateway
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/coder/websocket"
+
+	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/session"
 )
 
-func trust(prefixes ...string) (t config.Trusted) {
-	t.Unix = true
-	for _, p := range prefixes {
-		t.Prefixes = append(t.Prefixes, netip.MustParsePrefix(p))
+// A connect script that let a client in is told of its end, whatever keeps the
+// client out then.
+func TestEachClientThatConnectLetInHasItsDisconnect(t *testing.T) {
+	t.Log("contract-row: 1.disconnect-kept-out")
+	for name, test := range map[string]struct {
+		meanwhile func(h *harness, leave func()) // while the connect script runs
+		status    int
+		code      string
+	}{
+		"it left": {func(_ *harness, leave func()) { leave() }, 0, "1006"},
+		"its user has too many": {func(h *harness, _ func()) {
+			h.admission.moveUser("", "42", 0)
+		}, http.StatusTooManyRequests, "1008"},
+		"a drain began": {func(h *harness, _ func()) {
+			h.Gateway.mu.Lock()
+			h.draining = true
+			h.Gateway.mu.Unlock()
+		}, http.StatusServiceUnavailable, "1012"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, goOn, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			members := &countBus{members: map[session.Address]int{}}
+			h := startOn(t, func(p map[string]string, _ string) (string, string) {
+				if p["WS_EVENT"] != "connect" {
+					return "Status: 204", ""
+				}
+				close(asked)
+				<-goOn
+				return "Content-Type: application/vnd.wsfpm+json\r\nWS-User: 42\r\nWS-Join: a, b\r\nWS-State: s\r\nSet-Cookie: id=7",
+					`[{"data":"welcome"},{"to":"all","data":"here I am"}]`
+			}, func(c *config.Config) { c.Limits.ConnectionsPerUser = 1 },
+				func(b *bus.Bus) Bus { members.Bus = b; return members })
+			door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				context.AfterFunc(r.Context(), func() { close(gone) })
+				h.Gateway.ServeHTTP(w, r)
+			}))
+			defer door.Close()
+			client := dialRaw(t, strings.TrimPrefix(door.URL, "http://"), handshake)
+			<-asked
+			test.meanwhile(h, func() {
+				_ = client.Close()
+				<-gone
+			})
+			close(goOn)
+			if test.status != 0 {
+				wantStatus(t, client, test.status)
+			}
+			eventually(t, "the disconnect event", func() bool { return len(h.seen("disconnect")) == 1 })
+			e := h.seen("disconnect")[0]
+			for name, want := range map[string]string{"WS_USER": "42", "WS_CHANNELS": "a,b", "WS_STATE": "s",
+				"WS_CLOSE_CODE": test.code, "HTTP_COOKIE": "id=7", "WS_CONNECTION": h.seen("connect")[0]["WS_CONNECTION"]} {
+				if e[name] != want {
+					t.Errorf("%s = %q, want %q", name, e[name], want)
+				}
+			}
+			nothingIsLeft(t, h, members)
+		})
 	}
-	return t
 }
 
-func TestClientAddressIsReadFromTheRight(t *testing.T) {
-	const local, foreign, unix = "127.0.0.1:9999", "203.0.113.9:1234", "@"
-	for _, test := range []struct {
-		name, peer string
-		forwarded  []string
-		want       string
-		known      bool
-	}{
-		{"no proxy", foreign, nil, "203.0.113.9", true},
-		{"a client that claims to be another", foreign, []string{"198.51.100.1"}, "203.0.113.9", true},
-		{"behind nginx", local, []string{"198.51.100.1"}, "198.51.100.1", true},
-		{"a client that forges the left", local, []string{"10.0.0.1, 198.51.100.1"}, "198.51.100.1", true},
-		{"two trusted hops", local, []string{"198.51.100.1, 10.1.1.1"}, "198.51.100.1", true},
-		{"several lines", local, []string{"192.0.2.5", "198.51.100.1"}, "198.51.100.1", true},
-		{"trusted all the way", local, []string{"127.0.0.1"}, "127.0.0.1", true},
-		{"port and brackets", local, []string{"[2001:db8::1]:80"}, "2001:db8::1", true},
-		{"mapped", local, []string{"::ffff:198.51.100.1"}, "198.51.100.1", true},
-		{"garbage on the right", local, []string{"198.51.100.1, unknown"}, "127.0.0.1", false},
-		{"garbage on the left", local, []string{"unknown, 198.51.100.1"}, "198.51.100.1", true},
-		{"nothing", local, nil, "127.0.0.1", false},
-		{"empty elements", local, []string{"", "192.0.2.5,, 198.51.100.1 ,", " ,"}, "198.51.100.1", true},
-		{"unix", unix, []string{"198.51.100.1"}, "198.51.100.1", true},
-		{"unix, nothing", unix, nil, "127.0.0.1", false},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = test.peer
-		for _, line := range test.forwarded {
-			r.Header.Add("X-Forwarded-For", line)
-		}
-		c, err := clientOf(r, trust("127.0.0.1/32", "10.0.0.0/8"))
-		if err != nil || c.addr.String() != test.want || c.known != test.known {
-			t.Errorf("%s: got %v, known %v, %v, want %s, %v", test.name, c.addr, c.known, err, test.want, test.known)
-		}
-	}
-	for header, element := range map[string]string{"X-Forwarded-For": "198.51.100.1", "X-Forwarded-Proto": "http"} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = local
-		r.Header[header] = []string{strings.Repeat(element+",", 10), strings.Repeat(element+",", 7)}
-		if _, err := clientOf(r, trust("127.0.0.1/32")); err == nil || !strings.Contains(err.Error(), header) {
-			t.Errorf("%s: seventeen hops were taken, %v", header, err)
+// nothingIsLeft checks that no connection is counted any more.
+func nothingIsLeft(t *testing.T, h *harness, members *countBus) {
+	t.Helper()
+	eventually(t, "nothing to be left", func() bool {
+		h.Gateway.mu.Lock()
+		live := len(h.live)
+		h.Gateway.mu.Unlock()
+		h.admission.mu.Lock()
+		total := h.admission.total + len(h.admission.addresses)
+		h.admission.mu.Unlock()
+		return live == 0 && total == 0 && h.hub.Len() == 0
+	})
+	members.mu.Lock()
+	defer members.mu.Unlock()
+	for name, n := range members.members {
+		if n != 0 {
+			t.Errorf("%s has %d members by the bus's count, want 0", name, n)
 		}
 	}
 }
 
-func TestOneEncryptedHopMakesTheClientSecure(t *testing.T) {
-	for _, test := range []struct {
-		lines []string
-		want  bool
-	}{
-		{nil, false}, {[]string{"http"}, false}, {[]string{""}, false}, {[]string{"ws, http", "httpss"}, false},
-		{[]string{"https"}, true}, {[]string{"WSS"}, true}, {[]string{" Https "}, true},
-		{[]string{"https,http"}, true}, {[]string{"http, https"}, true}, {[]string{"https", "http"}, true}, {[]string{"http", ",, wss ,"}, true},
+func TestAClientThatConnectDidNotLetInHasNoDisconnect(t *testing.T) {
+	t.Log("contract-row: 1.disconnect-when")
+	for name, answer := range map[string]string{
+		"refused":   "Status: 403\r\nContent-Type: text/plain",
+		"broken":    "WS-Nonsense: 1",
+		"an error":  "Status: 500",
+		"malformed": "WS-Protocol: not-offered",
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Header["X-Forwarded-Proto"] = test.lines
-		for peer, want := range map[string]bool{"127.0.0.1:9": test.want, "203.0.113.9:9": false} {
-			r.RemoteAddr = peer
-			if c, err := clientOf(r, trust("127.0.0.1/32")); err != nil || c.secure != want {
-				t.Errorf("%q from %s: got %v, %v, want %v", test.lines, peer, c.secure, err, want)
+		t.Run(name, func(t *testing.T) {
+			h := start(t, func(p map[string]string, _ string) (string, string) { return answer, "" }, nil)
+			client := dialRaw(t, strings.TrimPrefix(h.web.URL, "http://"), handshake)
+			_ = client.SetReadDeadline(time.Now().Add(patience))
+			if _, err := client.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the connection to be over", func() bool {
+				h.Gateway.mu.Lock()
+				defer h.Gateway.mu.Unlock()
+				return len(h.live) == 0
+			})
+			if n := len(h.seen("disconnect")); n != 0 {
+				t.Errorf("%d disconnect events, want none", n)
+			}
+		})
+	}
+}
+
+func TestConnectionsDuringHandshakes(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Routes[0].Protocols = []string{"v1"} })
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for range h.Connections() {
+				}
 			}
 		}
+	})
+	for range 30 {
+		h.dial("/", &websocket.DialOptions{Subprotocols: []string{"v1"}})
 	}
+	close(stop)
+	wg.Wait()
 }
 
-func TestIPv6IsLimitedByNetwork(t *testing.T) {
-	a := client{addr: netip.MustParseAddr("2001:db8:1:2::1")}
-	b := client{addr: netip.MustParseAddr("2001:db8:1:2:ffff::2")}
-	c := client{addr: netip.MustParseAddr("2001:db8:1:3::1")}
-	if a.limitKey() != b.limitKey() || a.limitKey() == c.limitKey() {
-		t.Errorf("got %v, %v, %v", a.limitKey(), b.limitKey(), c.limitKey())
-	}
-}
-
-func TestOrigins(t *testing.T) {
-	list := []string{"https://example.com", "https://app.example.com:8443"}
-	for _, test := range []struct {
-		origin, host string
-		origins      []string
-		secure, want bool
-	}{
-		{"https://example.com", "example.com", nil, true, true},
-		{"https://example.com", "example.com:443", nil, true, true},
-		{"https://EXAMPLE.com", "example.COM", nil, false, true},
-		{"http://example.com", "example.com", nil, false, true},
-		{"http://example.com", "example.com", nil, true, false},
-		{"http://localhost:8080", "localhost:8080", nil, false, true},
-		{"http://localhost:8081", "localhost:8080", nil, false, false},
-		{"https://example.com", "localhost", nil, false, false},
-		{"https://example.com.evil.test", "example.com", nil, true, false},
-		{"https://evil.test/example.com", "example.com", nil, true, false},
-		{"https://example.com@evil.test", "evil.test", nil, true, false},
-		{"null", "example.com", nil, false, false},
-		{"", "example.com", nil, false, false},
-		{"file://", "example.com", nil, false, false},
-		{"https://example.com", "other", list, false, true},
-		{"http://example.com", "example.com", list, false, false},
-		{"https://example.com:443", "example.com", list, false, false},
-		{"https://app.example.com:8443", "x", list, false, true},
-		{"null", "x", list, false, false},
-		{"https://any.test", "x", []string{"*"}, false, true},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Host = test.host
-		r.Header["Origin"] = []string{test.origin}
-		refused := checkOrigin(r, &route{Route: &config.Route{Origins: test.origins}}, &client{secure: test.secure})
-		if got := refused == nil; got != test.want {
-			t.Errorf("origin %q on %q, list %v, TLS %v: passes %v, want %v", test.origin, test.host, test.origins, test.secure, got, test.want)
+func TestHandshakeDuringDrainLeavesOnce(t *testing.T) {
+	cb := &countBus{members: map[session.Address]int{}}
+	gate := make(chan struct{})
+	var once sync.Once
+	inside := make(chan struct{})
+	h := startOn(t, func(params map[string]string, body string) (string, string) {
+		if params["WS_EVENT"] == "connect" && params["QUERY_STRING"] == "late" {
+			once.Do(func() { close(inside) })
+			<-gate
+		}
+		return "WS-Join: lobby", "hello"
+	}, func(c *config.Config) { c.Drain = config.Duration(3 * time.Second) }, func(b *bus.Bus) Bus { cb.Bus = b; return cb })
+	ann := h.dial("/", nil)
+	ann.want("hello")
+	result := make(chan string, 1)
+	go func() {
+		_, answer, err := websocket.Dial(within(t, patience), h.url+"/?late", nil)
+		s := fmt.Sprint(err)
+		if answer != nil {
+			s = answer.Status
+		}
+		result <- s
+	}()
+	<-inside
+	var late *connection
+	h.Gateway.mu.Lock()
+	for c := range h.live {
+		if h.hub.Find([]session.Address{session.Conn(c.id())}) == nil {
+			late = c
 		}
 	}
+	h.Gateway.mu.Unlock()
+	late.sendOff(closeDraining) // what Drain does to it
+	close(gate)
+	t.Logf("late handshake: %s", <-result)
+	eventually(t, "its end", func() bool {
+		h.Gateway.mu.Lock()
+		defer h.Gateway.mu.Unlock()
+		_, live := h.live[late]
+		return !live
+	})
+	cb.mu.Lock()
+	defer cb.mu.Unlock()
+	if n := cb.members[session.Channel("lobby")]; n != 1 {
+		t.Errorf("channel:lobby has %d members by the bus's count, ann is still in it: want 1", n)
+	}
 }
 
-func TestNoOriginIsNoBrowser(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
-	if refused := checkOrigin(r, &route{Route: &config.Route{}}, &client{}); refused != nil {
-		t.Errorf("refused: %v", refused)
-	}
-	if refused := checkOrigin(r, &route{Route: &config.Route{RequireOrigin: true}}, &client{}); refused == nil || refused.status != http.StatusForbidden {
-		t.Errorf("require_origin: got %v", refused)
-	}
-}
-
-func TestHeadersForPHP(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header = http.Header{
-		"Cookie": {"a=1", "b=2"}, "User-Agent": {"x"}, "Authorization": {"Bearer x"}, "X-Custom": {"1", "2"}, "Origin": {"http://a"},
-		"Proxy": {"evil"}, "X_real_ip": {"evil"}, "X-Real-Ip": {"evil"}, "Accept-Encoding": {"gzip"}, "If-None-Match": {"x"},
-		"Content-Type": {"x"}, "Content-Length": {"5"}, "Range": {"x"}, "Forwarded": {"x"}, "X-Forwarded-Host": {"x"}, "Redirect-Status": {"200"},
-		"X-Forwarded-For": {"x"}, "Connection": {"Upgrade, X-Hop"}, "X-Hop": {"x"}, "Sec-Websocket-Key": {"x"}, "Sec-Websocket-Protocol": {"v1"},
-		"Te": {"trailers"}, "Weird\xff": {"x"},
-	}
-	rt := &route{Route: &config.Route{PassHeaders: []string{"x-real-ip", "proxy"}}}
-	passed, refused := passedHeaders(r, rt, &client{})
-	if refused != nil {
-		t.Fatal(refused)
-	}
-	want := map[string]bool{"Cookie": true, "User-Agent": true, "Authorization": true, "X-Custom": true, "Origin": true, "X-Real-Ip": true, "Sec-Websocket-Protocol": true}
-	for name := range r.Header {
-		if _, got := passed[name]; got != want[name] {
-			t.Errorf("%s reaches PHP: %v, want %v", name, got, want[name])
+// The client's answer to our Close is read while the close waits for its turn.
+func TestConnectThatPublishesAndClosesEndsSoon(t *testing.T) {
+	connecting, gate := make(chan struct{}), make(chan struct{})
+	h := start(t, func(params map[string]string, _ string) (string, string) {
+		if params["WS_EVENT"] == "connect" {
+			close(connecting)
+			<-gate
 		}
+		return "WS-Publish: channel:x\r\nWS-Close: 4001 bye", "hello"
+	}, func(c *config.Config) { c.Redis.Confirm = config.Duration(time.Hour) })
+	var c *connection
+	go func() {
+		defer close(gate)
+		<-connecting
+		h.Gateway.mu.Lock()
+		defer h.Gateway.mu.Unlock()
+		for c = range h.live {
+		}
+	}()
+	p := h.dial("/", nil)
+	p.wantClose(4001) // answers it too
+	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
+	if code, _, clean := c.socket.Cause(); code != 4001 || !clean {
+		t.Errorf("ended with %d, the client's answer read: %v; want 4001 and true", code, clean)
 	}
-	if got := passed.Values("Cookie"); len(got) != 1 || got[0] != "a=1; b=2" {
-		t.Errorf("cookies: got %q", got)
+}
+
+func TestNoAgreedSubprotocolIsLoggedOncePerRoute(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Routes[0].Protocols = []string{"v2"} })
+	warnings := func() int { return h.log.FilterMessageSnippet("subprotocols").Len() }
+	h.dial("/", nil)
+	h.dial("/", &websocket.DialOptions{Subprotocols: []string{"v1", "v2"}})
+	if n := warnings(); n != 0 {
+		t.Errorf("%d warnings without a reason", n)
 	}
-	if passed, _ := passedHeaders(r, rt, &client{trusted: true}); passed["X-Forwarded-For"] == nil {
-		t.Error("a trusted proxy's X-Forwarded-For does not reach PHP")
+	for range 3 {
+		h.dial("/", &websocket.DialOptions{Subprotocols: []string{"v1"}})
 	}
-	r.Header.Set("X-Bad", "a\nb")
-	if _, refused := passedHeaders(r, rt, &client{}); refused == nil || refused.status != http.StatusBadRequest {
-		t.Errorf("a line feed in a value: got %v", refused)
+	eventually(t, "the warning", func() bool { return warnings() > 0 })
+	if n := warnings(); n != 1 {
+		t.Errorf("%d warnings, want 1", n)
+	}
+}
+
+func TestARouteMayCompress(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Routes[0].Compression = true })
+	plain := h.dial("/", nil)
+	packed := h.dial("/", &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
+	before := h.Stats().Socket
+	long := strings.Repeat("again and again ", 1000)
+	packed.send(long)
+	packed.want(long)
+	after := h.Stats().Socket
+	if in, out := after.BytesIn-before.BytesIn, after.BytesOut-before.BytesOut; in > 1000 || out > 1000 {
+		t.Errorf("%d bytes came and %d went for a message that shrinks to a few", in, out)
+	}
+	plain.send(long)
+	plain.want(long)
+}
+
+func TestNoRouteCompressesByItself(t *testing.T) {
+	h := start(t, echo, nil)
+	conn, answer, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow()
+	if got := answer.Header.Get("Sec-WebSocket-Extensions"); got != "" {
+		t.Errorf("agreed on %q", got)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // moveTo is a reload after which only a pool of that name is left, which all
 // routes use.
-func (h *house) moveTo(name string) {
+func (h *harness) moveTo(name string) {
 	h.t.Helper()
 	h.reloaded(func(c *config.Config) {
 		f := *h.settings.Load().FPM[c.Routes[0].FPM]
@@ -22,7 +22,7 @@ func (h *house) moveTo(name string) {
 }
 
 // pools are the names of those that the metrics show.
-func (h *house) poolNames() string {
+func (h *harness) poolNames() string {
 	var names []string
 	for name := range h.Stats().Pools {
 		names = append(names, name)

@@ -8,7 +8,7 @@ import (
 )
 
 // reloaded is h's configuration after a change.
-func (h *house) reloaded(change func(*config.Config)) {
+func (h *harness) reloaded(change func(*config.Config)) {
 	h.t.Helper()
 	cfg := *h.settings.Load().Config
 	routes := make([]*config.Route, len(cfg.Routes))

@@ -8,14 +8,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"wsfpm/fcgi/fcgitest"
-	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/session"
 )
@@ -150,66 +148,6 @@ func TestFailedEventsByOnError(t *testing.T) {
 	})
 }
 
-func TestMessagesBeforeACloseAreHandled(t *testing.T) {
-	gate := make(chan struct{})
-	h := start(t, func(params map[string]string, body string) (string, string) {
-		if body == "1" {
-			<-gate
-		}
-		return "Content-Type: text/plain", ""
-	}, nil)
-	p := h.dial("/", nil)
-	p.send("1")
-	p.send("2")
-	go func() { _ = p.Conn.Close(1000, "") }()
-	eventually(t, "the client is out of the hub", func() bool { return h.hub.Len() == 0 })
-	close(gate)
-	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
-	if got := len(h.seen("message")); got != 2 {
-		t.Errorf("%d messages handled, want 2", got)
-	}
-}
-
-func TestMessagesOfABrokenConnectionAreDropped(t *testing.T) {
-	gate := make(chan struct{})
-	h := start(t, func(params map[string]string, body string) (string, string) {
-		if body == "1" {
-			<-gate
-		}
-		return "Content-Type: text/plain", ""
-	}, nil)
-	p := h.dial("/", nil)
-	p.send("1")
-	p.send("2")
-	eventually(t, "1 runs", func() bool { return len(h.seen("message")) == 1 })
-	_ = p.CloseNow()
-	eventually(t, "the end is noticed", func() bool { return h.hub.Len() == 0 })
-	close(gate)
-	eventually(t, "disconnect", func() bool { return len(h.seen("disconnect")) == 1 })
-	if got, dropped := len(h.seen("message")), h.Stats().Dropped; got != 1 || dropped != 1 {
-		t.Errorf("%d messages handled and %d dropped, want 1 and 1", got, dropped)
-	}
-	if got := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; got != "1006" {
-		t.Errorf("close code %s, want 1006", got)
-	}
-}
-
-func TestBurstWaitsAndIsNotDropped(t *testing.T) {
-	h := start(t, echo, func(c *config.Config) { c.Limits.MessagesPerSecond, c.Limits.Burst, c.Limits.Backlog = 200, 5, 4 })
-	p := h.dial("/", nil)
-	go func() {
-		for i := range 60 {
-			p.send(strconv.Itoa(i))
-		}
-	}()
-	for i := range 60 {
-		p.want(strconv.Itoa(i))
-	}
-	if h.Stats().Throttled == 0 {
-		t.Error("nothing waited")
-	}
-}
-
 func TestStreamArrivesLineByLine(t *testing.T) {
 	lines := make(chan string)
 	fpm := func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -236,44 +174,6 @@ func TestStreamArrivesLineByLine(t *testing.T) {
 	close(lines)
 	p.want("rest")
 	p.send("again") // the stream is over: the next event runs
-}
-
-func TestDrainClosesBehindWhatRuns(t *testing.T) {
-	gate := make(chan struct{})
-	h := start(t, func(params map[string]string, body string) (string, string) {
-		if body == "slow" {
-			<-gate
-		}
-		return "Content-Type: text/plain", body
-	}, nil)
-	p := h.dial("/", nil)
-	p.send("slow")
-	p.send("next")
-	eventually(t, "slow runs", func() bool { return len(h.seen("message")) == 1 })
-	eventually(t, "next waits", func() bool {
-		b := &h.connections()[0].inbox
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.waiting) == 1
-	})
-	var over sync.WaitGroup
-	over.Go(func() {
-		if n := h.Drain(t.Context()); n != 0 {
-			t.Errorf("gave up %d connections", n)
-		}
-	})
-	eventually(t, "draining", func() bool { return h.Ready() != nil })
-	if _, answer, err := websocket.Dial(t.Context(), h.url, nil); err == nil || answer.StatusCode != 503 {
-		t.Errorf("a newcomer: got %v, %v", answer, err)
-	}
-	close(gate)
-	p.want("slow")
-	p.want("next")
-	p.wantClose(1012)
-	over.Wait()
-	if got := h.seen("disconnect"); len(got) != 1 || got[0]["WS_CLOSE_CODE"] != "1012" {
-		t.Errorf("disconnect: got %v", got)
-	}
 }
 
 func TestUpgradeRequestsOnly(t *testing.T) {
@@ -328,29 +228,6 @@ func TestWholeGatewayOverAUnixSocket(t *testing.T) {
 	p := &peer{conn, t}
 	p.want("198.51.100.7 on 443")
 	_ = conn.CloseNow()
-}
-
-// trap is a bus with a bug.
-type trap struct{ *bus.Bus }
-
-func (trap) Publish(context.Context, session.Command) error { panic("a bug") }
-
-func TestABugEndsOneConnectionOnly(t *testing.T) {
-	h := startOn(t, func(_ map[string]string, body string) (string, string) {
-		if body == "trap" {
-			return "WS-Publish: all", body
-		}
-		return "Content-Type: text/plain", body
-	}, nil, func(b *bus.Bus) Bus { return trap{b} })
-	unlucky, other := h.dial("/", nil), h.dial("/", nil)
-	unlucky.send("trap")
-	unlucky.wantClose(1011)
-	other.send("x")
-	other.want("x")
-	eventually(t, "the unlucky one has left", func() bool { return len(h.seen("disconnect")) == 1 })
-	if got := h.Stats(); got.Panics != 1 || got.Connections != 1 || got.Closes[1011] != 1 {
-		t.Errorf("got %d panics, %d connections, closes %v", got.Panics, got.Connections, got.Closes)
-	}
 }
 
 // A client that sends and closes at once has its answer before the Close frame.

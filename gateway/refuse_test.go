@@ -1,18 +1,24 @@
 package gateway
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"wsfpm/gateway/config"
 )
 
 // rawAnswer writes a handshake with these lines and returns the answer's header
 // block as it came over the wire.
-func (h *house) rawAnswer(lines ...string) string {
+func (h *harness) rawAnswer(lines ...string) string {
 	h.t.Helper()
 	conn, err := net.Dial("tcp", h.web.Listener.Addr().String())
 	if err != nil {
@@ -66,4 +72,49 @@ func TestARefusalKeepsTheScriptsSpelling(t *testing.T) {
 			t.Errorf("want %q once in\n%s", want, got)
 		}
 	}
+}
+
+func TestRefusedHandshakesAreCountedByReason(t *testing.T) {
+	h := start(t, func(params map[string]string, _ string) (string, string) {
+		if params["QUERY_STRING"] == "broken" {
+			return "WS-Unknown: x", ""
+		}
+		return "Status: 401", "log in first"
+	}, nil)
+	foreign := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.test"}}}
+	for _, test := range []struct {
+		path string
+		o    *websocket.DialOptions
+		want Refusal
+	}{
+		{"/", nil, Refusal{401, "script"}},
+		{"/?broken", nil, Refusal{502, "answer"}},
+		{"/", foreign, Refusal{403, "origin"}},
+	} {
+		if _, _, err := websocket.Dial(t.Context(), h.url+test.path, test.o); err == nil {
+			t.Errorf("%v: let in", test.want)
+		}
+		if got := h.Stats().Refusals; got[test.want] != 1 {
+			t.Errorf("got %v, want one %v", got, test.want)
+		}
+	}
+}
+
+func TestHalfClosedHandshakeIsNot200(t *testing.T) {
+	gate := make(chan struct{})
+	h := start(t, func(params map[string]string, _ string) (string, string) { <-gate; return "Status: 403", "no" }, nil)
+	u, _ := url.Parse(h.web.URL)
+	c, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	_ = c.(*net.TCPConn).CloseWrite()
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err == nil && answer.StatusCode == 200 {
+		t.Errorf("a handshake that nobody accepted was answered with %s", answer.Status)
+	}
+	close(gate)
 }

@@ -26,9 +26,9 @@ const patience = time.Minute
 // script stands in for PHP: it answers one event.
 type script func(params map[string]string, body string) (header, answer string)
 
-// house is a gateway between a scripted application server and a real
+// harness is a gateway between a scripted application server and a real
 // listener.
-type house struct {
+type harness struct {
 	*Gateway
 	t   testing.TB
 	url string
@@ -41,16 +41,19 @@ type house struct {
 	events []map[string]string // what the script was called with, body as ""
 }
 
+// house is the harness's name in tests that are kept elsewhere.
+type house = harness
+
 // start runs a gateway with one route, changed by change, whose script is s.
-func start(t testing.TB, s script, change func(*config.Config)) *house {
+func start(t testing.TB, s script, change func(*config.Config)) *harness {
 	t.Helper()
 	return startOn(t, s, change, func(b *bus.Bus) Bus { return b })
 }
 
 // startOn is start with another bus around the real one.
-func startOn(t testing.TB, s script, change func(*config.Config), around func(*bus.Bus) Bus) *house {
+func startOn(t testing.TB, s script, change func(*config.Config), around func(*bus.Bus) Bus) *harness {
 	t.Helper()
-	h := &house{t: t}
+	h := &harness{t: t}
 	h.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
 		seen := map[string]string{"": string(r.Body)}
 		for name, value := range r.Params {
@@ -85,7 +88,7 @@ func startOn(t testing.TB, s script, change func(*config.Config), around func(*b
 	return h
 }
 
-func (h *house) stop() {
+func (h *harness) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if n := h.Drain(ctx); n > 0 {
@@ -100,7 +103,7 @@ func (h *house) stop() {
 }
 
 // seen returns the events of one kind.
-func (h *house) seen(event string) (list []map[string]string) {
+func (h *harness) seen(event string) (list []map[string]string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range h.events {
@@ -117,7 +120,7 @@ type peer struct {
 	t testing.TB
 }
 
-func (h *house) dial(path string, o *websocket.DialOptions) *peer {
+func (h *harness) dial(path string, o *websocket.DialOptions) *peer {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
@@ -180,7 +183,7 @@ func echo(params map[string]string, body string) (string, string) {
 }
 
 // startServer is start with a handler that sees the FastCGI records.
-func startServer(t *testing.T, handler fcgitest.Handler) *house {
+func startServer(t *testing.T, handler fcgitest.Handler) *harness {
 	t.Helper()
 	server := fcgitest.NewServer(handler, fcgitest.Options{Workers: 8})
 	t.Cleanup(server.Close) // after the gateway's end: its disconnect events need it

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"wsfpm/gateway/config"
+	"wsfpm/session"
 )
 
 // ownParams are the parameters that PHP may get besides HTTP_….
@@ -151,27 +156,119 @@ func FuzzProtocols(f *testing.F) {
 	})
 }
 
-// FuzzSameHost holds the origin rule against its definition: the same host and
-// port, the default port being that of the origin's scheme.
-func FuzzSameHost(f *testing.F) {
-	for _, origin := range []string{"https://example.com", "HTTP://EXAMPLE.COM:80", "https://example.com:8443", "https://[::1]", "https://example.com.", "file://", "https://example.com\\@evil"} {
-		f.Add(origin, "example.com", false)
+func TestHeadersForPHP(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{
+		"Cookie": {"a=1", "b=2"}, "User-Agent": {"x"}, "Authorization": {"Bearer x"}, "X-Custom": {"1", "2"}, "Origin": {"http://a"},
+		"Proxy": {"evil"}, "X_real_ip": {"evil"}, "X-Real-Ip": {"evil"}, "Accept-Encoding": {"gzip"}, "If-None-Match": {"x"},
+		"Content-Type": {"x"}, "Content-Length": {"5"}, "Range": {"x"}, "Forwarded": {"x"}, "X-Forwarded-Host": {"x"}, "Redirect-Status": {"200"},
+		"X-Forwarded-For": {"x"}, "Connection": {"Upgrade, X-Hop"}, "X-Hop": {"x"}, "Sec-Websocket-Key": {"x"}, "Sec-Websocket-Protocol": {"v1"},
+		"Te": {"trailers"}, "Weird\xff": {"x"},
 	}
-	f.Add("http://[::1]:80", "[::1]", false)
-	f.Fuzz(func(t *testing.T, origin, host string, secure bool) {
-		if strings.ContainsFunc(origin+host, func(r rune) bool { return r < 0x21 || r > 0x7e }) || strings.Contains(origin+host, "%") {
-			return // no browser sends these
+	rt := &route{Route: &config.Route{PassHeaders: []string{"x-real-ip", "proxy"}}}
+	passed, refused := passedHeaders(r, rt, &client{})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	want := map[string]bool{"Cookie": true, "User-Agent": true, "Authorization": true, "X-Custom": true, "Origin": true, "X-Real-Ip": true, "Sec-Websocket-Protocol": true}
+	for name := range r.Header {
+		if _, got := passed[name]; got != want[name] {
+			t.Errorf("%s reaches PHP: %v, want %v", name, got, want[name])
 		}
-		if !sameHost(origin, host, secure) {
+	}
+	if got := passed.Values("Cookie"); len(got) != 1 || got[0] != "a=1; b=2" {
+		t.Errorf("cookies: got %q", got)
+	}
+	if passed, _ := passedHeaders(r, rt, &client{trusted: true}); passed["X-Forwarded-For"] == nil {
+		t.Error("a trusted proxy's X-Forwarded-For does not reach PHP")
+	}
+	r.Header.Set("X-Bad", "a\nb")
+	if _, refused := passedHeaders(r, rt, &client{}); refused == nil || refused.status != http.StatusBadRequest {
+		t.Errorf("a line feed in a value: got %v", refused)
+	}
+}
+
+// FuzzHandshake checks that no header of a handshake gets past passedHeaders
+// into a parameter that clients may not set.
+func FuzzHandshake(f *testing.F) {
+	f.Add("X-Real-IP", "1.2.3.4", "v1, v2")
+	f.Add("Proxy", "http://evil", "")
+	f.Add("X_Forwarded_For", "a\x00b", ",,")
+	f.Fuzz(func(t *testing.T, name, value, protocols string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = http.Header{http.CanonicalHeaderKey(name): {value}}
+		offeredProtocols([]string{protocols})
+		passed, refused := passedHeaders(r, &route{Route: &config.Route{}}, &client{})
+		if refused != nil {
 			return
 		}
-		scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
-		port := map[string]string{"http": ":80", "https": ":443"}[scheme]
-		plain := func(s string) string {
-			return strings.NewReplacer("[", "", "]", "").Replace(strings.TrimSuffix(strings.ToLower(s), port))
-		}
-		if port == "" || secure && scheme != "https" || plain(rest) != plain(host) {
-			t.Fatalf("origin %q passes for host %q, secure %v", origin, host, secure)
+		for name, values := range passed {
+			param := "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if param == "HTTP_PROXY" || !isHeaderName(name) || strings.ContainsAny(values[0], "\x00\r\n") {
+				t.Fatalf("%s: %q reaches PHP as %s", name, values[0], param)
+			}
 		}
 	})
+}
+
+// manyChannels are names of 199 bytes, which WS_CHANNELS cannot carry all.
+func manyChannels() (fit, more []string) {
+	const size = 199
+	for i := range session.MaxChannelNames / (size + 1) {
+		fit = append(fit, fmt.Sprintf("%0*d", size, i))
+	}
+	rest := session.MaxChannelNames - len(fit)*(size+1)
+	if rest > 1 {
+		fit = append(fit, strings.Repeat("r", rest-1))
+	}
+	return fit, []string{"one more"}
+}
+
+func TestChannelsStayWithinWhatEventsCanCarry(t *testing.T) {
+	fit, more := manyChannels()
+	h := start(t, func(p map[string]string, body string) (string, string) {
+		switch {
+		case p["WS_EVENT"] == "connect":
+			return "WS-User: u\r\nWS-Join: " + strings.Join(fit, ","), "in"
+		case body == "more":
+			return "WS-Join: " + more[0], "joined"
+		case body == "first": // a header block may not hold this beside the names
+			return "WS-State: " + strings.Repeat("s", session.MaxState), fmt.Sprint("first ", strings.Count(p["WS_CHANNELS"], ",")+1)
+		case body == "swap":
+			return "WS-Leave: " + fit[0] + "\r\nWS-Join: " + more[0], "swapped"
+		}
+		return "Content-Type: text/plain", body + " " + fmt.Sprint(strings.Count(p["WS_CHANNELS"], ",")+1)
+	}, func(c *config.Config) { c.Limits.Channels = 0 })
+	p := h.dial("/", nil)
+	p.want("in")
+	p.send("first")
+	p.want(fmt.Sprint("first ", len(fit)))
+	p.send("more")
+	p.send("second")
+	p.want(fmt.Sprint("second ", len(fit)))
+	command := session.Command{To: []session.Address{session.User("u")}, Join: more, Message: session.NewMessage(false, []byte("pushed"))}
+	if _, err := h.Push(t.Context(), []session.Command{command}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the push's join refused", func() bool { return h.Stats().Limits["channels"] == 2 })
+	p.send("swap")
+	p.want("swapped")
+	p.send("third")
+	p.want(fmt.Sprint("third ", len(fit)))
+	_ = p.Conn.Close(websocket.StatusNormalClosure, "")
+	eventually(t, "the disconnect event", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got := h.seen("disconnect")[0]; got["WS_CHANNELS"] != strings.Join(append(fit[1:], more...), ",") || len(got["WS_STATE"]) != session.MaxState {
+		t.Errorf("disconnect: got %d bytes of channels and %d of state", len(got["WS_CHANNELS"]), len(got["WS_STATE"]))
+	}
+}
+
+func TestOffersThatNoEventCanCarryAreRefused(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Limits.HandshakeHeaders = 1 << 20 })
+	got := h.rawAnswer("Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: "+strings.Repeat("a,", 20<<10), "Sec-WebSocket-Protocol: "+strings.Repeat("b,", 20<<10))
+	if !strings.HasPrefix(got, "HTTP/1.1 431 ") {
+		t.Errorf("got %.40q, want 431", got)
+	}
+	if n := len(h.seen("connect")); n != 0 {
+		t.Errorf("PHP was asked %d times", n)
+	}
 }

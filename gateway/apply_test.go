@@ -1,16 +1,52 @@
 package gateway
 
 import (
-	"net/http"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"wsfpm/gateway/config"
 )
 
+func TestFailedAnswerLeavesNothing(t *testing.T) {
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		switch {
+		case params["WS_EVENT"] == "connect":
+			return "Status: 204", ""
+		case body == "bad":
+			return "Set-Cookie: role=admin\r\nWS-Join: a, b, c", "x"
+		}
+		return "Content-Type: text/plain", "cookie=" + params["HTTP_COOKIE"]
+	}, func(c *config.Config) { c.Limits.Channels = 2 })
+	p := h.dial("/", nil)
+	p.send("bad")
+	p.send("ask")
+	p.want("cookie=")
+}
+
+func TestUserLimitStopsTheWholeAnswer(t *testing.T) {
+	h := start(t, func(params map[string]string, body string) (string, string) {
+		switch {
+		case params["WS_EVENT"] == "connect" && params["QUERY_STRING"] == "bob":
+			return "WS-User: bob\r\nWS-Join: lobby", "hi"
+		case params["WS_EVENT"] == "message":
+			return "WS-User: bob\r\nWS-Publish: channel:lobby", "I am bob"
+		}
+		return "Status: 204", ""
+	}, func(c *config.Config) { c.Limits.ConnectionsPerUser = 1 })
+	bob := h.dial("/?bob", nil)
+	bob.want("hi")
+	p := h.dial("/", nil)
+	p.send("x")
+	p.wantClose(1008)
+	if _, got, err := bob.Read(within(t, time.Second)); err == nil {
+		t.Errorf("bob got %q of an answer that was not taken", got)
+	}
+}
+
 // counted is how many events of a kind ended so.
-func (h *house) counted(event, outcome string) (n uint64) {
+func (h *harness) counted(event, outcome string) (n uint64) {
 	for _, e := range h.Stats().Events {
 		if e.Kind == event && e.Outcome == outcome {
 			n += e.Count
@@ -44,31 +80,5 @@ func TestAConnectAnswerThatCannotBeAppliedIsNoSuccess(t *testing.T) {
 	}
 	if ok, failed := h.counted("connect", "ok"), h.counted("connect", "answer"); ok != 0 || failed != 1 {
 		t.Errorf("got %d successes and %d failures, want 0 and 1", ok, failed)
-	}
-}
-
-func TestRefusedHandshakesAreCountedByReason(t *testing.T) {
-	h := start(t, func(params map[string]string, _ string) (string, string) {
-		if params["QUERY_STRING"] == "broken" {
-			return "WS-Unknown: x", ""
-		}
-		return "Status: 401", "log in first"
-	}, nil)
-	foreign := &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.test"}}}
-	for _, test := range []struct {
-		path string
-		o    *websocket.DialOptions
-		want Refusal
-	}{
-		{"/", nil, Refusal{401, "script"}},
-		{"/?broken", nil, Refusal{502, "answer"}},
-		{"/", foreign, Refusal{403, "origin"}},
-	} {
-		if _, _, err := websocket.Dial(t.Context(), h.url+test.path, test.o); err == nil {
-			t.Errorf("%v: let in", test.want)
-		}
-		if got := h.Stats().Refusals; got[test.want] != 1 {
-			t.Errorf("got %v, want one %v", got, test.want)
-		}
 	}
 }
