@@ -62,7 +62,7 @@ func answerCanned(c net.Conn, answer []byte) {
 	}
 }
 
-// BenchmarkMessage is the walk of one message from the inbox to the outbox,
+// BenchmarkMessage is the walk of one message from the inbox to the outlet,
 // PHP and the client's socket aside.
 func BenchmarkMessage(b *testing.B) {
 	address := cannedServer(b, "Content-type: text/html; charset=UTF-8\r\nX-Powered-By: PHP/8.2.0\r\n\r\n"+

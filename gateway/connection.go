@@ -75,7 +75,7 @@ func (c *connection) close(with session.Close) {
 func (c *connection) discard(messages ...ws.Message) {
 	for _, m := range messages {
 		c.g.sockets.Memory.Release(int64(len(m.Data)))
-		c.socket.Settle()
+		c.socket.EndReply()
 	}
 }
 

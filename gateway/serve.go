@@ -65,7 +65,7 @@ func (c *connection) started(a *reply) bool {
 // there is none: then the caller is it. It waits while the backlog is full.
 // What comes after our own close is not handled.
 func (c *connection) received(m ws.Message) (start bool) {
-	c.socket.Owe() // until discard
+	c.socket.BeginReply() // until discard
 	l := &c.g.settings.Load().Limits
 	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes), &c.g.stats.reached.backlog)
 	if !taken {

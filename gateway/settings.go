@@ -11,6 +11,7 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/out"
 	"wsfpm/gateway/ws"
 )
 
@@ -184,9 +185,7 @@ func (s *settings) limitsOf(old *route) *ws.Limits {
 func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 	return &ws.Limits{
 		MessageLimit:    int64(r.MessageLimit),
-		QueueLimit:      int64(l.Queue),
-		QueueMessages:   l.QueueMessages,
-		WriteTimeout:    time.Duration(l.WriteTimeout),
+		Out:             out.Limits{QueueLimit: int64(l.Queue), QueueMessages: l.QueueMessages, WriteTimeout: time.Duration(l.WriteTimeout)},
 		PingInterval:    time.Duration(l.PingInterval),
 		PongTimeout:     time.Duration(l.PongTimeout),
 		MaxFragments:    l.MaxFragments,

@@ -106,22 +106,28 @@ func (h *Hub) set(s *Session, next Membership, messages []*Message) error {
 // the close. It reports false, and changes nothing, when the command does not
 // mean the client any more. The caller holds [Session.LockChanges].
 func (h *Hub) Move(s *Session, c *Command, next Membership) (meant bool, err error) {
-	if meant, err = h.move(s, c, next); meant {
+	for meant, err = h.move(s, c, next); errors.Is(err, ErrFull); meant, err = h.move(s, c, next) {
+		s.Flush()
+	}
+	if meant {
 		s.Flush()
 		s.follow(c)
 	}
 	return meant, err
 }
 
-// move is the part of Move under the session's lock.
+// move is the part of Move under the session's lock. It ends with [ErrFull] before
+// anything is changed.
 func (h *Hub) move(s *Session, c *Command, next Membership) (meant bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.meantLocked(c) {
 		return false, nil
 	}
-	h.changeLocked(s, next)
-	return true, s.takeLocked(c)
+	if err = s.takeLocked(c); !errors.Is(err, ErrFull) {
+		h.changeLocked(s, next)
+	}
+	return true, err
 }
 
 // changeLocked changes the membership of a present session.

@@ -11,11 +11,16 @@ import (
 // ErrEnded is returned for what came after the end of a session.
 var ErrEnded = errors.New("session has ended")
 
+// ErrFull is returned by [Outlet.Queue] for a push that has no room before what waits
+// is written.
+var ErrFull = errors.New("too many pushes are still to be written")
+
 // Outlet takes the messages of one client, in order. Its methods must not
 // block: they are called under the session's lock. [Outlet.Flush] is called
 // without it.
 type Outlet interface {
-	// Queue takes a push; it refuses when too many wait already.
+	// Queue takes a push. When too many wait already it refuses: with [ErrFull] as long
+	// as they are still to be written, so that it is to be called again after Flush.
 	Queue(*Message) error
 	// QueueReply takes a reply, which may exceed the bound of the pushes.
 	QueueReply(*Message) error
@@ -107,7 +112,10 @@ func (s *Session) Close(c Close) {
 // look-up in the hub may be older than a change of its membership. It reports
 // whether the client was meant. The message is queued; [Session.Flush] writes it.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
-	if meant, err = s.take(c); meant {
+	for meant, err = s.take(c); errors.Is(err, ErrFull); meant, err = s.take(c) {
+		s.Flush()
+	}
+	if meant {
 		s.follow(c)
 	}
 	return meant, err
@@ -127,10 +135,14 @@ func (s *Session) take(c *Command) (meant bool, err error) {
 // Flush begins to write what is queued for the client.
 func (s *Session) Flush() { s.out.Flush() }
 
-// takeLocked queues a command's message and notes its close.
+// takeLocked queues a command's message and notes its close. After ErrFull nothing
+// has been done.
 func (s *Session) takeLocked(c *Command) (err error) {
 	if c.Message != nil {
 		err = s.out.Queue(c.Message)
+	}
+	if errors.Is(err, ErrFull) {
+		return err
 	}
 	s.closing = s.closing || c.Close != nil
 	return err

@@ -4,12 +4,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"wsfpm/gateway/out"
 )
 
 func BenchmarkQueueAndFlush(b *testing.B) {
 	for _, network := range []string{"unix", "tcp"} {
 		b.Run(network, func(b *testing.B) {
-			c, p := pair(b, network, Limits{QueueLimit: 64 << 10})
+			c, p := pair(b, network, Limits{Out: out.Limits{QueueLimit: 64 << 10}})
 			go io.Copy(io.Discard, p.Conn)
 			m := text(strings.Repeat("x", 64))
 			b.ReportAllocs()

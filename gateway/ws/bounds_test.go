@@ -6,12 +6,14 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"wsfpm/gateway/out"
 )
 
 func TestDrainedWaitsForTheNumberOfRepliesToo(t *testing.T) {
 	s := NewShared(0)
 	defer s.Wheel.Stop()
-	c := New(&Limits{QueueLimit: 1 << 20, QueueMessages: 100}, s)
+	c := New(&Limits{Out: out.Limits{QueueLimit: 1 << 20, QueueMessages: 100}}, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	var err error

@@ -20,7 +20,7 @@ func TestFullBudgetSlowsReadingDown(t *testing.T) {
 		_, err := c.Read()
 		second <- err
 	}()
-	waitFor(t, "the second message to wait", func() bool { return waiters(budget) == 1 })
+	waitFor(t, "the second message to wait", func() bool { return shared.Stats.MemoryWaits.Load() == 1 })
 	budget.Release(int64(len(first.Data)))
 	if err := <-second; err != nil || budget.Used() != 900 {
 		t.Fatalf("got %v, %d bytes used", err, budget.Used())
@@ -86,8 +86,8 @@ func TestRefusedMessagesGiveTheirMemoryBack(t *testing.T) {
 func TestEndWakesAReaderThatWaitsForMemory(t *testing.T) {
 	shared := NewShared(10)
 	budget := shared.Memory
-	holder := claim{budget: budget}
-	holder.tryGrow(10)
+	holder := budget.Claim(nil)
+	holder.TryGrow(10)
 	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x81, "some text"))
 	over := make(chan struct{})
@@ -95,20 +95,20 @@ func TestEndWakesAReaderThatWaitsForMemory(t *testing.T) {
 		readEnd(c)
 		close(over)
 	}()
-	waitFor(t, "the reader to wait", func() bool { return waiters(budget) == 1 })
+	waitFor(t, "the reader to wait", func() bool { return shared.Stats.MemoryWaits.Load() == 1 })
 	c.CloseNow()
 	within(t, "Read's end", over)
-	holder.keep(0)
-	if budget.Used() != 0 || waiters(budget) != 0 {
-		t.Errorf("%d bytes are held, %d wait", budget.Used(), waiters(budget))
+	holder.Keep(0)
+	if budget.Used() != 0 {
+		t.Errorf("%d bytes are held", budget.Used())
 	}
 }
 
 func TestResizeLetsWaitersGoOn(t *testing.T) {
 	shared := NewShared(10)
 	budget := shared.Memory
-	holder := claim{budget: budget}
-	holder.tryGrow(10)
+	holder := budget.Claim(nil)
+	holder.TryGrow(10)
 	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x81, "some text"))
 	over := make(chan error, 1)
@@ -116,7 +116,7 @@ func TestResizeLetsWaitersGoOn(t *testing.T) {
 		_, err := c.Read()
 		over <- err
 	}()
-	waitFor(t, "the reader to wait", func() bool { return waiters(budget) == 1 })
+	waitFor(t, "the reader to wait", func() bool { return shared.Stats.MemoryWaits.Load() == 1 })
 	budget.Resize(0)
 	if err := <-over; err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsfpm/gateway/out"
 )
 
 func endsSoon(t *testing.T, l Limits, read func(p *peer)) {
@@ -38,7 +40,7 @@ func TestWithoutWriteTimeoutAClosedClientEnds(t *testing.T) {
 
 func TestAClosedClientThatDripsEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endsSoon(t, Limits{WriteTimeout: 5 * time.Second}, func(p *peer) {
+		endsSoon(t, Limits{Out: out.Limits{WriteTimeout: 5 * time.Second}}, func(p *peer) {
 			for {
 				if _, err := io.CopyN(io.Discard, p.Conn, 128<<10); err != nil {
 					return

@@ -22,6 +22,7 @@ const (
 	// other connection ends.
 	lastInput = 64 << 10
 
+	slowCode   = 4408
 	slowReason = "too slow a reader"
 )
 
@@ -76,16 +77,14 @@ func (c *Conn) unlock() {
 // Close does nothing.
 func (c *Conn) Close(code int, reason string) {
 	c.mu.Lock()
-	o := &c.outbox
 	switch {
 	case c.dead:
-	case o.failed:
+	case c.out.State().Failed:
 		c.cause.set(code, reason)
 		c.todo |= doShut
-	case o.accepts():
+	case c.out.Finish(closeFrame(code, reason)):
 		c.cause.set(code, reason)
-		o.close(closeFrame(code, reason))
-		if c.limits.Load().WriteTimeout <= 0 {
+		if c.limits.Load().Out.WriteTimeout <= 0 {
 			c.closeWithinLocked(closeWait)
 		}
 	}
@@ -115,13 +114,6 @@ func (c *Conn) Ended() <-chan struct{} {
 	return c.ended
 }
 
-// Quiet is how long no message has come or gone. It reports false before
-// Upgrade.
-func (c *Conn) Quiet() (time.Duration, bool) {
-	moved := c.moved.Load()
-	return c.shared.Wheel.now() - time.Duration(moved), moved > 0
-}
-
 // Cause tells why the connection ended, once Read has returned an error: the
 // client's close code (1005: none given) and reason; ours when we closed it;
 // 1006 when it was lost. Clean reports that the client has sent a Close frame.
@@ -134,23 +126,47 @@ func (c *Conn) Cause() (code int, reason string, clean bool) {
 	return c.cause.code, c.cause.reason, c.peerClosed
 }
 
-// tooSlowLocked ends a connection whose client lets too many pushes wait. The
-// frames that have not begun are dropped, so that the Close frame is the next.
-func (c *Conn) tooSlowLocked() {
-	c.cause.set(4408, slowReason)
-	c.shared.Stats.SlowReaders.Add(1)
-	c.outbox.cut()
-	c.outbox.close(closeFrame(4408, slowReason))
-	c.wakeLocked()
-	within := c.limits.Load().WriteTimeout
+// owner is the connection as its outlet sees it.
+type owner Conn
+
+// Slow implements [out.Owner]: the client is sent a Close frame, or the socket is about
+// to be closed.
+func (o *owner) Slow() bool {
+	c := (*Conn)(o)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return false
+	}
+	within := c.limits.Load().Out.WriteTimeout
 	if within <= 0 {
 		within = closeWait
 	}
 	c.closeWithinLocked(within)
+	return c.cause.set(slowCode, slowReason)
 }
 
-// giveWay wakes a Read whose message has to give its memory up.
-func (c *Conn) giveWay() { _ = c.conn.SetReadDeadline(time.Unix(1, 0)) } // fails on a closed socket, as Read does
+// Done implements [out.Owner]. When a write has failed, the client has closed the
+// socket: what it sent before is still there to be read, so the end is left to Read.
+func (o *owner) Done(err error) {
+	c := (*Conn)(o)
+	c.mu.Lock()
+	defer c.unlock()
+	if c.dead {
+		return
+	}
+	c.endLocked()
+	if err != nil {
+		c.probeLocked(closeWait, c.out.State())
+		c.closeWithinLocked(lastWords)
+	}
+}
+
+// Tick implements [out.Owner].
+func (o *owner) Tick(now time.Duration) { (*Conn)(o).tick(now) }
+
+// CloseNow implements [out.Owner].
+func (o *owner) CloseNow() { (*Conn)(o).CloseNow() }
 
 // refuseLocked ends a connection whose client broke a rule.
 func (c *Conn) refuseLocked(code int, reason string) {
@@ -159,9 +175,7 @@ func (c *Conn) refuseLocked(code int, reason string) {
 	if c.keepBackLocked(frame, true) {
 		return
 	}
-	if c.outbox.accepts() {
-		c.outbox.close(frame)
-	}
+	c.out.Finish(frame)
 	c.lingerLocked()
 	c.endLocked()
 }
@@ -174,32 +188,32 @@ func (c *Conn) lingerLocked() {
 
 // endLocked lets the end go on as far as reading and writing have come.
 func (c *Conn) endLocked() {
-	o := &c.outbox
+	o := c.out.State()
 	readOver := c.fault != nil
 	switch {
 	case c.dead:
-	case c.late.frame != nil && !o.failed:
-	case c.lingering && o.failed:
+	case c.late != nil && !o.Failed:
+	case c.lingering && o.Failed:
 		c.todo |= doShut
-	case c.lingering && o.closed:
+	case c.lingering && o.Finished:
 		c.todo |= doEndOut
 	case c.lingering:
-	case readOver && (!c.peerClosed || o.closed || o.failed):
+	case readOver && (!c.peerClosed || o.Finished || o.Failed):
 		c.todo |= doShut
-	case o.closed && !readOver:
+	case o.Finished && !readOver:
 		c.closeWithinLocked(closeWait)
 	}
 }
 
-// closeWithinLocked lets the wheel close the socket after that long, unless it
+// closeWithinLocked lets the scheduler close the socket after that long, unless it
 // will earlier.
 func (c *Conn) closeWithinLocked(d time.Duration) {
-	due := c.shared.Wheel.now() + d
+	due := c.shared.Wheel.Now() + d
 	if c.closeDue == 0 || due < c.closeDue {
 		c.closeDue = due
 	}
-	if !c.outbox.corked {
-		c.shared.Wheel.arm(c, c.closeDue)
+	if c.open {
+		c.out.Arm(c.closeDue)
 	}
 }
 
@@ -213,11 +227,9 @@ func (c *Conn) shut() {
 	}
 	c.dead = true
 	c.cause.set(1006, "")
-	orderly := c.outbox.closed
-	c.outbox.fail()
-	c.wakeLocked()
-	c.shared.Wheel.remove(c)
-	lib, open, active := c.lib, !c.outbox.corked, c.active
+	orderly := c.out.Fail()
+	c.out.Disarm()
+	lib, open, active := c.lib, c.open, c.active
 	if !active {
 		c.countInputLocked(false)
 	}
@@ -227,7 +239,7 @@ func (c *Conn) shut() {
 		if orderly {
 			c.discard()
 		}
-		if c.raw != nil {
+		if c.out.Socket.Raw != nil {
 			c.shared.Wheel.watch.forget(c)
 		}
 		c.closeSocket()
@@ -248,18 +260,18 @@ func (c *Conn) shut() {
 
 // closeSocket closes the socket; it is called once.
 func (c *Conn) closeSocket() {
-	_ = c.conn.Close() // whatever it says, the descriptor is given back
+	_ = c.out.Socket.Close() // whatever it says, the descriptor is given back
 	c.shared.Stats.Sockets.Add(-1)
 }
 
 // discard throws away input that has come in already.
 func (c *Conn) discard() {
-	if c.raw == nil {
+	if c.out.Socket.Raw == nil {
 		return
 	}
 	buf := c.shared.Wheel.buffer()
 	defer c.shared.Wheel.recycle(buf)
-	_ = c.raw.Control(func(fd uintptr) { // the socket may be gone: nothing to throw away then
+	_ = c.out.Socket.Raw.Control(func(fd uintptr) { // the socket may be gone: nothing to throw away then
 		for range lastInput / inputBuffer {
 			if n, err := unix.Read(int(fd), buf[:]); n <= 0 || err != nil {
 				return
@@ -270,7 +282,7 @@ func (c *Conn) discard() {
 
 // endOutput shuts the writing side of the socket, where it has sides.
 func (c *Conn) endOutput() {
-	if s, ok := c.conn.(interface{ CloseWrite() error }); ok {
+	if s, ok := c.out.Socket.Conn.(interface{ CloseWrite() error }); ok {
 		_ = s.CloseWrite() // the client may have gone
 	}
 }
@@ -279,8 +291,8 @@ func (c *Conn) endOutput() {
 // enough, then closes the socket.
 func (c *Conn) linger() {
 	buf := c.shared.Wheel.buffer()
-	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime)) // fails on a closed socket, as Read does
-	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c.conn}, buf[:])
+	_ = c.out.Socket.SetReadDeadline(time.Now().Add(lingerTime)) // fails on a closed socket, as Read does
+	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c.out.Socket.Conn}, buf[:])
 	c.shared.Wheel.recycle(buf)
 	c.CloseNow()
 }

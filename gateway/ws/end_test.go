@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"wsfpm/gateway/out"
 )
 
 // serve starts a real HTTP server whose connections make is given.
@@ -147,15 +149,13 @@ func TestLostClientIsNoticedAtOnce(t *testing.T) {
 func TestNothingIsLostWhenTheClientLeavesWithoutReading(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			c, p := pair(t, network, Limits{WriteTimeout: patience})
+			c, p := pair(t, network, Limits{Out: out.Limits{WriteTimeout: patience}})
 			p.say(t, masked(0x81, "one"), masked(0x81, "two"), masked(0x88, closePayload(1000, "")))
 			p.Close()
 			waitFor(t, "the client's absence", func() bool { // its kernel resets what is written to it
 				c.Queue(text("are you there?"))
 				c.Flush()
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				return c.outbox.failed
+				return c.out.State().Failed
 			})
 			if messages := readEnd(c); len(messages) != 2 || string(messages[1].Data) != "two" {
 				t.Fatalf("got %d messages, want 2", len(messages))
@@ -167,7 +167,7 @@ func TestNothingIsLostWhenTheClientLeavesWithoutReading(t *testing.T) {
 }
 
 func TestCloseNowWakesEverybody(t *testing.T) {
-	c, _ := pair(t, "tcp", Limits{QueueLimit: 1})
+	c, _ := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1}})
 	c.QueueReply(text(strings.Repeat("x", 32<<20)))
 	c.Flush()
 	over := make(chan struct{})

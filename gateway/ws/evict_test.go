@@ -8,17 +8,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsfpm/gateway/out"
 )
 
-// waiters is how many wait for memory.
-func waiters(b *Budget) (n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for rank := range b.waiting {
-		n += b.waiting[rank].Len()
-	}
-	return n
-}
+// As package out has them.
+const (
+	lookInterval = 250 * time.Millisecond
+	memoryWait   = 10 * time.Second
+)
 
 // begins is a frame of a message of that size, as far as its first bytes.
 func begins(size, first int) []byte {
@@ -40,7 +38,7 @@ func TestSmallMessagesPassWhileLargeOnesStall(t *testing.T) {
 		go readEnd(c)
 		go p.Write(begins(60_000, 50_000))
 	}
-	waitFor(t, "large messages to wait for memory", func() bool { return waiters(shared.Memory) > 0 })
+	waitFor(t, "large messages to wait for memory", func() bool { return shared.Stats.MemoryWaits.Load() > 0 })
 	c, p := pairOf(t, shared, "unix", Limits{})
 	p.say(t, masked(0x81, strings.Repeat("a small message ", 500)))
 	if m, err := c.Read(); err != nil || len(m.Data) != 8000 {
@@ -100,7 +98,7 @@ func TestMessageThatComesSteadilyDoesNotGiveWay(t *testing.T) {
 		whole := masked(0x82, strings.Repeat("x", 400_000))
 		go func() {
 			for len(whole) > 0 {
-				n := min(len(whole), progress)
+				n := min(len(whole), out.Small)
 				p.Write(whole[:n])
 				whole = whole[n:]
 				time.Sleep(time.Second)
@@ -124,8 +122,8 @@ func TestMessageThatComesSteadilyDoesNotGiveWay(t *testing.T) {
 func TestWaitForMemoryIsNotTheClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := NewShared(100_000)
-		others := claim{budget: shared.Memory}
-		others.tryGrow(30_000)
+		others := shared.Memory.Claim(nil)
+		others.TryGrow(30_000)
 		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: 3 * time.Second})
 		whole := masked(0x82, strings.Repeat("x", 60_000))
 		go func() {
@@ -134,13 +132,13 @@ func TestWaitForMemoryIsNotTheClients(t *testing.T) {
 			p.Write(whole[20_000:])
 		}()
 		go func() {
-			lane := claim{budget: shared.Memory} // may exceed the budget in its stead
+			lane := shared.Memory.Claim(nil) // may exceed the budget in its stead
 			time.Sleep(time.Second)
-			lane.tryGrow(100)
-			lane.tryGrow(50_000)
+			lane.TryGrow(100)
+			lane.TryGrow(50_000)
 			time.Sleep(8 * time.Second)
-			others.keep(0)
-			lane.keep(0)
+			others.Keep(0)
+			lane.Keep(0)
 		}()
 		if m, err := c.Read(); err != nil || len(m.Data) != 60_000 {
 			t.Fatalf("got %d bytes, %v", len(m.Data), err)
@@ -154,9 +152,9 @@ func TestWaitForMemoryIsNotTheClients(t *testing.T) {
 func TestMessageDoesNotWaitForMemoryForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := NewShared(100_000)
-		lane := claim{budget: shared.Memory} // exceeds the budget, and does not end
-		lane.tryGrow(70_000)
-		lane.tryGrow(70_000)
+		lane := shared.Memory.Claim(nil) // exceeds the budget, and does not end
+		lane.TryGrow(70_000)
+		lane.TryGrow(70_000)
 		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
 		shared.Memory.Resize(220_000)
 		start := time.Now()
@@ -184,7 +182,7 @@ func TestWhatHasComeIsReadThoughTheTimeIsOver(t *testing.T) {
 	c.limitUntil(1) // this process has slept through the time
 	go p.Write(whole[20:])
 	for c.input.hi-c.input.lo < 10_000 {
-		c.raw.Control(func(fd uintptr) { c.readReady(fd) })
+		c.out.Socket.Raw.Control(func(fd uintptr) { c.readReady(fd) })
 	}
 	c.endRead(nil)
 	if m, err := c.Read(); err != nil || len(m.Data) != 100_000 {
@@ -195,11 +193,11 @@ func TestWhatHasComeIsReadThoughTheTimeIsOver(t *testing.T) {
 func TestInflatingWaitsForMemoryAndBeginsAnew(t *testing.T) {
 	shared := NewShared(200_000)
 	long := strings.Repeat("half of it is the same ", 2000)
-	others := claim{budget: shared.Memory}
-	others.tryGrow(140_000)
-	lane := claim{budget: shared.Memory}
-	lane.tryGrow(100)
-	lane.tryGrow(50_000)
+	others := shared.Memory.Claim(nil)
+	others.TryGrow(140_000)
+	lane := shared.Memory.Claim(nil)
+	lane.TryGrow(100)
+	lane.TryGrow(50_000)
 	c, p := packing(t, shared, Limits{MessageLimit: int64(len(long))})
 	p.say(t, masked(0xc1, packed(long)))
 	got := make(chan error, 1)
@@ -210,9 +208,9 @@ func TestInflatingWaitsForMemoryAndBeginsAnew(t *testing.T) {
 		}
 		got <- err
 	}()
-	waitFor(t, "the message to wait", func() bool { return waiters(shared.Memory) == 1 })
-	others.keep(0)
-	lane.keep(0)
+	waitFor(t, "the message to wait", func() bool { return shared.Stats.MemoryWaits.Load() == 1 })
+	others.Keep(0)
+	lane.Keep(0)
 	if err := <-got; err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"wsfpm/gateway/out"
 )
 
 // FuzzCompressedClient is FuzzClient for a client with permessage-deflate:
@@ -23,7 +25,7 @@ func FuzzCompressedClient(f *testing.F) {
 		const limit = 1000
 		server, client := net.Pipe()
 		shared := NewShared(0)
-		c := New(&Limits{MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, WriteTimeout: patience, Compression: true}, shared)
+		c := New(&Limits{Out: out.Limits{WriteTimeout: patience}, MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, Compression: true}, shared)
 		r := handshake()
 		r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
 		c.Negotiate(r.Header)

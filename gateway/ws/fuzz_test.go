@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"wsfpm/gateway/out"
 )
 
 // FuzzClient lets a client send any bytes and leave. Whatever they are, the
@@ -23,7 +25,7 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		const limit = 1000
 		server, client := net.Pipe()
-		c := upgraded(t, server, Limits{MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20, WriteTimeout: patience})
+		c := upgraded(t, server, Limits{Out: out.Limits{WriteTimeout: patience}, MessageLimit: limit, MaxFragments: 10, ControlRate: 10, ControlBurst: 20})
 		answered := make(chan error, 1)
 		go func() {
 			p := newPeer(client)
@@ -99,7 +101,7 @@ func FuzzInflate(f *testing.F) {
 	c := New(&Limits{MessageLimit: limit}, NewShared(0))
 	f.Fuzz(func(t *testing.T, payload []byte, text bool) {
 		data, err := c.inflate(slices.Clone(payload), text)
-		c.input.held.keep(0)
+		c.input.held.Keep(0)
 		if len(data) > limit || text && !utf8.Valid(data) {
 			t.Errorf("got %d bytes, %v", len(data), err)
 		}

@@ -3,7 +3,8 @@ package ws
 import (
 	"net"
 	"net/http"
-	"syscall"
+
+	"wsfpm/gateway/out"
 )
 
 // Upgrade answers the handshake (RFC 6455, 4.2) with 101 and the headers that
@@ -27,20 +28,20 @@ func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 		c.CloseNow()
 		return err
 	}
-	return c.uncork(lib)
+	return c.begin(lib)
 }
 
-// uncork lets the outbox be written and the wheel begin to count.
-func (c *Conn) uncork(lib *library) error {
+// begin lets the outlet be written and the scheduler begin to count.
+func (c *Conn) begin(lib *library) error {
 	c.mu.Lock()
 	c.lib = lib
-	c.outbox.corked = false
+	c.open = true
 	dead := c.dead
 	if !dead {
-		c.moved.Store(int64(c.shared.Wheel.now()))
+		c.out.Open()
 		c.schedulePingLocked()
 		if c.closeDue > 0 {
-			c.shared.Wheel.arm(c, c.closeDue)
+			c.out.Arm(c.closeDue)
 		}
 	}
 	c.mu.Unlock()
@@ -63,38 +64,15 @@ func (c *Conn) takeOver(w http.ResponseWriter) error {
 	if same, ok := conn.(interface{ PlainConn() net.Conn }); ok {
 		conn = same.PlainConn() // it has seen the first bytes, and adds nothing
 	}
-	early, err := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if err == nil {
-		err = c.attach(conn)
-	}
+	socket, err := out.NewSocket(conn)
 	if err != nil {
 		conn.Close()
 		return err
 	}
+	c.out.Attach(socket)
+	c.input.ready = c.readReady
+	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // what is there: no error
 	c.shared.Stats.Sockets.Add(1)
 	c.input.preload(early, c.shared.Wheel)
-	return nil
-}
-
-// attach gives the connection its socket. Only the two kinds whose file
-// descriptor surely carries the stream itself are read and written without
-// net.Conn: another type may have put TLS or a counter in between.
-func (c *Conn) attach(conn net.Conn) error {
-	var raw syscall.RawConn
-	var err error
-	switch s := conn.(type) {
-	case *net.TCPConn:
-		raw, err = s.SyscallConn()
-	case *net.UnixConn:
-		raw, err = s.SyscallConn()
-	}
-	if err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.conn, c.raw = conn, raw
-	c.input.ready = c.readReady
-	c.writer.ready = c.writeReady
 	return nil
 }

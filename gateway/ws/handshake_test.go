@@ -13,7 +13,7 @@ func (d disguised) PlainConn() net.Conn { return d.Conn }
 func TestADisguisedSocketIsUsedByItself(t *testing.T) {
 	server, _ := sockets(t, "tcp")
 	c := upgraded(t, disguised{server}, Limits{})
-	if c.conn != server || c.raw == nil {
-		t.Errorf("got %T, which is read without its descriptor", c.conn)
+	if c.out.Socket.Conn != server || c.out.Socket.Raw == nil {
+		t.Errorf("got %T, which is read without its descriptor", c.out.Socket.Conn)
 	}
 }

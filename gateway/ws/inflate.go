@@ -113,7 +113,7 @@ func (i *inflation) widen(data []byte, compressed int) ([]byte, error) {
 	switch {
 	case i.room >= more:
 		i.room -= more
-	case i.c.input.held.tryGrow(more):
+	case i.c.input.held.TryGrow(more):
 		i.made += more
 	default:
 		return nil, errFull

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"wsfpm/gateway/out"
 )
 
 // inputBuffer is the size of a read buffer, in bytes. A connection holds one
@@ -46,8 +48,8 @@ type input struct {
 	yields  bool // see Next
 	resting bool // no data frame came since the last control frame
 
-	held claim         // what the message holds of Shared.Memory
-	due  time.Duration // the read deadline of a message or frame begun, by the wheel; 0: none
+	held out.Claim     // what the message holds of Shared.Memory
+	due  time.Duration // the read deadline of a message or frame begun, by the scheduler; 0: none
 
 	tokens float64   // control frames that may come, see Limits.ControlRate
 	filled time.Time // when tokens was right
@@ -81,15 +83,15 @@ func (c *Conn) fill() error {
 		in.lo = 0
 	}
 	var err error
-	if c.raw == nil {
+	if c.out.Socket.Raw == nil {
 		err = c.fillPlain()
-	} else if err = c.raw.Read(in.ready); err == nil {
+	} else if err = c.out.Socket.Raw.Read(in.ready); err == nil {
 		err = in.err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = c.overdue(err)
 	}
-	if err == nil || errors.Is(err, ErrIdle) || errors.As(err, new(*violation)) {
+	if err == nil || errors.Is(err, ErrIdle) || errors.Is(err, out.ErrNoMemory) || errors.As(err, new(*violation)) {
 		return err
 	}
 	in.broken = err
@@ -133,7 +135,7 @@ func (c *Conn) fillPlain() error {
 	if in.buf == nil {
 		in.buf = c.shared.Wheel.buffer()
 	}
-	n, err := c.conn.Read(in.buf[in.hi:])
+	n, err := c.out.Socket.Read(in.buf[in.hi:])
 	if n > 0 {
 		c.took(n)
 		return nil // an error comes again
@@ -145,7 +147,7 @@ func (c *Conn) fillPlain() error {
 // took notes n more bytes in the input.
 func (c *Conn) took(n int) {
 	c.input.hi += n
-	c.input.held.came += n
+	c.input.held.Came(n)
 	c.heard.Store(true)
 	c.shared.Stats.BytesIn.Add(int64(n))
 }

@@ -26,7 +26,7 @@ const (
 // and takes any other one later: 1.6 KB less for each that rests.
 //
 // It is the socket as coder/websocket sees it: what it reads are whole frames
-// that keep the rules, and what it writes goes into the outbox.
+// that keep the rules, and what it writes goes into the outlet.
 type library struct {
 	conn *websocket.Conn
 	br   *bufio.Reader // never holds bytes of a second frame
@@ -172,18 +172,18 @@ func (l *library) Write(p []byte) (int, error) {
 }
 
 // Close says that the library is done with the socket. It wakes a Read; the
-// socket is closed when the outbox is written, see end.go. A spare has none.
+// socket is closed when all is written, see end.go. A spare has none.
 func (l *library) Close() error {
 	if l.c == nil {
 		return nil
 	}
-	return l.c.conn.SetReadDeadline(time.Unix(1, 0))
+	return l.c.out.Socket.SetReadDeadline(time.Unix(1, 0))
 }
 
 // The rest of net.Conn, which http.Hijacker wants and the library never uses.
 
-func (l *library) LocalAddr() net.Addr                { return l.c.conn.LocalAddr() }
-func (l *library) RemoteAddr() net.Addr               { return l.c.conn.RemoteAddr() }
-func (l *library) SetDeadline(t time.Time) error      { return l.c.conn.SetDeadline(t) }
-func (l *library) SetReadDeadline(t time.Time) error  { return l.c.conn.SetReadDeadline(t) }
-func (l *library) SetWriteDeadline(t time.Time) error { return l.c.conn.SetWriteDeadline(t) }
+func (l *library) LocalAddr() net.Addr                { return l.c.out.Socket.LocalAddr() }
+func (l *library) RemoteAddr() net.Addr               { return l.c.out.Socket.RemoteAddr() }
+func (l *library) SetDeadline(t time.Time) error      { return l.c.out.Socket.SetDeadline(t) }
+func (l *library) SetReadDeadline(t time.Time) error  { return l.c.out.Socket.SetReadDeadline(t) }
+func (l *library) SetWriteDeadline(t time.Time) error { return l.c.out.Socket.SetWriteDeadline(t) }

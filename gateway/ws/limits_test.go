@@ -8,13 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsfpm/gateway/out"
 	"wsfpm/session"
 )
 
 func TestTooManyPushesThatWaitCloseTheConnection(t *testing.T) {
 	s := NewShared(0)
 	defer s.Wheel.Stop()
-	c := New(&Limits{QueueLimit: 1 << 20, QueueMessages: 3}, s)
+	c := New(&Limits{Out: out.Limits{QueueLimit: 1 << 20, QueueMessages: 3}}, s)
 	for i := range 3 {
 		if err := c.Queue(text("push")); err != nil {
 			t.Fatalf("push %d: %v", i, err)
@@ -32,7 +33,7 @@ func TestTooManyPushesThatWaitCloseTheConnection(t *testing.T) {
 }
 
 func TestPushesThatWereWrittenDoNotCount(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{QueueMessages: 1})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{QueueMessages: 1}})
 	go c.Read()
 	for i := range 100 {
 		if err := c.Queue(text(fmt.Sprint(i))); err != nil {
@@ -103,7 +104,7 @@ func TestLimitsOfTimeAreCounted(t *testing.T) {
 			t.Errorf("%d were counted, want 1", n)
 		}
 	})
-	c, _ := pair(t, "tcp", Limits{WriteTimeout: 50 * time.Millisecond})
+	c, _ := pair(t, "tcp", Limits{Out: out.Limits{WriteTimeout: 50 * time.Millisecond}})
 	go c.Read()
 	_ = c.QueueReply(session.NewMessage(true, make([]byte, 64<<20)))
 	c.Flush()

@@ -1,25 +1,18 @@
 package ws
 
 import (
-	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"wsfpm/gateway/out"
 	"wsfpm/session"
 )
 
-// Errors of [Conn.Queue] and [Conn.QueueReply].
+// Errors of [Conn.Queue] and [Conn.QueueReply], as [out.Outlet] describes them.
 var (
-	// ErrClosed says that nothing more is accepted: a Close frame is queued
-	// already, or the socket is gone.
-	ErrClosed = errors.New("connection is closed")
-	// ErrSlow says that the client reads too slowly: more than
-	// Limits.QueueLimit would wait for it. The connection has been closed
-	// with 4408.
-	ErrSlow = errors.New("too slow a reader")
+	ErrClosed = out.ErrClosed
+	ErrSlow   = out.ErrSlow
 )
 
 // Limits bound a connection. A limit of zero is none. Many connections may
@@ -28,15 +21,8 @@ type Limits struct {
 	// MessageLimit is the size of the largest message taken, in bytes. A
 	// larger one closes the connection with 1009.
 	MessageLimit int64
-	// QueueLimit is how many bytes of pushes may wait for the client. A push
-	// beyond it closes the connection with 4408.
-	QueueLimit int64
-	// QueueMessages is how many pushes may wait for the client. A push beyond it
-	// does the same: each of them costs memory beside its bytes.
-	QueueMessages int
-	// WriteTimeout is how long the client may take nothing of what a write waits
-	// with. Then the connection ends with 4408.
-	WriteTimeout time.Duration
+	// Out bounds what waits for the client. More closes the connection with 4408.
+	Out out.Limits
 	// PingInterval is the time between pings, give or take a tenth.
 	PingInterval time.Duration
 	// PongTimeout is how long the client may say nothing after it has taken a
@@ -63,16 +49,17 @@ type Limits struct {
 // [NewShared].
 type Shared struct {
 	// Memory bounds the messages that are being received, all connections
-	// together, see [Budget].
-	Memory *Budget
+	// together.
+	Memory *out.Budget
 	// Outgoing bounds what waits for clients, all connections together; there is
 	// no bound until Resize.
-	Outgoing *Outgoing
-	// Wheel is the connections' clock.
+	Outgoing *out.Outgoing
+	// Wheel is the connections' clock, and what they borrow.
 	Wheel *Wheel
 	// Stats counts for all of them.
 	Stats *Stats
 
+	outlets         out.Shared
 	plain, deflated *session.Encoder
 	inflaters       inflaters
 }
@@ -82,11 +69,47 @@ type Shared struct {
 // has ended.
 func NewShared(memory int64) *Shared {
 	plain := plainEncoder()
-	return &Shared{
-		Memory: NewBudget(memory), Outgoing: new(Outgoing), Wheel: NewWheel(), Stats: new(Stats),
+	s := &Shared{
+		Memory: out.NewBudget(memory), Outgoing: new(out.Outgoing), Wheel: newWheel(), Stats: new(Stats),
 		plain: plain, deflated: deflateEncoder(plain),
 	}
+	s.outlets = out.Shared{
+		Outgoing: s.Outgoing, Scheduler: s.Wheel.Scheduler, Stats: &s.Stats.Stats,
+		TooSlow: session.NewEncoding(closeFrame(slowCode, slowReason)),
+	}
+	return s
 }
+
+// Wheel is what the connections of a process share beside bounds and counts: the
+// scheduler, spare read buffers and libraries, and the watch over those that are
+// parked, which has a goroutine.
+type Wheel struct {
+	*out.Scheduler
+	buffers sync.Pool // of *[inputBuffer]byte
+	spares  chan *library
+	watch   watcher
+}
+
+func newWheel() *Wheel {
+	return &Wheel{Scheduler: out.NewScheduler(), spares: make(chan *library, mostSpares)}
+}
+
+// Stop ends the scheduler and the watch, and waits for their goroutines.
+func (w *Wheel) Stop() {
+	w.watch.stop()
+	w.Scheduler.Stop()
+}
+
+// buffer lends a read buffer.
+func (w *Wheel) buffer() *[inputBuffer]byte {
+	if b, ok := w.buffers.Get().(*[inputBuffer]byte); ok {
+		return b
+	}
+	return new([inputBuffer]byte)
+}
+
+// recycle takes a read buffer back.
+func (w *Wheel) recycle(b *[inputBuffer]byte) { w.buffers.Put(b) }
 
 // Conn is one WebSocket connection on the server's side. All methods may be
 // called at the same time, but for Read and Next, which belong to one goroutine
@@ -94,48 +117,41 @@ func NewShared(memory int64) *Shared {
 // Read, Next, Drained and Upgrade wait for anything.
 //
 // The owner calls Read or Next until it returns an error; a connection that nobody
-// reads is kept until Close, CloseNow, the outbox or a failed write ends it.
+// reads is kept until Close, CloseNow, the outlet or a failed write ends it.
 type Conn struct {
 	shared *Shared
 	limits atomic.Pointer[Limits]
+	out    out.Outlet // what goes out, with the socket
 
-	conn net.Conn
-	raw  syscall.RawConn // nil: conn has no file descriptor of ours to use
-	lib  *library        // nil while the connection is parked
+	lib        *library // nil while the connection is parked
+	extensions string   // permessage-deflate, as it was agreed on; else empty
 
-	extensions string // permessage-deflate, as it was agreed on; else empty
+	input input // what came in; owned by the goroutine in Read
 
-	input  input  // what came in; owned by the goroutine in Read
-	writer writer // what the one who writes needs; owned by it
+	heard   atomic.Bool // bytes came in since the last ping
+	watched bool        // the watcher's epoll has the socket; owned by who parks
 
-	heard atomic.Bool  // bytes came in since the last ping
-	moved atomic.Int64 // when the last message came or went, by the wheel; 0: not open
-
-	watched bool // the watcher's epoll has the socket; owned by who parks
-
-	mu     sync.Mutex // guards what follows
-	outbox outbox
-	waker  Waker  // who is woken when the client sends something; nil: not parked
-	reads  uint32 // odd while the client is waited for, see pause
-	active bool   // a Read is in progress
-	kept   bool   // the input's buffer counts in Shared.Memory
-	fault  error  // why reading is over; nil while it is not
+	mu     sync.Mutex // guards what follows; locked before the outlet's
+	waker  Waker      // who is woken when the client sends something; nil: not parked
+	reads  uint32     // odd while the client is waited for, see pause
+	active bool       // a Read is in progress
+	kept   bool       // the input's buffer counts in Shared.Memory
+	fault  error      // why reading is over; nil while it is not
 
 	cause      cause
-	peerClosed bool // the client's Close frame came in
-	owed       int  // answers that the owner is making, see Owe
-	late       late // the Close frame that waits for them
-	lingering  bool // input is being thrown away until the client has gone
-	dead       bool // the socket is closed or about to be
-	gone       bool // the socket is closed
+	peerClosed bool  // the client's Close frame came in
+	owed       int   // answers that the owner is making, see BeginReply
+	late       *late // the Close frame that waits for them; nil: none
+	lingering  bool  // input is being thrown away until the client has gone
+	open       bool  // Upgrade has succeeded
+	dead       bool  // the socket is closed or about to be
+	gone       bool  // the socket is closed
+	todo       todo  // what to do when mu is given up, see unlock
 	ended      chan struct{}
-	todo       todo // what to do when mu is given up, see unlock
 
-	closeDue time.Duration // when the wheel closes the socket; 0: not at all
+	closeDue time.Duration // when the socket is closed; 0: not at all
 	pingDue  time.Duration // when the next ping is due
 	probe    probe
-
-	turn int // position in the wheel's heap plus one; guarded by the wheel
 }
 
 // New makes a connection that has no socket yet: messages can be queued, and
@@ -143,10 +159,9 @@ type Conn struct {
 func New(l *Limits, s *Shared) *Conn {
 	c := &Conn{shared: s}
 	c.limits.Store(l)
-	c.input.held = claim{budget: s.Memory, conn: c}
+	c.out.Init((*owner)(c), &s.outlets, &l.Out)
+	c.input.held = s.Memory.Claim(&c.out.Socket)
 	c.input.resting = true
-	c.outbox.corked = true
-	c.outbox.outgoing = s.Outgoing
 	return c
 }
 
@@ -157,10 +172,10 @@ func (c *Conn) SetLimits(l *Limits) {
 	if old == l {
 		return
 	}
+	c.out.SetLimits(&l.Out)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wakeLocked()
-	if old.PingInterval != l.PingInterval && !c.outbox.corked && !c.dead {
+	if old.PingInterval != l.PingInterval && c.open && !c.dead {
 		c.schedulePingLocked()
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wsfpm/gateway/out"
 	"wsfpm/session"
 )
 
@@ -33,7 +33,7 @@ func TestFramesStayWholeAndInOrder(t *testing.T) {
 	for _, network := range []string{"unix", "tcp", "pipe"} {
 		t.Run(network, func(t *testing.T) {
 			const senders, each, pings = 8, 100, 100
-			o := Limits{WriteTimeout: patience, PingInterval: time.Millisecond, PongTimeout: patience}
+			o := Limits{Out: out.Limits{WriteTimeout: patience}, PingInterval: time.Millisecond, PongTimeout: patience}
 			var c *Conn
 			var p *peer
 			if network == "pipe" {
@@ -134,7 +134,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			const limit = 1 << 20
-			c, p := pair(t, network, Limits{QueueLimit: limit, WriteTimeout: 300 * time.Millisecond})
+			c, p := pair(t, network, Limits{Out: out.Limits{QueueLimit: limit, WriteTimeout: 300 * time.Millisecond}})
 			go c.Read()
 			m := session.NewMessage(true, bytes.Repeat([]byte("x"), 100_000))
 			var err error
@@ -151,7 +151,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 			waitFor(t, "no more than one frame that has begun and the Close frame", func() bool {
 				return c.Buffered() <= int64(len(m.Data())+100)
 			})
-			if !c.isClosing() {
+			if !c.out.State().Closing {
 				t.Error("no Close frame waits behind the cut")
 			}
 			if err := c.Queue(m); !errors.Is(err, ErrClosed) {
@@ -177,7 +177,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 }
 
 func TestSlowReaderThatComesBackSeesWhy(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{QueueLimit: 1 << 20, WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1 << 20, WriteTimeout: patience}})
 	go readEnd(c)
 	m := session.NewMessage(true, bytes.Repeat([]byte("x"), 100_000))
 	for c.Queue(m) == nil {
@@ -191,7 +191,7 @@ func TestSlowReaderThatComesBackSeesWhy(t *testing.T) {
 }
 
 func TestReplyThatNobodyTakesEndsWithTheWriteTimeout(t *testing.T) {
-	c, _ := pair(t, "tcp", Limits{QueueLimit: 1000, WriteTimeout: 100 * time.Millisecond})
+	c, _ := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1000, WriteTimeout: 100 * time.Millisecond}})
 	go c.Read()
 	c.QueueReply(session.NewMessage(true, make([]byte, 64<<20)))
 	c.Flush()
@@ -205,7 +205,7 @@ func TestReplyThatNobodyTakesEndsWithTheWriteTimeout(t *testing.T) {
 func TestProgressRenewsTheWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 200 * time.Millisecond
-		c, p := piped(t, Limits{QueueLimit: 1 << 20, WriteTimeout: timeout})
+		c, p := piped(t, Limits{Out: out.Limits{QueueLimit: 1 << 20, WriteTimeout: timeout}})
 		go readEnd(c)
 		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB
 		start := time.Now()
@@ -241,8 +241,7 @@ func TestProgressRenewsTheWriteTimeout(t *testing.T) {
 }
 
 func TestPongDoesNotLandInsideAFrame(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
-	go readEnd(c)
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{WriteTimeout: patience}})
 	big := strings.Repeat("x", 32<<20)
 	c.Queue(text(big))
 	c.Queue(text("next"))
@@ -250,13 +249,11 @@ func TestPongDoesNotLandInsideAFrame(t *testing.T) {
 	for i := range 10 {
 		p.say(t, masked(0x89, strconv.Itoa(i)))
 	}
-	p.say(t, masked(0x89, "last"))
-	waitFor(t, "the last pong to wait", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		last := "\x8a\x04last"
-		return string(c.outbox.pong) == last || slices.ContainsFunc(c.outbox.frames, func(f queued) bool { return string(f.frame.Bytes()) == last })
-	})
+	p.say(t, masked(0x89, "last"), masked(0x81, "all pings have come"))
+	if _, err := c.Read(); err != nil {
+		t.Fatal(err)
+	}
+	go readEnd(c)
 	p.want(t, 0x81, big)
 	p.want(t, 0x8a, "last")
 	p.want(t, 0x81, "next")
@@ -273,7 +270,7 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 }
 
 func TestCloseIsTheLastFrame(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{WriteTimeout: patience}})
 	go readEnd(c)
 	c.Queue(text(strings.Repeat("x", 32<<20)))
 	c.Queue(text("before"))
@@ -305,7 +302,7 @@ func TestMessagesBehindOurCloseAreThrownAway(t *testing.T) {
 }
 
 func TestDrainedWaitsForTheBound(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{QueueLimit: 1000, WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1000, WriteTimeout: patience}})
 	if err := c.Drained(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +327,7 @@ func TestDrainedWaitsForTheBound(t *testing.T) {
 }
 
 func TestLargePushPassesAlone(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{QueueLimit: 1000})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1000}})
 	if err := c.Queue(text(strings.Repeat("x", 2000))); err != nil {
 		t.Fatal(err)
 	}
@@ -347,17 +344,11 @@ func TestManySmallFramesInOneGo(t *testing.T) {
 	for i := range 1000 {
 		p.want(t, 0x81, strconv.Itoa(i))
 	}
-	waitFor(t, "an empty outbox", func() bool { return c.Buffered() == 0 })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.outbox.frames != nil || c.outbox.one[0].frame != nil {
-		t.Error("an empty outbox holds memory")
-	}
 }
 
 func TestWriteOverAnyConn(t *testing.T) {
 	server, client := net.Pipe()
-	c := upgraded(t, server, Limits{WriteTimeout: 50 * time.Millisecond})
+	c := upgraded(t, server, Limits{Out: out.Limits{WriteTimeout: 50 * time.Millisecond}})
 	p := newPeer(client)
 	c.Queue(text(strings.Repeat("x", 100_000)))
 	c.Flush()

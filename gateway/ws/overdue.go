@@ -3,6 +3,8 @@ package ws
 import (
 	"errors"
 	"time"
+
+	"wsfpm/gateway/out"
 )
 
 // overdue is what the end of a read deadline means. What the client has sent in
@@ -10,15 +12,15 @@ import (
 // there is something to read at once.
 func (c *Conn) overdue(err error) error {
 	in := &c.input
-	if in.held.isEvicted() {
-		return errNoMemory
+	if in.held.IsEvicted() {
+		return out.ErrNoMemory
 	}
 	if in.due == 0 {
 		return err
 	}
 	in.err = ErrIdle
-	if c.raw != nil {
-		if err := c.raw.Control(func(fd uintptr) { c.readReady(fd) }); err != nil {
+	if c.out.Socket.Raw != nil {
+		if err := c.out.Socket.Raw.Control(func(fd uintptr) { c.readReady(fd) }); err != nil {
 			return err
 		}
 	}
@@ -39,15 +41,15 @@ func (c *Conn) limitWait() error {
 		return nil
 	}
 	if most := c.limits.Load().AssemblyTimeout; most > 0 && in.due == 0 {
-		c.limitUntil(c.shared.Wheel.now() + most)
+		c.limitUntil(c.shared.Wheel.Now() + most)
 	}
-	return in.held.awaitClient()
+	return in.held.AwaitClient()
 }
 
 // limitUntil sets the read deadline of a message or frame.
 func (c *Conn) limitUntil(due time.Duration) {
 	c.input.due = due
-	c.conn.SetReadDeadline(c.shared.Wheel.start.Add(due))
+	c.out.Socket.SetReadDeadline(c.shared.Wheel.Time(due))
 }
 
 // extendLimit gives a message the time back that was not its client's.
@@ -61,6 +63,6 @@ func (c *Conn) extendLimit(d time.Duration) {
 func (c *Conn) liftLimit() {
 	if c.input.due > 0 {
 		c.input.due = 0
-		c.conn.SetReadDeadline(time.Time{})
+		c.out.Socket.SetReadDeadline(time.Time{})
 	}
 }

@@ -17,10 +17,9 @@ type Waker interface {
 // silent client. When nothing but pings and pongs has come for a while, or
 // nothing yet, it returns [ErrIdle], and w is woken once when there is more.
 // Until then the connection has neither goroutine nor buffer. Over a socket
-// that has no file descriptor of ours, and where the system has no epoll, Next
-// waits as Read does.
+// that has no file descriptor of ours Next waits as Read does.
 func (c *Conn) Next(w Waker) (Message, error) {
-	c.input.yields = c.raw != nil && canPark
+	c.input.yields = c.out.Socket.Raw != nil
 	for {
 		m, err := c.Read()
 		if !errors.Is(err, ErrIdle) || c.park(w) {

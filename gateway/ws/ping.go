@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"wsfpm/gateway/out"
 	"wsfpm/session"
 )
 
@@ -33,7 +34,7 @@ func (c *Conn) unsentOfSilent(now time.Duration) int64 {
 	if !judge {
 		return 0
 	}
-	unsent, _ := c.unsent()
+	unsent, _ := c.out.Socket.Unsent()
 	return unsent
 }
 
@@ -45,18 +46,22 @@ func (c *Conn) tickLocked(now time.Duration, unsent int64) {
 		c.todo |= doShut
 		return
 	}
-	if c.late.frame != nil && now >= c.late.due {
+	if c.late != nil && now >= c.late.due {
 		c.sayLateLocked()
 	}
 	if c.probe.due > 0 && now >= c.probe.due {
-		c.judgeLocked(now, unsent)
+		c.judgeLocked(now, unsent, c.out.State())
 	}
 	if c.pingDue > 0 && now >= c.pingDue {
 		c.pingLocked()
 	}
-	for _, due := range [...]time.Duration{c.closeDue, c.late.due, c.probe.due, c.pingDue} {
+	var lateDue time.Duration
+	if c.late != nil {
+		lateDue = c.late.due
+	}
+	for _, due := range [...]time.Duration{c.closeDue, lateDue, c.probe.due, c.pingDue} {
 		if due > 0 {
-			c.shared.Wheel.arm(c, due)
+			c.out.Arm(due)
 		}
 	}
 }
@@ -65,9 +70,9 @@ func (c *Conn) tickLocked(now time.Duration, unsent int64) {
 func (c *Conn) schedulePingLocked() {
 	c.pingDue = 0
 	interval := c.limits.Load().PingInterval
-	if interval > 0 && c.outbox.accepts() {
-		c.pingDue = c.shared.Wheel.now() + jitter(interval)
-		c.shared.Wheel.arm(c, c.pingDue)
+	if interval > 0 && c.out.State().Accepts() {
+		c.pingDue = c.shared.Wheel.Now() + jitter(interval)
+		c.out.Arm(c.pingDue)
 	}
 }
 
@@ -75,13 +80,12 @@ func (c *Conn) schedulePingLocked() {
 // the write timeout watches over them.
 func (c *Conn) pingLocked() {
 	c.schedulePingLocked()
-	if !c.outbox.accepts() || !c.outbox.empty() {
+	if !c.out.Probe(pingFrame) {
 		return
 	}
-	c.outbox.add(pingFrame, ping)
 	c.shared.Stats.PingsSent.Add(1)
 	if within := c.limits.Load().PongTimeout; within > 0 && c.probe.due == 0 {
-		c.probeLocked(within)
+		c.probeLocked(within, c.out.State())
 	}
 }
 
@@ -97,9 +101,9 @@ type probe struct {
 
 // probeLocked begins to wait for a sign of life, which may come when all is
 // taken that has been written or waits.
-func (c *Conn) probeLocked(limit time.Duration) {
+func (c *Conn) probeLocked(limit time.Duration, o out.State) {
 	c.heard.Store(false)
-	c.probe = probe{since: c.shared.Wheel.now(), limit: limit, reads: c.reads, end: c.outbox.sent + c.outbox.bytes, acked: math.MaxInt64}
+	c.probe = probe{since: c.shared.Wheel.Now(), limit: limit, reads: c.reads, end: o.Sent + o.Waiting, acked: math.MaxInt64}
 	c.lookAgainLocked(c.probe.since)
 }
 
@@ -107,33 +111,33 @@ func (c *Conn) probeLocked(limit time.Duration) {
 func (c *Conn) lookAgainLocked(now time.Duration) {
 	p := &c.probe
 	p.due = min(now+p.limit/probeLooks, p.since+p.limit)
-	c.shared.Wheel.arm(c, p.due)
+	c.out.Arm(p.due)
 }
 
 // silentLocked reports whether one Read has waited since the probe began and
 // nothing came. A client that nobody listened to is not to blame.
 func (c *Conn) silentLocked() bool {
-	return c.reads == c.probe.reads && c.reads%2 == 1 && !c.heard.Load() && !c.outbox.closing
+	return c.reads == c.probe.reads && c.reads%2 == 1 && !c.heard.Load() && !c.out.State().Closing
 }
 
 // judgeLocked ends the connection of a client that was silent for as long as
 // the probe lasts. Its time begins with the last byte of the ping that it takes,
 // of which the system still holds so much; and by how much the look comes late
 // is this process's time.
-func (c *Conn) judgeLocked(now time.Duration, unsent int64) {
-	p, o := &c.probe, &c.outbox
+func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
+	p := &c.probe
 	late := now - p.due
 	p.due = 0
 	if !c.silentLocked() {
-		if o.failed {
-			c.probeLocked(closeWait)
+		if o.Failed {
+			c.probeLocked(closeWait, o)
 		}
 		return
 	}
 	p.since += late
-	acked := o.sent - unsent
-	queued := o.sent < p.end && c.limits.Load().WriteTimeout > 0 // which watches over it
-	if !o.failed && (queued || p.acked < p.end && acked > p.acked) {
+	acked := o.Sent - unsent
+	queued := o.Sent < p.end && c.limits.Load().Out.WriteTimeout > 0 // which watches over it
+	if !o.Failed && (queued || p.acked < p.end && acked > p.acked) {
 		p.since = now
 	}
 	p.acked = acked
@@ -141,7 +145,7 @@ func (c *Conn) judgeLocked(now time.Duration, unsent int64) {
 		c.lookAgainLocked(now)
 		return
 	}
-	if !o.failed {
+	if !o.Failed {
 		c.shared.Stats.PongsMissed.Add(1)
 	}
 	c.cause.set(1006, "")

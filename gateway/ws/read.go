@@ -8,11 +8,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
-)
 
-// atOnce is the largest message, in bytes, whose memory is taken as soon as
-// its length is known. That of a larger one grows with the bytes that come.
-const atOnce = 16 << 10
+	"wsfpm/gateway/out"
+)
 
 // Message is one message of the client, its fragments joined.
 type Message struct {
@@ -74,12 +72,12 @@ func (c *Conn) read() (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
-		if c.isClosing() {
+		if c.out.State().Closing {
 			c.shared.Memory.Release(int64(len(data)))
 			continue
 		}
 		c.shared.Stats.MessagesIn.Add(1)
-		c.moved.Store(int64(c.shared.Wheel.now()))
+		c.out.Touch()
 		return Message{Binary: kind == websocket.MessageBinary, Data: data}, nil
 	}
 }
@@ -96,8 +94,8 @@ func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
 	if err != nil {
 		data = nil
 	}
-	if !c.input.held.keep(int64(len(data))) {
-		return nil, errNoMemory
+	if !c.input.held.Keep(int64(len(data))) {
+		return nil, out.ErrNoMemory
 	}
 	return data, err
 }
@@ -154,7 +152,7 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 		return data, nil
 	}
 	size := max(need, 2*cap(data))
-	if rest := int64(len(data)) + frame; c.input.final && (rest <= int64(size) || rest <= atOnce) {
+	if rest := int64(len(data)) + frame; c.input.final && (rest <= int64(size) || rest <= out.Small) {
 		size = int(rest)
 	}
 	if err := c.hold(int64(size - cap(data))); err != nil {
@@ -169,18 +167,18 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 // time counts for no limit of the client's.
 func (c *Conn) hold(n int64) error {
 	held := &c.input.held
-	held.large = c.input.size > atOnce
-	if held.tryGrow(n) {
+	held.Announce(c.input.size)
+	if held.TryGrow(n) {
 		return nil
 	}
 	c.shared.Stats.MemoryWaits.Add(1)
 	c.pause()
 	c.away()
-	began := c.shared.Wheel.now()
+	began := c.shared.Wheel.Now()
 	beside := c.shelve()
-	err := held.waitGrow(n, beside, c.Ended())
+	err := held.WaitGrow(n, beside, c.Ended())
 	c.unshelve()
-	c.extendLimit(c.shared.Wheel.now() - began)
+	c.extendLimit(c.shared.Wheel.Now() - began)
 	c.back()
 	c.resume()
 	return err
@@ -220,7 +218,7 @@ func (c *Conn) beginRead() error {
 	switch {
 	case c.fault != nil:
 		return c.fault
-	case c.dead, c.outbox.corked:
+	case c.dead, !c.open:
 		return ErrClosed
 	}
 	c.active = true
@@ -287,18 +285,19 @@ func (c *Conn) overLocked(err error) error {
 	switch {
 	case c.dead:
 		c.fault = fmt.Errorf("read: %w", ErrClosed)
-	case in.peer != nil && !errors.As(err, &broken):
+	case in.peer != nil && !errors.As(err, &broken) && !errors.Is(err, out.ErrNoMemory):
 		c.fault = *in.peer
 		c.peerClosed = true
 		c.cause.set(in.peer.Code, in.peer.Reason)
 		// The owner is done with a client that has closed: however slowly it takes
 		// what still waits, it does not keep the socket for long.
-		c.closeWithinLocked(max(closeWait, c.limits.Load().WriteTimeout))
+		c.closeWithinLocked(max(closeWait, c.limits.Load().Out.WriteTimeout))
 		c.endLocked()
+	case errors.Is(err, out.ErrNoMemory):
+		c.shared.Stats.MessagesEvicted.Add(1)
+		c.fault = fmt.Errorf("read: %w", err)
+		c.refuseLocked(1013, "try again later")
 	case errors.As(err, &broken):
-		if broken == errNoMemory {
-			c.shared.Stats.MessagesEvicted.Add(1)
-		}
 		c.fault = fmt.Errorf("read: %w", broken)
 		c.refuseLocked(broken.code, broken.reason)
 	case in.broken != nil:

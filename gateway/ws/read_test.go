@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"wsfpm/gateway/out"
 )
 
 func TestReadReturnsMessagesInOrder(t *testing.T) {
@@ -54,7 +56,7 @@ func TestReadEndsWithTheClientsClose(t *testing.T) {
 }
 
 func TestEchoComesBehindWhatWaits(t *testing.T) {
-	c, p := pair(t, "tcp", Limits{WriteTimeout: patience})
+	c, p := pair(t, "tcp", Limits{Out: out.Limits{WriteTimeout: patience}})
 	c.QueueReply(text(strings.Repeat("x", 32<<20)))
 	c.Flush()
 	p.say(t, masked(0x88, closePayload(1000, "")))
@@ -75,7 +77,7 @@ func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 	p.say(t, huge)
 	go c.Read()
 	waitFor(t, "the first byte", func() bool { return budget.Used() > 0 })
-	if used := budget.Used(); used > atOnce {
+	if used := budget.Used(); used > out.Small {
 		t.Errorf("%d bytes are held for one that came", used)
 	}
 }

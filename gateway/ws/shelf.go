@@ -47,7 +47,7 @@ func (c *Conn) countInputLocked(kept bool) {
 	switch {
 	case kept == c.kept:
 	case kept:
-		c.shared.Memory.take(inputBuffer)
+		c.shared.Memory.Take(inputBuffer)
 	default:
 		c.shared.Memory.Release(inputBuffer)
 	}

@@ -5,41 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"wsfpm/gateway/out"
 	"wsfpm/session"
 )
-
-func TestWhatTheClientTakesIsProgress(t *testing.T) {
-	const timeout = 10 * time.Second
-	start := time.Now()
-	for name, test := range map[string]struct {
-		unsent []int64       // at the looks, one a second
-		late   time.Duration // by which each look is
-		over   int           // the look that finds the client too slow; 0: none
-	}{
-		"nothing":              {[]int64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, 0, 10},
-		"steadily":             {[]int64{99, 90, 80, 70, 60, 50, 40, 30, 20, 10, 9, 8, 7}, 0, 0},
-		"at first":             {[]int64{9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8}, 0, 13},
-		"nothing, a late look": {[]int64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, 20 * time.Second, 10},
-	} {
-		var s stall
-		now := start
-		s.took(now)
-		over := 0
-		for i, unsent := range test.unsent {
-			if s.next(now, timeout, true) != now.Add(timeout/looks) {
-				t.Fatalf("%s: the next look is at %v", name, s.due.Sub(now))
-			}
-			now = s.due.Add(test.late)
-			if s.over(now, timeout, unsent, true) {
-				over = i + 1
-				break
-			}
-		}
-		if over != test.over {
-			t.Errorf("%s: over at look %d, want %d", name, over, test.over)
-		}
-	}
-}
 
 // full is a connection whose socket takes no more.
 func full(t *testing.T, network string, l Limits) (*Conn, *peer) {
@@ -63,13 +31,13 @@ func TestTheSystemSaysWhatTheClientHasTaken(t *testing.T) {
 			}
 			c.Flush()
 			if network == "unix" {
-				if n, known := c.unsent(); !known || n < 80_000 {
+				if n, known := c.out.Socket.Unsent(); !known || n < 80_000 {
 					t.Errorf("the system holds %d bytes, known %v", n, known)
 				}
 			}
 			go io.Copy(io.Discard, p)
 			waitFor(t, "all to be taken", func() bool {
-				n, known := c.unsent()
+				n, known := c.out.Socket.Unsent()
 				return known && n == 0
 			})
 		})
@@ -83,7 +51,7 @@ func TestSteadyReaderIsNotTooSlow(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
 			const timeout = time.Second
-			c, p := full(t, network, Limits{WriteTimeout: timeout})
+			c, p := full(t, network, Limits{Out: out.Limits{WriteTimeout: timeout}})
 			pace := time.NewTicker(timeout / 10)
 			defer pace.Stop()
 			for range 25 {
@@ -108,7 +76,7 @@ func TestPongIsNotExpectedBeforeThePingIsTaken(t *testing.T) {
 	defer s.Wheel.Stop()
 	for name, test := range map[string]struct {
 		unsent []int64       // at the looks, one in five seconds
-		queued int           // bytes that wait in the outbox at all of them
+		queued int           // bytes that wait in the outlet at all of them
 		late   time.Duration // by which the first look is
 		lost   int           // the look after which the client is lost; 0: none
 	}{
@@ -118,19 +86,18 @@ func TestPongIsNotExpectedBeforeThePingIsTaken(t *testing.T) {
 		"a client that takes data":        {[]int64{9000, 8000, 7000, 6000, 5000, 4000, 3000, 2000, 1000, 900, 800}, 0, 0, 0},
 		"data first, then nothing":        {[]int64{9000, 8000, 7000, 0, 0, 0, 0, 0}, 0, 0, 8},
 		"data first, then it stops":       {[]int64{9000, 8000, 8000, 8000, 8000, 8000}, 0, 0, 6},
-		"the ping waits in the outbox":    {[]int64{9000, 9000, 9000, 9000, 9000, 9000}, 100, 0, 0},
+		"the ping waits in the outlet":    {[]int64{9000, 9000, 9000, 9000, 9000, 9000}, 100, 0, 0},
 		"as much is sent as it has taken": {[]int64{9000, 9000, 9000, 9000, 9000}, 0, 0, 4},
 		"a process that was frozen":       {[]int64{0, 0, 0, 0}, 0, time.Hour, 4},
 	} {
-		c := New(&Limits{PongTimeout: limit, WriteTimeout: time.Second}, s)
+		c := New(&Limits{Out: out.Limits{WriteTimeout: time.Second}, PongTimeout: limit}, s)
 		c.mu.Lock()
 		c.reads = 1 // as in a Read
-		c.outbox.sent = 10_000
-		c.outbox.bytes = int64(test.queued)
-		c.probeLocked(limit)
+		state := out.State{Sent: 10_000, Waiting: int64(test.queued)}
+		c.probeLocked(limit, state)
 		lost := 0
 		for i, unsent := range test.unsent {
-			c.judgeLocked(c.probe.due+test.late, unsent)
+			c.judgeLocked(c.probe.due+test.late, unsent, state)
 			test.late = 0
 			if c.cause.code != 0 {
 				lost = i + 1

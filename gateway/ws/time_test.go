@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsfpm/gateway/out"
 )
+
+// tick is how exact a scheduler is.
+const tick = 10 * time.Millisecond
 
 // piped is a connection over net.Pipe, for tests on a fake clock.
 func piped(t *testing.T, l Limits) (*Conn, *peer) {
@@ -140,7 +144,7 @@ func TestControlFrameMayComeSlowly(t *testing.T) {
 
 func TestProgressRenewsTheWriteTimeoutOverAnyConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Limits{WriteTimeout: 10 * time.Second})
+		c, p := piped(t, Limits{Out: out.Limits{WriteTimeout: 10 * time.Second}})
 		c.Queue(text("slowly"))
 		c.Flush()
 		var b [1]byte
@@ -165,12 +169,12 @@ func TestPingsDoNotPileUp(t *testing.T) {
 
 func TestClientThatDoesNotAnswerCloseIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := piped(t, Limits{WriteTimeout: time.Minute})
+		c, p := piped(t, Limits{Out: out.Limits{WriteTimeout: time.Minute}})
 		start := time.Now()
 		c.Close(1012, "restart")
 		p.want(t, 0x88, closePayload(1012, "restart"))
 		<-c.Ended()
-		if took := time.Since(start); took < closeWait || took > closeWait+2*tickLength {
+		if took := time.Since(start); took < closeWait || took > closeWait+2*tick {
 			t.Fatalf("ended after %v, want %v", took, closeWait)
 		}
 		wantCause(t, c, 1012, false)
@@ -219,62 +223,5 @@ func TestControlFramesThatPiledUpWhileNobodyReadAreNoOffence(t *testing.T) {
 			t.Fatal("a flood of pings was taken")
 		}
 		wantCause(t, c, 1008, false)
-	})
-}
-
-func TestWheelKeepsItsOrder(t *testing.T) {
-	s := NewShared(0)
-	w := s.Wheel
-	defer w.Stop()
-	random := rand.New(rand.NewPCG(1, 2))
-	conns := make([]*Conn, 200)
-	for i := range conns {
-		conns[i] = New(&Limits{}, s)
-	}
-	for step := range 20_000 {
-		c := conns[random.IntN(len(conns))]
-		if random.IntN(2) == 0 {
-			w.remove(c)
-		} else {
-			w.arm(c, time.Hour+time.Duration(random.IntN(1000))*time.Minute)
-		}
-		for i, turn := range w.turns {
-			if turn.c.turn != i+1 || i > 0 && w.turns[(i-1)/2].at > turn.at {
-				t.Fatalf("step %d: turn %d is out of place", step, i)
-			}
-		}
-	}
-}
-
-func TestWheelTakesTurnsInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewShared(0)
-		w := s.Wheel
-		var conns []*Conn
-		for i := range 100 {
-			c := New(&Limits{}, s)
-			w.arm(c, time.Duration((i*37)%100+1)*time.Second)
-			conns = append(conns, c)
-		}
-		for i, c := range conns {
-			if i%3 == 0 {
-				w.remove(c)
-			}
-		}
-		for second := range 101 {
-			time.Sleep(time.Second)
-			synctest.Wait()
-			for i, c := range conns {
-				due := time.Duration((i*37)%100+1) * time.Second
-				waits := i%3 != 0 && due > time.Duration(second+1)*time.Second
-				w.mu.Lock()
-				armed := c.turn != 0
-				w.mu.Unlock()
-				if armed != waits {
-					t.Fatalf("connection %d due after %v: armed %v after %d s", i, due, armed, second+1)
-				}
-			}
-		}
-		w.Stop()
 	})
 }

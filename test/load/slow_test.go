@@ -14,7 +14,7 @@ const (
 	calmTime    = 5 * time.Second
 	warmUp      = 5                // pushes of a phase that are not measured: the clients have just come
 	cutLimit    = 10 * time.Second // the default of limits.write_timeout
-	cutSlop     = time.Second      // for the wheel that looks after deadlines, and for this test's looking
+	cutSlop     = time.Second      // for the scheduler that looks after deadlines, and for this test's looking
 	slowerLimit = 1.10
 	noiseLimit  = 0.25
 	queueLimit  = 1 << 20 // bytes for each stalled client, the default of limits.queue

@@ -65,6 +65,7 @@ const wholeRun = `{"Action":"pass","Package":"wsfpm/fcgi"}
 {"Action":"pass","Package":"wsfpm/session"}
 {"Action":"pass","Package":"wsfpm/gateway"}
 {"Action":"pass","Package":"wsfpm/gateway/ws"}
+{"Action":"pass","Package":"wsfpm/gateway/out"}
 {"Action":"pass","Package":"wsfpm/gateway/bus"}
 {"Action":"pass","Package":"wsfpm/gateway/admin"}
 {"Action":"pass","Package":"wsfpm/gateway/config"}

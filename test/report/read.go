@@ -86,7 +86,7 @@ func (o *outcome) add(e event, wanted map[string]bool) {
 // whole tells whether the run had all the packages that make test runs with
 // the race detector; a run of some says nothing about races.
 func (o *outcome) whole() bool {
-	for _, p := range []string{"fcgi", "session", "gateway", "gateway/ws", "gateway/bus", "gateway/admin", "gateway/config", "cmd/wsfpm"} {
+	for _, p := range []string{"fcgi", "session", "gateway", "gateway/ws", "gateway/out", "gateway/bus", "gateway/admin", "gateway/config", "cmd/wsfpm"} {
 		if o.result[p+"."] != "pass" {
 			return false
 		}

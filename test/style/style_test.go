@@ -206,6 +206,7 @@ func TestPackagesKnowOnlyWhatTheyMay(t *testing.T) {
 		"fcgi": {"wsfpm/session", "wsfpm/gateway", "github.com/coder/websocket", "github.com/redis/go-redis", "go.uber.org/zap"},
 		"session": {"wsfpm/fcgi", "wsfpm/gateway", "github.com/coder/websocket", "github.com/redis/go-redis", "github.com/yookoala/gofast",
 			"go.uber.org/zap"},
+		"gateway/out":    {"wsfpm/fcgi", "wsfpm/gateway", "github.com/coder/websocket", "github.com/redis/go-redis", "go.uber.org/zap"},
 		"gateway/ws":     {"wsfpm/fcgi", "wsfpm/gateway/bus", "wsfpm/gateway/admin", "wsfpm/gateway/config", "github.com/redis/go-redis"},
 		"gateway/bus":    {"wsfpm/fcgi", "wsfpm/gateway/ws", "wsfpm/gateway/admin", "github.com/coder/websocket", "github.com/yookoala/gofast"},
 		"gateway/config": {"wsfpm/fcgi", "wsfpm/gateway/ws", "wsfpm/gateway/bus", "github.com/coder/websocket", "github.com/yookoala/gofast"},

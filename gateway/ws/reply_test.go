@@ -23,7 +23,7 @@ func TestAnAnswerThatIsOwedComesBeforeTheLastClose(t *testing.T) {
 				if _, err := c.Read(); err != nil {
 					t.Fatal(err)
 				}
-				c.Owe()
+				c.BeginReply()
 			}
 			if _, err := c.Read(); err == nil {
 				t.Fatal("got a message")
@@ -33,7 +33,7 @@ func TestAnAnswerThatIsOwedComesBeforeTheLastClose(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.Flush()
-				c.Settle()
+				c.EndReply()
 				p.want(t, 0x81, answer)
 			}
 			p.wantClose(t, test.code)
@@ -49,7 +49,7 @@ func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 	for _, last := range [][]byte{masked(0x88, closePayload(1000, "")), masked(0x83, "reserved")} {
 		synctest.Test(t, func(t *testing.T) {
 			c, p := piped(t, Limits{})
-			c.Owe()
+			c.BeginReply()
 			start := time.Now()
 			go p.Write(last)
 			if _, err := c.Read(); err == nil {
@@ -57,11 +57,11 @@ func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 			}
 			code, _, _ := c.Cause()
 			p.wantClose(t, code)
-			if took := time.Since(start); took < answerWait || took > answerWait+2*tickLength {
+			if took := time.Since(start); took < answerWait || took > answerWait+2*tick {
 				t.Errorf("the Close frame came after %v, want %v", took, answerWait)
 			}
 			p.Close()
-			c.Settle()
+			c.EndReply()
 			<-c.Ended()
 		})
 	}
@@ -70,14 +70,14 @@ func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 func TestTheOwnersCloseStandsBeforeTheLateOne(t *testing.T) {
 	for _, last := range [][]byte{masked(0x88, closePayload(1000, "")), masked(0x83, "reserved")} {
 		c, p := pair(t, "tcp", Limits{})
-		c.Owe()
+		c.BeginReply()
 		p.say(t, last)
 		if _, err := c.Read(); err == nil {
 			t.Fatal("got a message")
 		}
 		c.Close(1011, "handler error")
 		p.wantClose(t, 1011)
-		c.Settle()
+		c.EndReply()
 		p.wantEnd(t)
 		p.Close()
 		within(t, "the end", c.Ended())
@@ -86,7 +86,7 @@ func TestTheOwnersCloseStandsBeforeTheLateOne(t *testing.T) {
 
 func TestAClientThatLeavesIsNotOwedAnything(t *testing.T) {
 	c, p := pair(t, "tcp", Limits{})
-	c.Owe()
+	c.BeginReply()
 	p.say(t, masked(0x88, ""))
 	if _, err := c.Read(); err == nil {
 		t.Fatal("got a message")
@@ -96,6 +96,6 @@ func TestAClientThatLeavesIsNotOwedAnything(t *testing.T) {
 	if err := c.QueueReply(text("too late")); err == nil {
 		t.Error("a reply was accepted behind the end")
 	}
-	c.Settle()
+	c.EndReply()
 	p.wantEnd(t)
 }

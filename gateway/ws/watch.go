@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canPark says that connections may be parked.
-const canPark = true
-
 // watcher waits for the clients of all parked connections with one goroutine.
 // Go's own poller knows their sockets too, but nobody waits there meanwhile:
 // that would take a goroutine with its stack for each. The zero value is ready;
@@ -37,7 +34,7 @@ func (w *watcher) add(c *Conn) error {
 		op = unix.EPOLL_CTL_ADD
 	}
 	var failed error
-	err := c.raw.Control(func(fd uintptr) {
+	err := c.out.Socket.Raw.Control(func(fd uintptr) {
 		c.watched = true // before put: whoever is woken may park again before EpollCtl is back
 		w.put(int(fd), c)
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}
@@ -55,7 +52,7 @@ func (w *watcher) add(c *Conn) error {
 // forget is add's opposite, for a connection that is about to be closed; the
 // system forgets the socket by itself.
 func (w *watcher) forget(c *Conn) {
-	_ = c.raw.Control(func(fd uintptr) { w.take(int(fd), c) }) // a closed socket has been forgotten
+	_ = c.out.Socket.Raw.Control(func(fd uintptr) { w.take(int(fd), c) }) // a closed socket has been forgotten
 }
 
 // start makes the epoll instance and its goroutine, if they are not there.

@@ -1,43 +1,46 @@
-package ws
+package out
 
 import (
 	"container/list"
+	"errors"
 	"sync"
 	"time"
 )
 
 const (
+	// Small is the size in bytes up to which a message is small. Its memory is taken as
+	// soon as its size is known; that of a larger one grows with the bytes that come.
+	Small = 16 << 10
 	// reserveShare is the part of a Budget, one in so many, that small messages
-	// have to themselves. A message is small up to atOnce bytes.
+	// have to themselves.
 	reserveShare = 4
 	// stallTime is how long a message may make no progress while others wait for
 	// its memory: then it gives way.
 	stallTime = 2 * time.Second
 	// progress is how many bytes of a message are progress: a byte now and then
 	// is none.
-	progress = atOnce
+	progress = Small
 	// memoryWait is how long a message that holds memory may wait for more.
 	memoryWait = 10 * time.Second
 	// lookInterval is how often one that waits looks for others to give way.
 	lookInterval = 250 * time.Millisecond
 )
 
-// errNoMemory is the end of a message whose memory others need.
-var errNoMemory = &violation{1013, "try again later"}
+// ErrNoMemory is the end of a message whose memory others need.
+var ErrNoMemory = errors.New("no memory for the message")
 
 // Budget bounds the memory of messages that are being received or handled,
 // all connections together. A connection that finds it used up stops reading,
 // and its client is slowed down; that wait counts for no time limit of the
 // client's. A quarter is for small messages only.
 //
-// What a message holds passes to the caller of [Conn.Read], who gives
-// len(Data) back with Release. A message larger than the budget is received
+// What a message holds in the end is given back with Release. A message larger than the budget is received
 // alone. When messages that have begun fill the budget, one of them at a time
 // may exceed it, so that they do not wait for each other for ever.
 //
 // While others wait, the message whose client has sent nothing for longest
 // gives way, after stallTime at the earliest; so does one that holds memory and
-// has waited memoryWait for more. Their connections are closed with 1013.
+// has waited memoryWait for more: [ErrNoMemory].
 type Budget struct {
 	start time.Time
 
@@ -46,24 +49,25 @@ type Budget struct {
 	used    int64
 	leaving int64            // of used: what is being given up
 	beside  int64            // input that waits for its message's memory; not in used
-	lane    *claim           // the message that may exceed the budget
+	lane    *Claim           // the message that may exceed the budget
 	waiting [ranks]list.List // of *waiter, those that came first in front
-	stalled [2]*claim        // those that wait for their clients: the first, for longest, and the last
+	stalled [2]*Claim        // those that wait for their clients: the first, for longest, and the last
 }
 
-// claim is what one message holds while it is received.
-type claim struct {
+// Claim is what one message holds while it is received. One goroutine, the one that
+// receives the message, uses it.
+type Claim struct {
 	budget *Budget
-	conn   *Conn
+	socket *Socket // whose reader is woken when the message has to give way
 
 	// Guarded by the budget.
 	since      time.Duration // when its progress was noted
-	prev, next *claim        // among the stalled ones
+	prev, next *Claim        // among the stalled ones
 	listed     bool          // there
 	evicted    bool          // it has to give way
 
-	// Owned by the goroutine in Read.
-	large  bool  // more than atOnce bytes were announced
+	// Owned by the goroutine that receives.
+	large  bool  // more than Small bytes were announced
 	awaits bool  // its progress was noted
 	came   int   // bytes that came since
 	n      int64 // changed by the one who grants it more, while that goroutine waits
@@ -81,10 +85,19 @@ const (
 
 // waiter is a claim that waits for n more bytes.
 type waiter struct {
-	claim   *claim
+	claim   *Claim
 	n       int64
 	granted chan struct{}
 }
+
+// Claim makes a claim, which holds nothing yet, of a message that comes from socket.
+func (b *Budget) Claim(socket *Socket) Claim { return Claim{budget: b, socket: socket} }
+
+// Announce says how large the message is going to be at least.
+func (c *Claim) Announce(size int64) { c.large = size > Small }
+
+// Came notes n more bytes of input.
+func (c *Claim) Came(n int) { c.came += n }
 
 // NewBudget makes a budget of so many bytes; 0 is no bound.
 func NewBudget(bytes int64) *Budget { return &Budget{size: bytes, start: time.Now()} }
@@ -112,8 +125,8 @@ func (b *Budget) Release(n int64) {
 	b.grantLocked()
 }
 
-// take counts n bytes that are there already.
-func (b *Budget) take(n int64) { b.Release(-n) }
+// Take counts n bytes that are there already.
+func (b *Budget) Take(n int64) { b.Release(-n) }
 
 // grantLocked lets those waiters go on for whom there is room.
 func (b *Budget) grantLocked() {
@@ -140,9 +153,9 @@ func (b *Budget) grantFirstLocked(rank int) (none bool) {
 }
 
 // rank is the rank of a claim that wants n more bytes.
-func (c *claim) rank(n int64) int {
+func (c *Claim) rank(n int64) int {
 	rank := smallBegun
-	if c.large || c.n+n > atOnce {
+	if c.large || c.n+n > Small {
 		rank = largeBegun
 	}
 	if c.n == 0 {
@@ -160,7 +173,7 @@ func (b *Budget) limitLocked(rank int) int64 {
 }
 
 // takeLocked takes n bytes for a claim if it may have them.
-func (b *Budget) takeLocked(c *claim, n int64) bool {
+func (b *Budget) takeLocked(c *Claim, n int64) bool {
 	room := b.size <= 0 || b.used == 0 || b.used+n <= b.limitLocked(c.rank(n))
 	if !room && c.n > 0 && (b.lane == nil || b.lane == c) {
 		b.lane = c
@@ -173,8 +186,8 @@ func (b *Budget) takeLocked(c *claim, n int64) bool {
 	return room
 }
 
-// tryGrow takes n more bytes if that needs no waiting.
-func (c *claim) tryGrow(n int64) bool {
+// TryGrow takes n more bytes if that needs no waiting.
+func (c *Claim) TryGrow(n int64) bool {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -185,16 +198,16 @@ func (c *claim) tryGrow(n int64) bool {
 	return b.takeLocked(c, n)
 }
 
-// waitGrow waits until it may take n more bytes. Meanwhile so many bytes of
+// WaitGrow waits until it may take n more bytes. Meanwhile so many bytes of
 // input wait beside the claim. It fails with ErrClosed when ended is closed
-// before, and with errNoMemory when the claim has to give way.
-func (c *claim) waitGrow(n, beside int64, ended <-chan struct{}) error {
+// before, and with ErrNoMemory when the claim has to give way.
+func (c *Claim) WaitGrow(n, beside int64, ended <-chan struct{}) error {
 	b := c.budget
 	w := &waiter{claim: c, n: n, granted: make(chan struct{})}
 	b.mu.Lock()
 	if c.evicted {
 		b.mu.Unlock()
-		return errNoMemory
+		return ErrNoMemory
 	}
 	b.unlistLocked(c)
 	c.awaits = false
@@ -215,7 +228,7 @@ func (c *claim) waitGrow(n, beside int64, ended <-chan struct{}) error {
 	return err
 }
 
-// await is the wait of waitGrow.
+// await is the wait of WaitGrow.
 func (b *Budget) await(w *waiter, begun bool, ended <-chan struct{}) error {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
@@ -229,7 +242,7 @@ func (b *Budget) await(w *waiter, begun bool, ended <-chan struct{}) error {
 		}
 		b.evict()
 		if begun && b.now()-since >= memoryWait {
-			return errNoMemory
+			return ErrNoMemory
 		}
 	}
 }
@@ -239,7 +252,7 @@ func (b *Budget) now() time.Duration { return time.Since(b.start) }
 // evict has as many messages give way as those that wait need.
 func (b *Budget) evict() {
 	b.mu.Lock()
-	var evicted []*claim
+	var evicted []*Claim
 	latest := b.now() - stallTime
 	for missing := b.missingLocked(); missing > 0; {
 		c := b.stalled[0]
@@ -254,7 +267,7 @@ func (b *Budget) evict() {
 	}
 	b.mu.Unlock()
 	for _, c := range evicted {
-		c.conn.giveWay()
+		_ = c.socket.SetReadDeadline(time.Unix(1, 0)) // fails on a closed socket, as its reader does
 	}
 }
 
@@ -269,9 +282,9 @@ func (b *Budget) missingLocked() (missing int64) {
 	return missing
 }
 
-// awaitClient notes, before a wait for the client, whether the message has made
+// AwaitClient notes, before a wait for the client, whether the message has made
 // progress. It fails when the claim has to give way.
-func (c *claim) awaitClient() error {
+func (c *Claim) AwaitClient() error {
 	if c.n == 0 || c.awaits && c.came < progress {
 		return nil
 	}
@@ -279,7 +292,7 @@ func (c *claim) awaitClient() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.evicted {
-		return errNoMemory
+		return ErrNoMemory
 	}
 	b.unlistLocked(c)
 	c.awaits, c.came, c.since = true, 0, b.now()
@@ -294,7 +307,7 @@ func (c *claim) awaitClient() error {
 }
 
 // unlistLocked takes a claim from the stalled ones.
-func (b *Budget) unlistLocked(c *claim) {
+func (b *Budget) unlistLocked(c *Claim) {
 	if !c.listed {
 		return
 	}
@@ -311,16 +324,16 @@ func (b *Budget) unlistLocked(c *claim) {
 	c.listed, c.prev, c.next = false, nil, nil
 }
 
-// isEvicted reports whether the claim has to give way.
-func (c *claim) isEvicted() bool {
+// IsEvicted reports whether the claim has to give way.
+func (c *Claim) IsEvicted() bool {
 	c.budget.mu.Lock()
 	defer c.budget.mu.Unlock()
 	return c.evicted
 }
 
-// keep gives back what the claim holds above n bytes and ends it; the n bytes
-// stay held. A claim that has to give way keeps none, and keep reports false.
-func (c *claim) keep(n int64) bool {
+// Keep gives back what the claim holds above n bytes and ends it; the n bytes
+// stay held. A claim that has to give way keeps none, and Keep reports false.
+func (c *Claim) Keep(n int64) bool {
 	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
