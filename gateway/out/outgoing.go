@@ -156,7 +156,7 @@ func (o *Outlet) tooMuch() {
 	if !ending {
 		o.tooSlowLocked()
 	}
-	cutOff := ending || q.bytes > lastPiece
+	cutOff := ending || q.begun() > lastPiece
 	o.mu.Unlock()
 	if !ending {
 		o.owner.Slow()

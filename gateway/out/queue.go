@@ -158,7 +158,7 @@ func (q *queue) wrote(n int) (messages int64) {
 		rest := first.Len() - q.offset
 		if n < rest {
 			q.offset += n
-			return messages
+			break
 		}
 		n -= rest
 		q.offset = 0
@@ -180,6 +180,15 @@ func (q *queue) wrote(n int) (messages int64) {
 		q.cut()
 	}
 	return messages
+}
+
+// begun is how many bytes are left of a piece that has begun to be written, or may
+// be at this moment.
+func (q *queue) begun() int {
+	if q.offset == 0 && q.inFlight == 0 {
+		return 0
+	}
+	return q.waiting[0].Len() - q.offset
 }
 
 // cut drops every piece that has not begun to be written, but for the last.

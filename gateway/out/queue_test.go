@@ -31,6 +31,26 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 	}
 }
 
+// What one call is given to write is much more than the piece that it may have
+// begun: only that one stands before the last.
+func TestWhatIsBeingWrittenDoesNotKeepTheLastBack(t *testing.T) {
+	var q queue
+	for range 20 {
+		q.add(session.NewEncoding(make([]byte, lastPiece)), reply)
+	}
+	var bufs [atATime][]byte
+	q.gather(bufs[:])
+	if got := q.begun(); got != lastPiece {
+		t.Errorf("%d bytes stand before the last, want those of one piece", got)
+	}
+	q.cut()
+	q.close(session.NewEncoding([]byte("bye")))
+	q.wrote(1000)
+	if got := len(q.waiting); got != 2 || q.begun() != lastPiece-1000 {
+		t.Errorf("%d pieces are left, %d bytes of the first: want the one that has begun and the last", got, q.begun())
+	}
+}
+
 func TestCutDropsWhatTheWriterCouldNotWrite(t *testing.T) {
 	var q queue
 	for _, s := range []string{"one", "two", "three", "four"} {

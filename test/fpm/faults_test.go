@@ -146,7 +146,8 @@ func TestWorkersThatPHPFPMKillsForTheirAge(t *testing.T) {
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 4, TerminateTimeout: 4 * time.Second})
 	w := start(t, setup{fpm: fpm, pool: own(4) + "idle_timeout = \"10s\"\n"}, "2.failure")
 	clients := w.crowd(4)
-	clients.ask("sleep 50") // a worker for each
+	clients.standAtGate(t, "first") // a worker for each
+	w.open("first")
 	clients.allAnswered(t, "fresh workers")
 	old := fpm.Workers()
 	for _, m := range clients[:2] {
