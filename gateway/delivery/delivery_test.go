@@ -27,6 +27,7 @@ type outlet struct {
 	unsent  int
 	bytes   int  // unsent
 	limit   int  // bytes that may be unsent beside another message; 0: any number
+	room    int  // messages that may be unsent; 0: any number
 	broken  bool // Flush panics, once
 	slow    bool // the limit was reached
 	closed  int
@@ -36,6 +37,12 @@ type outlet struct {
 func (o *outlet) Queue(m *session.Message) error {
 	if o.hold != nil {
 		<-o.hold
+	}
+	o.mu.Lock()
+	full := o.room > 0 && o.unsent >= o.room
+	o.mu.Unlock()
+	if full {
+		return session.ErrFull
 	}
 	return o.QueueReply(m)
 }

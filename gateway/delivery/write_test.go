@@ -92,6 +92,34 @@ func TestABatchDoesNotTakeAReaderForASlowOne(t *testing.T) {
 	}
 }
 
+// A client with room for less than a batch writes at once is written to more often.
+func TestAPushThatFindsNoRoomComesAfterAWrite(t *testing.T) {
+	l := newLab(t)
+	outs, release := l.busy(2)
+	var want []string
+	for i := range 10 {
+		want = append(want, fmt.Sprint("first ", i))
+		l.send(want[i], session.Channel("room"))
+	}
+	for i := range 5 {
+		text := fmt.Sprint(i)
+		l.send(text, session.Channel("room"))
+		l.deliver(&session.Command{To: []session.Address{session.Channel("room")}, Join: []string{text}, Message: session.NewMessage(false, []byte("in"))})
+		l.send("joined", session.Channel(text))
+		want = append(want, text, "in", "joined")
+	}
+	for _, o := range outs {
+		o.room = 1
+	}
+	release()
+	l.idle()
+	for i, o := range outs {
+		if got := o.messages(); !slices.Equal(got, want) {
+			t.Errorf("client %d got %v, want %v", i, got, want)
+		}
+	}
+}
+
 // What follows a command that joins reaches those that it lets join, whether they
 // still wait for Redis or have joined meanwhile.
 func TestWhatFollowsAJoinReachesTheOnesThatJoin(t *testing.T) {

@@ -85,6 +85,25 @@ func TestASlowReaderIsClosedForTheNumberOfItsPushes(t *testing.T) {
 	})
 }
 
+func TestABurstDoesNotCloseAReaderThatMayHaveLittleWaiting(t *testing.T) {
+	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = \"100B\"\nqueue_messages = 1"}}, "5.limit-queue-burst")
+	c := w.dial("?h[]=WS-Join:c", stack.DialOptions{})
+	c.Next()
+	const bursts, each = 10, 50
+	for burst := range bursts {
+		commands := make([]string, each)
+		for i := range commands {
+			commands[i] = fmt.Sprintf(`{"to":"channel:c","data":"%d of burst %d"}`, i, burst)
+		}
+		w.Push(t, "["+strings.Join(commands, ",")+"]")
+		for i := range each {
+			c.Expect(fmt.Sprintf("%d of burst %d", i, burst))
+		}
+	}
+	w.counted("queue", 0)
+	w.counted("queue_messages", 0)
+}
+
 func TestAReplyMayExceedTheQueue(t *testing.T) {
 	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 5 << 20);`,
 		options: stack.GatewayOptions{Limits: `queue = "64KiB"`}}, "5.limit-queue")
