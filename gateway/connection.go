@@ -82,6 +82,69 @@ func (c *connection) discard(messages ...ws.Message) {
 // newID is a connection's own part of its id: 26 characters, 130 random bits.
 func newID() string { return strings.ToLower(rand.Text()) }
 
+// enter counts a connection in, unless the gateway is draining, or has taken the
+// route away since it was found, and let its pool go.
+func (g *Gateway) enter(c *connection) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.draining || c.route().pool.isGone() {
+		return false
+	}
+	g.live[c] = false
+	g.running.Add(1)
+	c.socket.SetLimits(g.settings.Load().limitsOf(c.rt)) // see spreadLimits
+	return true
+}
+
+// upgraded makes a connection one that [Gateway.clients] lists, and reports
+// whether the gateway began to drain meanwhile.
+func (g *Gateway) upgraded(c *connection) (draining bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.live[c] = true
+	return g.draining
+}
+
+// leave ends what enter began.
+func (g *Gateway) leave(c *connection) {
+	g.mu.Lock()
+	delete(g.live, c)
+	g.mu.Unlock()
+	g.running.Done()
+}
+
+// isDraining reports whether the gateway lets no client in any more.
+func (g *Gateway) isDraining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.draining
+}
+
+// clients lists the connections that were upgraded and have not left, in no
+// order.
+func (g *Gateway) clients() []*connection {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*connection, 0, len(g.live))
+	for c, open := range g.live {
+		if open {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// connections lists those that have entered and not left, in no order.
+func (g *Gateway) connections() []*connection {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*connection, 0, len(g.live))
+	for c := range g.live {
+		list = append(list, c)
+	}
+	return list
+}
+
 // endStream stops the stream that runs for the client, if there is one, so that
 // PHP stops at its next flush. No other begins for it.
 func (c *connection) endStream() {

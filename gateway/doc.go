@@ -41,7 +41,7 @@
 //	settings.go    routes and pools
 //	log.go         what is logged once, or of bugs and failed events
 //	event.go       one event's own parameters
-//	connection.go  one client    inbox.go  its messages that wait
+//	connection.go  one client, and the list of all    inbox.go  its messages that wait
 //	stats.go, errors.go
 //
 // Package config holds the configuration, ws the socket, bus the way to other
