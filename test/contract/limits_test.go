@@ -240,20 +240,20 @@ func readSlowly(t *testing.T, conn net.Conn, bytes, part int64) {
 
 func TestASteadyReaderIsNotTooSlow(t *testing.T) {
 	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 8 << 20);`,
-		options: stack.GatewayOptions{Limits: `write_timeout = "1s"`}}, "5.write-progress")
+		options: stack.GatewayOptions{Limits: `write_timeout = "3s"`}}, "5.write-progress")
 	conn := stack.RawDial(t, w.Listen, "/ws")
 	conn.Write(stack.ClientFrame(0x81, []byte("x")))
-	readSlowly(t, conn, 1<<20, 32<<10)
+	readSlowly(t, conn, 1<<20, 24<<10) // longer than the timeout
 	readSlowly(t, conn, 7<<20, 7<<20)
 }
 
 func TestAPongIsNotExpectedBeforeThePingCanBeRead(t *testing.T) {
 	const size = 2 << 20 // less than the system takes at once
 	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') echo str_repeat('x', 2 << 20);`,
-		options: stack.GatewayOptions{Limits: "ping_interval = \"1s\"\npong_timeout = \"1s\"\nwrite_timeout = \"1s\""}}, "5.pong-after-data")
+		options: stack.GatewayOptions{Limits: "ping_interval = \"1s\"\npong_timeout = \"3s\"\nwrite_timeout = \"3s\""}}, "5.pong-after-data")
 	conn := stack.RawDial(t, w.Listen, "/ws")
 	conn.Write(stack.ClientFrame(0x81, []byte("x")))
-	readSlowly(t, conn, size, 64<<10) // three times the timeout
+	readSlowly(t, conn, size, 32<<10) // twice the timeout
 	if n := w.Metric(t, "wsfpm_pongs_missed_total"); n != 0 {
 		t.Error("a client that takes data all the time was lost")
 	}
