@@ -16,6 +16,11 @@ const logBuffer = 1 << 20
 // buffer, which one goroutine empties. When the reader of the log is slow, or
 // has gone, lines are dropped and counted, and a notice in the log says how
 // many are missing and where. It is safe for concurrent use.
+//
+// The report of Go's runtime on a crash does not come here: the runtime writes it to
+// descriptor 2 and stops everything else meanwhile, for as long as that is full. It
+// stays so. O_NONBLOCK would end the wait and lose the report, and it belongs to the
+// open file, which other processes share. The watchdog ends such a process.
 type lineWriter struct {
 	to     io.Writer
 	limit  int                      // bytes that may wait
