@@ -94,7 +94,7 @@ func overHTTP(name string, s *server) peer {
 
 // openPool makes callers of package fcgi, with one pool for all.
 func (l *lab) openPool(n int) ([]client, error) {
-	pool, err := fcgi.NewPool(fcgi.Config{Address: l.socket, MaxConnections: workers, MaxIdle: workers, IdleTimeout: 300 * time.Millisecond, Share: 1})
+	pool, err := fcgi.NewPool(fcgi.Config{Address: l.socket, MaxConnections: workers, MaxIdle: workers, IdleTimeout: 300 * time.Millisecond, QueueWait: 10 * time.Second, Share: 1})
 	if err != nil {
 		return nil, err
 	}

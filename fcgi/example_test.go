@@ -16,7 +16,7 @@ func ExamplePool_Do() {
 	server := fcgitest.NewServer(fcgitest.Echo, fcgitest.Options{})
 	defer server.Close()
 
-	pool, err := fcgi.NewPool(fcgi.Config{Address: server.Address, MaxConnections: 4})
+	pool, err := fcgi.NewPool(fcgi.Config{Address: server.Address, MaxConnections: 4, QueueWait: 10 * time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -50,7 +50,7 @@ func ExampleResponse_Next() {
 		w.Stdout("{\"n\":2}\n")
 	}, fcgitest.Options{})
 	defer server.Close()
-	pool, _ := fcgi.NewPool(fcgi.Config{Address: server.Address})
+	pool, _ := fcgi.NewPool(fcgi.Config{Address: server.Address, MaxConnections: 4, QueueWait: 10 * time.Second})
 	defer pool.Close(context.Background())
 	env, _ := fcgi.NewEnv(map[string]string{"SCRIPT_FILENAME": "/srv/app/feed.php"})
 
@@ -81,7 +81,7 @@ func ExampleResponse_Next() {
 
 // Every error says whether the script may have run.
 func ExampleError() {
-	pool, _ := fcgi.NewPool(fcgi.Config{Address: "/run/php/none.sock", QueueWait: 10 * time.Millisecond})
+	pool, _ := fcgi.NewPool(fcgi.Config{Address: "/run/php/none.sock", MaxConnections: 4, QueueWait: 10 * time.Millisecond})
 	defer pool.Close(context.Background())
 	env, _ := fcgi.NewEnv(map[string]string{"SCRIPT_FILENAME": "/srv/app/chat.php"})
 

@@ -28,12 +28,21 @@ func poolFor(t testing.TB, s *fcgitest.Server, cfg Config) *Pool {
 	return newTestPool(t, cfg)
 }
 
+// usual is cfg with what a test leaves open. Negative means none.
+func usual(cfg Config) Config {
+	setDefault(&cfg.MaxConnections, 3)
+	setDefault(&cfg.MaxIdle, 100)
+	setDefault(&cfg.IdleTimeout, 2*time.Second)
+	setDefault(&cfg.QueueWait, 10*time.Second)
+	setDefault(&cfg.Share, 0.5)
+	setDefault(&cfg.DialTimeout, time.Second)
+	cfg.MaxIdle, cfg.IdleTimeout = max(cfg.MaxIdle, 0), max(cfg.IdleTimeout, 0)
+	return cfg
+}
+
 func newTestPool(t testing.TB, cfg Config) *Pool {
 	t.Helper()
-	if cfg.MaxIdle == 0 {
-		cfg.MaxIdle = 100
-	}
-	p, err := NewPool(cfg)
+	p, err := NewPool(usual(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestConnectionToAnOldAddressIsNotKept(t *testing.T) {
 			moved = true
 			next := *p.cfg
 			next.Network, next.Address = after.Network, after.Address
-			if err := p.Configure(next); err != nil {
+			if err := p.Configure(usual(next)); err != nil {
 				t.Error(err)
 			}
 			return nil, syscall.ECONNREFUSED

@@ -283,7 +283,7 @@ func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
 		}
 		w.granted <- grant{slot: p.takeLocked(w.owner, time.Now())} // has room for one
 	}
-	drop = p.trimIdleLocked(max(0, p.cfg.MaxIdle), drop)
+	drop = p.trimIdleLocked(p.cfg.MaxIdle, drop)
 	p.sweepLocked()
 	return drop
 }

@@ -41,3 +41,36 @@ func TestManyCallersShareFewWorkers(t *testing.T) {
 		t.Errorf("%d scripts at once, want at most 3", peak)
 	}
 }
+
+func TestZeroOfAnOperatorsFieldIsNone(t *testing.T) {
+	began, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		if string(r.Body) == "long" {
+			close(began)
+			<-release
+		}
+		fcgitest.Reply(200, "ok")(w, nil)
+	}, fcgitest.Options{})
+	p, err := NewPool(Config{Network: s.Network, Address: s.Address, MaxConnections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close(t.Context())
+	var long sync.WaitGroup
+	long.Go(func() {
+		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("long")}); body != "ok" || err != nil {
+			t.Errorf("a free slot: got %q, %v", body, err)
+		}
+	})
+	<-began
+	_, _, err = call(p, &Request{Env: testEnv(t)})
+	wantError(t, err, ErrOverloaded, PhaseQueue, SentNo)
+	close(release)
+	long.Wait()
+	if st := p.Stats(); st.Idle != 0 {
+		t.Errorf("%d connections are kept, want none", st.Idle)
+	}
+	if _, err := NewPool(Config{Address: s.Address}); err == nil {
+		t.Error("a pool without connections was made")
+	}
+}

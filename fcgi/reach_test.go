@@ -171,7 +171,7 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 	two := serve(t, fcgitest.Reply(200, "two"), fcgitest.Options{})
 	p := poolFor(t, one, Config{})
 	call(p, &Request{Env: testEnv(t)})
-	if err := p.Configure(Config{Address: two.Address, MaxConnections: 7}); err != nil {
+	if err := p.Configure(usual(Config{Address: two.Address, MaxConnections: 7})); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Configure(Config{}); err == nil {
@@ -199,7 +199,7 @@ func TestConnectionOfAnEarlierServerIsNotKept(t *testing.T) {
 		}
 	})
 	eventually(t, "running", func() bool { return one.Served() == 1 })
-	if err := p.Configure(Config{Address: two.Address, MaxIdle: 9}); err != nil {
+	if err := p.Configure(usual(Config{Address: two.Address, MaxIdle: 9})); err != nil {
 		t.Fatal(err)
 	}
 	close(release)
@@ -254,7 +254,7 @@ func TestMoreConnectionsServeThoseWhoWait(t *testing.T) {
 		quick <- err
 	}()
 	eventually(t, "waiting", func() bool { return p.Stats().Waiting[LaneHigh] == 1 })
-	if err := p.Configure(Config{Address: s.Address, MaxConnections: 2}); err != nil {
+	if err := p.Configure(usual(Config{Address: s.Address, MaxConnections: 2})); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-quick; err != nil {

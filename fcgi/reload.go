@@ -41,7 +41,7 @@ func (p *Pool) Configure(cfg Config) error {
 func (p *Pool) Retire() {
 	p.mu.Lock()
 	last := *p.cfg
-	last.IdleTimeout, last.MaxIdle = -1, 0
+	last.IdleTimeout, last.MaxIdle = 0, 0
 	p.cfg = &last
 	drop := p.settleIdleLocked(nil)
 	p.mu.Unlock()

@@ -18,7 +18,7 @@ func TestAReloadThatChangesNothingForgetsNothing(t *testing.T) {
 		reload := func(change func(*Config)) Stats {
 			next := *p.cfg
 			change(&next)
-			if err := p.Configure(next); err != nil {
+			if err := p.Configure(usual(next)); err != nil {
 				t.Fatal(err)
 			}
 			return p.Stats()

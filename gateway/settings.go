@@ -213,7 +213,7 @@ const maxStderr = 256 << 10
 
 // poolConfig is the transport's view of a configured pool.
 func poolConfig(f *config.FPM) fcgi.Config {
-	c := fcgi.Config{
+	return fcgi.Config{
 		Network:        f.Network,
 		Address:        f.Addr,
 		MaxConnections: f.MaxConnections,
@@ -224,15 +224,6 @@ func poolConfig(f *config.FPM) fcgi.Config {
 		Share:          float64(f.PoolShare),
 		MaxStderr:      maxStderr,
 	}
-	// fcgi takes its defaults for zero; here zero is a value.
-	if c.IdleTimeout == 0 {
-		c.IdleTimeout = -1
-	}
-	if c.MaxIdle == 0 {
-		c.MaxIdle = -1
-	}
-	c.QueueWait = max(c.QueueWait, 1)
-	return c
 }
 
 // prepare works cfg out without putting anything of it into force.
