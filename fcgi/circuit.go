@@ -11,8 +11,8 @@ const (
 	tryEvery = 250 * time.Millisecond
 )
 
-// circuit remembers whether the server can be reached, so that requests for one
-// that is down fail at once and do not hammer it.
+// circuit is a circuit breaker: it remembers whether the server can be reached, so
+// that requests for one that is down fail at once and do not hammer it.
 type circuit struct {
 	down     bool
 	failures int       // in a row
@@ -20,18 +20,21 @@ type circuit struct {
 	nextTry  time.Time // while down
 }
 
-// allow tells whether to connect now. While the server is down, whoever is allowed
-// makes the one attempt of this interval.
-func (c *circuit) allow(now time.Time) bool {
-	if !c.down {
-		return true
-	}
-	if now.Before(c.nextTry) {
+// isOpen reports whether requests fail without an attempt to connect.
+func (c *circuit) isOpen(now time.Time) bool { return c.down && now.Before(c.nextTry) }
+
+// allow reports whether to connect now, which takes as long as timeout. While the
+// server is down there is one attempt at a time.
+func (c *circuit) allow(now time.Time, timeout time.Duration) bool {
+	if c.isOpen(now) {
 		return false
 	}
-	c.nextTry = now.Add(tryEvery)
+	c.nextTry = now.Add(timeout + tryEvery) // without a result until then; see tried
 	return true
 }
+
+// tried notes that an attempt has ended without a connection.
+func (c *circuit) tried(now time.Time) { c.nextTry = now.Add(tryEvery) }
 
 // failed notes an attempt that failed and tells whether the server has just been
 // found to be down.
@@ -44,7 +47,6 @@ func (c *circuit) failed(now time.Time) bool {
 		return false
 	}
 	c.down = true
-	c.nextTry = now.Add(tryEvery)
 	return true
 }
 

@@ -90,16 +90,20 @@ func (p *Pool) dial(ctx context.Context, s *slot, until time.Time) (*conn, error
 	}
 }
 
-// errGiveUp marks a failure after which the same request should not dial again.
-var errGiveUp = errors.New("not tried again")
+// errGiveUp marks a failure after which the same request should not dial again,
+// errDown one without an attempt.
+var (
+	errGiveUp = errors.New("not tried again")
+	errDown   = fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
+)
 
 // dialOnce makes one attempt, unless the circuit forbids it.
 func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	p.mu.Lock()
-	allowed := s.epoch != p.epoch || p.circuit.allow(time.Now())
+	allowed := s.epoch != p.epoch || p.circuit.allow(time.Now(), s.cfg.DialTimeout)
 	p.mu.Unlock()
 	if !allowed {
-		return nil, fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
+		return nil, errDown
 	}
 	began := time.Now()
 	nc, err := p.netDial(ctx, s.cfg)
@@ -121,10 +125,12 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 
 // dialFailed notes a failed attempt and returns its error.
 func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
-	if ctx.Err() != nil {
-		return err // says nothing about the server
-	}
 	p.mu.Lock()
+	p.circuit.tried(time.Now())
+	if ctx.Err() != nil { // says nothing about the server
+		p.mu.Unlock()
+		return err
+	}
 	p.stats.DialErrors++
 	if isFullBacklog(err) {
 		p.mu.Unlock()

@@ -92,6 +92,10 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 		p.mu.Unlock()
 		return slot{}, until, ErrClosed
 	}
+	if len(p.idle) == 0 && p.circuit.isOpen(now) { // takes no slot from the attempt that is made
+		p.mu.Unlock()
+		return slot{}, until, errDown
+	}
 	o := p.queue.owner(r.Owner)
 	if p.queue.total == 0 && p.open < p.limit.now {
 		if o != nil {

@@ -63,6 +63,42 @@ func TestServerThatIsDownIsTriedNotHammered(t *testing.T) {
 	})
 }
 
+// A machine that is off answers nothing: each attempt takes DialTimeout. All slots
+// would be taken by attempts otherwise, and requests would queue for them.
+func TestOneRequestAtATimeTriesAServerThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipePool(t, nil, fcgitest.Options{}, Config{MaxConnections: 2})
+		var dials atomic.Int64
+		p.netDial = func(_ context.Context, cfg *Config) (net.Conn, error) {
+			dials.Add(1)
+			time.Sleep(cfg.DialTimeout)
+			return nil, syscall.ETIMEDOUT
+		}
+		for !p.Stats().Down {
+			_, _, err := call(p, &Request{Env: testEnv(t)})
+			wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
+		}
+		dials.Store(0)
+		var all sync.WaitGroup
+		var late atomic.Int64
+		for range 1000 { // ten seconds of traffic
+			all.Go(func() {
+				start := time.Now()
+				_, _, err := call(p, &Request{Env: testEnv(t)})
+				wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
+				if time.Since(start) > 0 {
+					late.Add(1)
+				}
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		all.Wait()
+		if n := dials.Load(); n < 7 || n > 9 || late.Load() != n {
+			t.Errorf("%d attempts in 10s, %d requests waited; want one attempt each %v, and one request for each", n, late.Load(), time.Second+tryEvery)
+		}
+	})
+}
+
 func TestRestartOfTheServerIsWaitedFor(t *testing.T) {
 	dir, err := os.MkdirTemp("", "fcgi")
 	if err != nil {

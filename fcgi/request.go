@@ -58,6 +58,9 @@ func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 		return nil, p.failed(r, PhaseQueue, SentNo, err)
 	}
 	s, until, err := p.acquire(ctx, r)
+	if err == errDown {
+		return nil, p.failed(r, PhaseDial, SentNo, err)
+	}
 	if err != nil {
 		return nil, p.failed(r, PhaseQueue, SentNo, err)
 	}
