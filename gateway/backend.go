@@ -41,10 +41,10 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 			c.g.stats.event(e.kind, err, a.took)
 		}
 	}()
+	rt := e.route
 	if err := c.followLinks(began); err != nil {
 		return reply{}, err
 	}
-	rt := c.route()
 	membership := c.session.Membership()
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{
@@ -58,7 +58,7 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		Timeout:   time.Duration(rt.Timeout),
 		MaxAnswer: int64(rt.AnswerLimit),
 	}
-	response, err := rt.pool.Do(ctx, &x.request)
+	response, ran, err := rt.upstream.Do(ctx, &x.request)
 	if err != nil {
 		c.running = fcgi.Freed(err)
 		x.request = fcgi.Request{}
@@ -79,7 +79,7 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		return reply{}, malformed(err)
 	}
 	if e.kind == kindMessage && h.IsStream() && answer.Accepts(rt.AnswerStatuses, h.Status) && !h.Died {
-		return reply{}, c.stream(ctx, rt, h, response)
+		return reply{}, c.stream(ctx, rt, ran, h, response)
 	}
 	body, err := response.ReadAll()
 	if err != nil {

@@ -87,7 +87,7 @@ func newID() string { return strings.ToLower(rand.Text()) }
 func (g *Gateway) enter(c *connection) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.draining || c.route().pool.isGone() {
+	if g.draining || c.route().upstream.isGone() {
 		return false
 	}
 	g.live[c] = false

@@ -37,8 +37,9 @@
 //	refuse.go      the answer to a handshake that is refused
 //	request.go     what RFC 6455 asks of a handshake
 //	client.go      the peer's address
-//	letgo.go       pools that a reload took away
-//	settings.go    routes and pools
+//	settings.go    routes
+//	upstream.go    a route's pools: the first that takes an event, then its spares
+//	pools.go       PHP-FPM pools, as reloads bring and take them
 //	log.go         what is logged once, or of bugs and failed events
 //	event.go       one event's own parameters
 //	connection.go  one client, and the list of all    inbox.go  its messages that wait

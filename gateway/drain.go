@@ -25,7 +25,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
 	ctx, cancel := context.WithTimeout(ctx, over+farewellTime)
 	defer cancel()
-	g.eachPool(func(p *pool) { p.farewells.prune() }) // what is lost before is not given up here
+	g.eachQueue((*farewells).prune) // what is lost before is not given up here
 	lost := g.stats.farewellsLost.Load()
 	g.mu.Lock()
 	g.draining = true
@@ -59,20 +59,9 @@ func (g *Gateway) abandon() (connections int) {
 	g.mu.Unlock()
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	g.eachPool(func(p *pool) {
-		p.farewells.cut()
-		_ = p.Pool.Close(now) // says no more than that time is over
-	})
+	g.eachQueue((*farewells).cut)
+	g.eachPool(func(p *pool) { _ = p.Pool.Close(now) }) // says no more than that time is over
 	return connections
-}
-
-// eachPool does something with each pool while none comes or goes.
-func (g *Gateway) eachPool(do func(*pool)) {
-	g.reload.Lock()
-	defer g.reload.Unlock()
-	for _, p := range g.pools {
-		do(p)
-	}
 }
 
 // sendOff closes the clients, spread evenly over a time with jitter, so that

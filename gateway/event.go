@@ -28,6 +28,7 @@ func (k kind) String() string {
 // the handshake that the connection keeps.
 type event struct {
 	kind   kind
+	route  *route // in the settings that are in force when it begins
 	seq    uint64 // of messages: 1, 2, 3 …
 	binary bool
 	body   []byte
@@ -73,7 +74,7 @@ func (e *event) vars(v []fcgi.Var, c *connection, membership *session.Membership
 }
 
 func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {
-	opcode, contentType := "text", c.route().ContentType
+	opcode, contentType := "text", e.route.ContentType
 	if e.binary {
 		opcode, contentType = "binary", "application/octet-stream"
 	}

@@ -11,10 +11,10 @@ import (
 	"wsfpm/fcgi"
 )
 
-// farewells is the queue of one pool's disconnect events, first in, first out.
-// As many goroutines as wsfpm may use workers serve it, and none while nothing
-// can be sent: then a timer brings the next try. An event that could not be
-// sent keeps its place. The zero value has no room.
+// farewells is the queue of one upstream's disconnect events, first in, first
+// out. As many goroutines as wsfpm may use workers serve it, and none while no
+// pool of it takes any: then a timer brings the next try. An event that could not
+// be sent keeps its place. The zero value has no room.
 type farewells struct {
 	mu      sync.Mutex    // guards what follows
 	again   []*farewell   // that could not be sent
@@ -37,7 +37,7 @@ type farewell struct {
 }
 
 const (
-	// mostFarewells is how many disconnect events of a pool may wait where
+	// mostFarewells is how many disconnect events of an upstream may wait where
 	// limits.connections is no limit.
 	mostFarewells = 100_000
 
@@ -59,7 +59,7 @@ func (c *connection) depart(end cause) {
 		return
 	}
 	c.events++
-	c.route().pool.farewells.push(&farewell{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
+	c.route().upstream.farewells.push(&farewell{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
 }
 
 // push adds an event. If too few serve the queue, the caller's goroutine does.
@@ -244,6 +244,7 @@ func (f *farewell) try() (err error) {
 			err = failed("a bug")
 		}
 	}()
+	f.event.route = c.route() // a reload may have put other pools into it
 	a, err := c.call(context.Background(), f.event)
 	if err == nil {
 		c.publish(context.Background(), a.Others)
@@ -260,11 +261,7 @@ func (f *farewell) outlived() bool {
 // overdue reports whether there is no time left for a try. The first may come as
 // late as any event that waits for a worker.
 func (f *farewell) overdue() bool {
-	pool := f.c.g.settings.Load().FPM[f.c.route().FPM] // nil: taken away by a reload
-	if f.err == nil && pool != nil && time.Since(f.since) <= time.Duration(pool.QueueWait) {
-		return false
-	}
-	return f.outlived()
+	return f.outlived() && (f.err != nil || time.Since(f.since) > f.c.route().upstream.wait)
 }
 
 // over is the end of the event, and of its connection; why is nil when it ran.
@@ -281,10 +278,4 @@ func (f *farewell) over(why error) {
 		}
 	}
 	c.g.leave(c)
-}
-
-// unsent reports that an event failed before anything of it reached PHP.
-func unsent(err error) bool {
-	var e *fcgi.Error
-	return errors.As(err, &e) && e.Sent == fcgi.SentNo
 }

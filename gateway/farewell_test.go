@@ -132,5 +132,5 @@ func TestTheOldestDisconnectEventGivesWay(t *testing.T) {
 
 // setMost bounds the events that wait, apart from limits.connections.
 func (f *flaky) setMost(n int) {
-	f.eachPool(func(p *pool) { p.farewells.resize(n, 1) })
+	f.eachQueue(func(q *farewells) { q.resize(n, 1) })
 }

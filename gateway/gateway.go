@@ -103,17 +103,12 @@ func New(o Options) (*Gateway, error) {
 		handoff:    handoff{work: make(chan struct{}, 1)},
 	}
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
-	pools, next, err := prepare(nil, cfg)
+	next, err := g.installLocked(cfg)
 	if err != nil {
-		return nil, err
-	}
-	if err := configurePools(pools, cfg); err != nil {
 		return nil, err
 	}
 	g.accepted.websockets = g.sockets.Stats.Sockets.Load
 	g.accepted.bound(cfg.Sockets(g.files))
-	g.pools = pools
-	g.settings.Store(next)
 	if cfg.Web != "" {
 		f := cfg.FPM[next.routes[0].FPM]
 		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web)
@@ -121,9 +116,6 @@ func New(o Options) (*Gateway, error) {
 	g.loops.Go(g.sweep)
 	g.loops.Go(g.tidy)
 	g.loops.Go(func() { g.handoff.run(g.stop) })
-	for name, p := range pools {
-		g.watch(name, p)
-	}
 	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })
 	g.fanout = newFanout(g)
 	g.bus.Listen(g.fanout.deliver)
@@ -139,20 +131,10 @@ func (g *Gateway) Node() string { return g.node }
 func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
-	pools, next, err := prepare(g.pools, cfg)
+	next, err := g.installLocked(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := configurePools(pools, cfg); err != nil {
-		return nil, err
-	}
-	for name, p := range pools {
-		if g.pools[name] == nil {
-			g.watch(name, p)
-		}
-	}
-	g.pools = pools
-	g.settings.Store(next)
 	g.sockets.Memory.Resize(int64(cfg.Limits.InboundMemory))
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	g.accepted.bound(cfg.Sockets(g.files))
@@ -211,21 +193,4 @@ func (g *Gateway) Ready() error {
 		return errDraining
 	}
 	return g.bus.Ready()
-}
-
-// watch logs the rare facts that a pool tells about itself.
-func (g *Gateway) watch(name string, p *pool) {
-	log := g.log.With(zap.String("fpm", name))
-	g.loops.Go(func() {
-		for {
-			select {
-			case e := <-p.Events():
-				log.Warn("pool event", zap.Stringer("event", e))
-			case <-p.gone:
-				return
-			case <-g.stop:
-				return
-			}
-		}
-	})
 }

@@ -140,7 +140,7 @@ func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err e
 	if !c.rt.asks(kindConnect) {
 		return a, c.open(w, r, a)
 	}
-	if a, err = c.call(r.Context(), event{kind: kindConnect}); err != nil {
+	if a, err = c.call(r.Context(), event{kind: kindConnect, route: c.route()}); err != nil {
 		return a, err
 	}
 	c.keepCookies(a.Head.Cookies)

@@ -137,17 +137,18 @@ func (c *connection) crashed() {
 func (c *connection) message(m ws.Message) {
 	c.seq++
 	c.events++
-	if !c.route().asks(kindMessage) {
+	rt := c.route()
+	if !rt.asks(kindMessage) {
 		return
 	}
 	ctx := context.Background() // nothing but the route's timeout ends a handler: see Drain
-	a, err := c.call(ctx, event{kind: kindMessage, seq: c.seq, binary: m.Binary, body: m.Data})
+	a, err := c.call(ctx, event{kind: kindMessage, route: rt, seq: c.seq, binary: m.Binary, body: m.Data})
 	if err == nil {
 		err = c.apply(ctx, &a.Reply)
 		c.g.stats.event(kindMessage, err, a.took)
 	}
 	if err != nil {
-		c.failed(err)
+		c.failed(rt, err)
 	}
 }
 
@@ -174,8 +175,7 @@ func (c *connection) awaitTurn() {
 
 // failed does what the route's on_error says for a failed event, and tells the
 // operator.
-func (c *connection) failed(err error) {
-	rt := c.route()
+func (c *connection) failed(rt *route, err error) {
 	c.logFailure(kindMessage, err)
 	if text := errorText(rt, err); text != "" {
 		_ = c.session.Reply(session.NewMessage(false, []byte(text))) // a client that left needs no message

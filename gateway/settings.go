@@ -2,14 +2,12 @@ package gateway
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
-	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/out"
 	"wsfpm/gateway/ws"
@@ -23,20 +21,11 @@ type settings struct {
 	routes []*route // in the order of precedence
 }
 
-// pool is a PHP-FPM pool with the places for streams in it, and the disconnect
-// events that wait for it.
-type pool struct {
-	*fcgi.Pool
-	streams   places
-	farewells farewells
-	gone      chan struct{} // closed when it was let go
-}
-
 // route is a configured route with what is worked out once.
 type route struct {
 	*config.Route
 	of       *settings // those it belongs to
-	pool     *pool
+	upstream *upstream
 	limits   *ws.Limits
 	connect  bool // events asked for
 	message  bool
@@ -54,14 +43,14 @@ type target struct {
 func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) {
 	s := &settings{Config: cfg}
 	for _, r := range cfg.Routes {
-		p := pools[r.FPM]
-		if p == nil {
-			return nil, fmt.Errorf("route %s: no PHP-FPM pool is named %q", r.Path, r.FPM)
+		up, err := newUpstream(cfg, r.Pools(), pools)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", r.Path, err)
 		}
 		s.routes = append(s.routes, &route{
 			Route:    r,
 			of:       s,
-			pool:     p,
+			upstream: up,
 			limits:   socketLimits(&cfg.Limits, r),
 			connect:  slices.Contains(r.Events, config.EventConnect),
 			message:  slices.Contains(r.Events, config.EventMessage),
@@ -205,72 +194,6 @@ func (r *route) asks(k kind) bool {
 		return r.message
 	}
 	return r.farewell
-}
-
-// maxStderr is how much of what a script writes to stderr is looked at for
-// PHP's errors, in bytes. A fatal error stands at the end, which is kept.
-const maxStderr = 256 << 10
-
-// poolConfig is the transport's view of a configured pool.
-func poolConfig(f *config.FPM) fcgi.Config {
-	return fcgi.Config{
-		Network:        f.Network,
-		Address:        f.Addr,
-		MaxConnections: f.MaxConnections,
-		MaxIdle:        f.MaxIdle,
-		IdleTimeout:    time.Duration(f.IdleTimeout),
-		QueueWait:      time.Duration(f.QueueWait),
-		DialTimeout:    time.Duration(f.DialTimeout),
-		Share:          float64(f.PoolShare),
-		MaxStderr:      maxStderr,
-	}
-}
-
-// prepare works cfg out without putting anything of it into force.
-func prepare(running map[string]*pool, cfg *config.Config) (map[string]*pool, *settings, error) {
-	pools, err := preparePools(running, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	next, err := newSettings(cfg, pools)
-	return pools, next, err
-}
-
-// preparePools makes the pools that are new in cfg, and checks what it says of
-// those that are running, of which none is changed: see configurePools. The
-// ones that cfg no longer has go on until letGo finds them unused.
-func preparePools(running map[string]*pool, cfg *config.Config) (map[string]*pool, error) {
-	next := maps.Clone(running)
-	if next == nil {
-		next = make(map[string]*pool)
-	}
-	for name, f := range cfg.FPM {
-		if next[name] != nil {
-			if err := poolConfig(f).Check(); err != nil {
-				return nil, fmt.Errorf("fpm.%s: %w", name, err)
-			}
-			continue
-		}
-		started, err := fcgi.NewPool(poolConfig(f))
-		if err != nil {
-			return nil, fmt.Errorf("fpm.%s: %w", name, err)
-		}
-		next[name] = &pool{Pool: started, gone: make(chan struct{})}
-	}
-	return next, nil
-}
-
-// configurePools puts into force what preparePools has checked. It fails only
-// when the gateway is ending.
-func configurePools(pools map[string]*pool, cfg *config.Config) error {
-	for name, f := range cfg.FPM {
-		if err := pools[name].Configure(poolConfig(f)); err != nil {
-			return fmt.Errorf("fpm.%s: %w", name, err)
-		}
-		pools[name].streams.resize(f.MaxStreams)
-		pools[name].farewells.resize(cfg.Limits.Connections, f.MaxConnections)
-	}
-	return nil
 }
 
 // hostName is a Host header without its port, and without the dot that may end

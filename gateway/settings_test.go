@@ -10,7 +10,8 @@ import (
 // routes are settings with these routes, all of one pool without PHP-FPM.
 func routes(t testing.TB, list ...*config.Route) *settings {
 	t.Helper()
-	s, err := newSettings(&config.Config{Routes: list}, map[string]*pool{"": {}})
+	cfg := &config.Config{Routes: list, FPM: map[string]*config.FPM{"": config.NewFPM("", "")}}
+	s, err := newSettings(cfg, map[string]*pool{"": {queues: make(map[string]*farewells)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,8 +40,9 @@ type Stats struct {
 	OutboundBytes  int64 // that wait for clients that do not keep up
 	Socket         ws.Snapshot
 	Pools          map[string]fcgi.Stats
-	Streams        map[string]int // running, by pool
-	StreamsRefused map[string]int // beyond max_streams, by pool
+	Streams        map[string]int   // running, by pool
+	StreamsRefused map[string]int   // beyond max_streams, by pool
+	Failovers      map[string]int64 // events that a pool did not take and that went on to the next one, by pool
 }
 
 // EventStats counts the events of one kind and outcome.
@@ -62,7 +63,7 @@ func (g *Gateway) Stats() Stats {
 		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
-		Disconnects: make(map[string]int),
+		Disconnects: make(map[string]int), Failovers: make(map[string]int64),
 	}
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
@@ -76,7 +77,7 @@ func (g *Gateway) Stats() Stats {
 	for name, p := range g.pools {
 		out.Pools[name] = p.Stats()
 		out.Streams[name], out.StreamsRefused[name] = p.streams.counts()
-		out.Disconnects[name] = p.farewells.len()
+		out.Disconnects[name], out.Failovers[name] = p.disconnects(), p.passed.events.Load()
 	}
 	g.reload.Unlock()
 	for k := range kinds {

@@ -16,14 +16,14 @@ import (
 // stream sends an answer on line by line, as PHP flushes it, while the script
 // runs. What its headers say is applied at once. A stream that ends badly is a
 // failed event; the client keeps what had arrived.
-func (c *connection) stream(ctx context.Context, rt *route, h answer.Head, response *fcgi.Response) error {
+func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.Head, response *fcgi.Response) error {
 	// First of all: what closes a stream closes its connection, so that PHP stops
 	// at its next flush. Else a refused one would keep a worker for its whole life.
 	response.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
-	if !rt.pool.streams.take() {
-		return failed("too many streams run at once: fpm.%s.max_streams", rt.FPM)
+	if !on.streams.take() {
+		return failed("too many streams run at once: fpm.%s.max_streams", on.name)
 	}
-	defer rt.pool.streams.give()
+	defer on.streams.give()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // also while a slow client is waited for
 	defer cancel()
 	stop := context.AfterFunc(ctx, response.Close)

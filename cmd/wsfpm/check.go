@@ -196,7 +196,7 @@ func summary(to io.Writer, cfg *config.Config) error {
 			path = strings.Join(r.Host, ",") + path
 		}
 		line("route "+path, "%s, pool %s, origins %s, messages to %v, timeout %v",
-			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), r.FPM, orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
+			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), strings.Join(r.Pools(), " then "), orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
 	}
 	if cfg.Web != "" {
 		line("web", "%s, all but WebSocket handshakes, for localhost, addresses%s", cfg.Web, strings.Join(append([]string{""}, cfg.WebHosts...), ", "))

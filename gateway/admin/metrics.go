@@ -38,7 +38,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m.events(s)
 	m.socket(s.Socket)
 	for name, p := range s.Pools {
-		m.pool(name, p, s.Streams[name], s.StreamsRefused[name])
+		m.pool(name, p, s.Streams[name], s.StreamsRefused[name], s.Failovers[name])
 	}
 	if c.options.Bus != nil {
 		m.bus(c.options.Bus())
@@ -124,7 +124,7 @@ func (m metrics) socket(s ws.Snapshot) {
 	m.counter("wsfpm_pongs_missed_total", "Clients lost because they did not answer a ping.", float64(s.PongsMissed))
 }
 
-func (m metrics) pool(name string, p fcgi.Stats, streams, streamsRefused int) {
+func (m metrics) pool(name string, p fcgi.Stats, streams, streamsRefused int, failovers int64) {
 	gauge := func(metric, help string, v float64) { m.gauge("wsfpm_fpm_"+metric, help, v, "fpm", name) }
 	counter := func(metric, help string, v uint64) { m.counter("wsfpm_fpm_"+metric, help, float64(v), "fpm", name) }
 	gauge("in_use", "Workers that run a script for somebody.", float64(p.Running))
@@ -153,6 +153,7 @@ func (m metrics) pool(name string, p fcgi.Stats, streams, streamsRefused int) {
 	counter("stalls_total", "Requests that no worker read for 50 ms.", p.Stalls)
 	counter("shed_total", "Events refused because the queue was full or too slow.", p.Overloads)
 	counter("passed_over_total", "Events that later ones went before, because their user or address had its share of the pool.", p.PassedOver)
+	counter("failovers_total", "Events that the pool did not take and that went on to the route's next pool.", uint64(failovers))
 	counter("streams_refused_total", "Streamed answers beyond max_streams.", uint64(streamsRefused))
 	counter("stderr_bytes_total", "What scripts wrote to stderr.", p.StderrBytes)
 }

@@ -248,8 +248,8 @@ func (route *Route) checkBounds(r *report, key string) {
 	}
 }
 
-// checkRoutePool finds the route's pool: the one it names, "default", or the
-// only one there is.
+// checkRoutePool finds the route's pools: those it names, "default", or the only
+// one there is.
 func (c *Config) checkRoutePool(r *report, key string, route *Route) {
 	names := slices.Sorted(maps.Keys(c.FPM))
 	if route.FPM == "" {
@@ -258,12 +258,18 @@ func (c *Config) checkRoutePool(r *report, key string, route *Route) {
 			route.FPM = names[0]
 		}
 	}
-	if c.FPM[route.FPM] == nil {
-		hint := fmt.Sprintf("write [fpm.%s] with its address", clip(route.FPM))
+	for i, name := range route.Pools() {
+		if slices.Contains(route.Pools()[:i], name) {
+			r.bad(key+".fpm", "%q stands twice: an event that a pool could not take is not offered to it again", clip(name))
+		}
+		if c.FPM[name] != nil {
+			continue
+		}
+		hint := fmt.Sprintf("write [fpm.%s] with its address", clip(name))
 		if len(names) > 0 {
 			hint += ", or one of " + strings.Join(names, ", ")
 		}
-		r.bad(key+".fpm", "there is no pool %q: %s", clip(route.FPM), hint)
+		r.bad(key+".fpm", "there is no pool %q: %s", clip(name), hint)
 	}
 }
 

@@ -84,6 +84,8 @@ var broken = map[string]struct {
 	"root alone":       {func(c *Config) { c.Routes[0].Root = "/srv" }, "is for paths that end in /{script}"},
 	"document root":    {func(c *Config) { c.Routes[0].DocumentRoot = "/srv/application" }, "does not hold"},
 	"pool unknown":     {func(c *Config) { c.Routes[0].FPM = "x" }, `there is no pool "x": write [fpm.x] with its address, or one of default`},
+	"spare unknown":    {func(c *Config) { c.Routes[0].Spares = []string{"x"} }, `there is no pool "x": write [fpm.x] with its address, or one of default`},
+	"spare twice":      {func(c *Config) { c.Routes[0].Spares = []string{"default"} }, `route[1].fpm: "default" stands twice`},
 	"events none":      {func(c *Config) { c.Routes[0].Events = nil }, "events: is empty"},
 	"events unknown":   {func(c *Config) { c.Routes[0].Events = []string{"connect", "open"} }, `"open" is unknown`},
 	"no connect":       {func(c *Config) { c.Routes[0].Events = []string{"message"} }, "public = true"},
@@ -232,8 +234,12 @@ func TestWarnings(t *testing.T) {
 			p := c.FPM["default"]
 			p.MaxConnections, p.Address = 5, "unix:/run/php/php8.2-fpm.sock"
 		},
-		"max_idle has no effect":    func(c *Config) { c.FPM["default"].IdleTimeout = 0 },
-		"neither encrypted nor":     func(c *Config) { c.FPM["default"].Address = "tcp:10.0.0.1:9000" },
+		"max_idle has no effect": func(c *Config) { c.FPM["default"].IdleTimeout = 0 },
+		"neither encrypted nor":  func(c *Config) { c.FPM["default"].Address = "tcp:10.0.0.1:9000" },
+		"fpm.third: no route uses": func(c *Config) {
+			c.FPM["other"], c.FPM["third"] = NewFPM("", "unix:/other"), NewFPM("", "unix:/third")
+			c.Routes[0].Spares = []string{"other"}
+		},
 		"fpm.other: no route uses":  func(c *Config) { c.FPM["other"] = NewFPM("", "unix:/other") },
 		"above PHP's post_max_size": func(c *Config) { c.Routes[0].MessageLimit = 16 << 20 },
 		"can be guessed":            func(c *Config) { c.Admin, c.AdminToken = "127.0.0.1:8081", "short" },

@@ -23,8 +23,25 @@ func (d *decoder) table(path string, into reflect.Value, table map[string]any) {
 			d.bad(at, "unknown key%s", suggest(path, key, into.Type()))
 			continue
 		}
-		d.value(at, into.FieldByIndex(field.Index), field, table[key])
+		value := table[key]
+		if list, ok := value.([]any); ok && field.Tag.Get("rest") != "" {
+			value = d.first(at, into.FieldByName(field.Tag.Get("rest")), list)
+		}
+		d.value(at, into.FieldByIndex(field.Index), field, value)
 	}
+}
+
+// first is the first string of a list where that is a field of its own; the
+// others go into rest.
+func (d *decoder) first(path string, rest reflect.Value, list []any) string {
+	d.strings(path, rest, false, list)
+	names := rest.Interface().([]string)
+	if len(names) == 0 || slices.Contains(names, "") {
+		d.bad(path, "has no name, or an empty one: write the names of pools, or leave the key out")
+		return ""
+	}
+	rest.Set(reflect.ValueOf(names[1:]))
+	return names[0]
 }
 
 // value sets one field from a TOML value.

@@ -301,6 +301,10 @@ func TestWrongTypesAreNamed(t *testing.T) {
 		"[limits]\nmessages_per_second = []\n": "limits.messages_per_second: want a number, got a list",
 		"[fpm.default]\npool_share = true\n":   "fpm.default.pool_share: want a part of a whole",
 		route + "public = \"yes\"\n":           `route[1].public: want true or false, got "yes"`,
+		route + "fpm = 1\n":                    "route[1].fpm: want a string in quotes",
+		route + "fpm = []\n":                   "route[1].fpm: has no name, or an empty one",
+		route + "fpm = [\"default\", \"\"]\n":  "route[1].fpm: has no name, or an empty one",
+		route + "fpm = [\"default\", 1]\n":     "route[1].fpm[2]: want a string in quotes, got 1",
 		route + "params = { A = 1 }\n":         "route[1].params.A: want a string in quotes, got 1",
 		route + "script_name = \"x\"\n":        "route[1].script_name: unknown key: the keys here are path, host, script",
 		route + "[redis.relays]\n":             "redis.relays: unknown key: did you mean relay?",
@@ -308,6 +312,21 @@ func TestWrongTypesAreNamed(t *testing.T) {
 		_, err := Load(Source{File: write(t, doc)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", doc, err, want)
+		}
+	}
+}
+
+func TestARouteHasSpares(t *testing.T) {
+	t.Log("contract-row: 5.fpm-list")
+	pools := "[fpm.local]\naddress = \"unix:/a\"\n[fpm.spare]\naddress = \"unix:/b\"\n"
+	for _, test := range []struct{ fpm, want string }{
+		{`fpm = ["local", "spare"]`, "local spare"},
+		{`fpm = ["spare"]`, "spare"},
+		{`fpm = "spare"`, "spare"},
+	} {
+		r := valid(t, pools+route+test.fpm+"\n").Routes[0]
+		if got := strings.Join(r.Pools(), " "); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.fpm, got, test.want)
 		}
 	}
 }

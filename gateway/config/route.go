@@ -60,8 +60,12 @@ type Route struct {
 	ResolveRoot bool `toml:"resolve_root"`
 
 	// FPM names the pool that runs the script. Default: "default", or the only
-	// pool there is.
-	FPM string `toml:"fpm"`
+	// pool there is. A list in the file names the spares too.
+	FPM string `toml:"fpm" rest:"Spares"`
+
+	// Spares name the pools that take an event of which the ones before them
+	// took nothing, in order: fpm = ["local", "spare"]. Default: none.
+	Spares []string `toml:"-"`
 
 	// Origins holds the origins of pages that may connect, such as
 	// "https://example.com"; "*" lets every page in. Default: pages of the same
@@ -154,4 +158,9 @@ type Route struct {
 
 	// StreamTimeout is how long a streamed answer may run. Default: 10m.
 	StreamTimeout Duration `toml:"stream_timeout"`
+}
+
+// Pools names the route's pools in the order in which an event tries them.
+func (route *Route) Pools() []string {
+	return append([]string{route.FPM}, route.Spares...)
 }

@@ -107,7 +107,7 @@ func (c *Config) warnPool(name string, pool *FPM) []string {
 			w = append(w, fmt.Sprintf("%s.address: FastCGI to %s is neither encrypted nor authenticated: keep it on a network of your own, with listen.allowed_clients in the pool", key, host))
 		}
 	}
-	used := slices.ContainsFunc(c.Routes, func(r *Route) bool { return r.FPM == name })
+	used := slices.ContainsFunc(c.Routes, func(r *Route) bool { return slices.Contains(r.Pools(), name) })
 	if !used {
 		w = append(w, key+": no route uses this pool")
 	}

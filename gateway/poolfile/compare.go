@@ -85,7 +85,7 @@ func (r *comparison) timeouts(pool *config.FPM, file *Pool, key string) {
 		return
 	}
 	for i, route := range r.c.Routes {
-		if route.FPM != pool.Name {
+		if !slices.Contains(route.Pools(), pool.Name) {
 			continue
 		}
 		least := time.Duration(route.Timeout) + time.Duration(pool.IdleTimeout) + settle
@@ -141,7 +141,7 @@ func (r *comparison) ini(pool *config.FPM, file *Pool) {
 	text, _ := value("post_max_size")
 	post, known := iniSize(text)
 	for i, route := range r.c.Routes {
-		if known && post > 0 && route.FPM == pool.Name && int64(route.MessageLimit) > post {
+		if known && post > 0 && slices.Contains(route.Pools(), pool.Name) && int64(route.MessageLimit) > post {
 			r.bad("route[%d].message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
 				i+1, route.MessageLimit, file.Name, text, int64(route.MessageLimit))
 		}

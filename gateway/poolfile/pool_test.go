@@ -229,6 +229,9 @@ func TestCompareWithPool(t *testing.T) {
 		"not said":     {file: good + "pm.max_children = 0\n", warning: "does not set pm.max_children"},
 		"kills":        {file: good + "request_terminate_timeout = 30\n", problem: "write 0, or at least 37s"},
 		"kills stream": {file: good + "request_terminate_timeout = 37\n", warning: "streams of route[1] end by then"},
+		"kills spare": {file: good + "request_terminate_timeout = 30\n", change: func(c *config.Config) {
+			c.FPM["local"], c.Routes[0].FPM, c.Routes[0].Spares = config.NewFPM("", "unix:/run/local.sock"), "local", []string{"default"}
+		}, problem: "write 0, or at least 37s"},
 		"long enough":  {file: good + "request_terminate_timeout = 607\n"},
 		"ondemand":     {file: good + "pm = ondemand\n", warning: "pm = ondemand"},
 		"extensions":   {file: good + "security.limit_extensions = .phtml\n", problem: "leaves out .php"},
