@@ -43,7 +43,8 @@ install:
 	scripts/install
 
 # bench compares wsfpm with what its users would otherwise pick, and puts the
-# figures into the README. BENCH="-quick" tries everything in less than a minute.
+# figures into the README. BENCH="-quick" tries everything in about a minute;
+# BENCH="-only fanout -rounds 5" measures the delivery only, with its ratios.
 BENCH ?= -update
 bench:
 	scripts/bench $(BENCH)

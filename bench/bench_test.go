@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,6 +44,16 @@ func TestSoakEveryComparisonRuns(t *testing.T) {
 		if !strings.Contains(out.String(), want.what) && want.kase != "64 clients" && want.peer != "Pushpin" && len(want.over) != 1 {
 			t.Errorf("no verdict on %q", want.what)
 		}
+	}
+	for _, v := range append((&lab{}).allRivals(), rival{name: "Centrifugo", installed: hasCentrifugo()}) {
+		t.Run(v.name, func(t *testing.T) { // each answer was checked when it came
+			if !v.installed {
+				t.Skip("not installed: see scripts/bench")
+			}
+			if !strings.Contains(out.String(), "| "+v.name+" |") {
+				t.Errorf("no figures of %s", v.name)
+			}
+		})
 	}
 	files, _ := filepath.Glob(filepath.Join(root, results, "*"))
 	if len(files) != 2 {
@@ -118,6 +129,29 @@ func TestParseFrame(t *testing.T) {
 		if opcode != opText || len(payload) != n || size != len(frame) {
 			t.Errorf("got opcode %d, %d bytes, size %d, want %d bytes", opcode, len(payload), size, n)
 		}
+	}
+}
+
+func TestCrowdHearsEveryMessageOfAJoinedFrame(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	sent := time.Unix(0, 1_700_000_000_000_000_000)
+	push := fmt.Sprintf(`{"push":{"channel":"site","pub":{"data":"%0*d000"}}}`, stampSize, sent.UnixNano())
+	c := &crowd{}
+	c.hear(&member{fd: int(writer.Fd())}, opText, []byte("{}\n"+push+"\n"+push), sent.Add(time.Second))
+	if c.heard != 2 || c.latency.n != 2 || c.latency.max != time.Second {
+		t.Errorf("heard %d messages, %d with a time, the slowest after %v, want 2, 2 and 1s", c.heard, c.latency.n, c.latency.max)
+	}
+	if err := reader.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	pong, got := maskedFrame(opText, []byte("{}")), make([]byte, 64)
+	if n, err := reader.Read(got); err != nil || !bytes.Equal(got[:n], pong) {
+		t.Errorf("a ping was answered with %q, %v, want %q", got[:n], err, pong)
 	}
 }
 

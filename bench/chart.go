@@ -9,8 +9,8 @@ import (
 // Sizes of the chart, in pixels.
 const (
 	chartWidth = 760
-	nameWidth  = 200
-	barsWidth  = 440
+	nameWidth  = 220
+	barsWidth  = 420
 	rowHeight  = 24
 	headHeight = 44
 )
@@ -28,7 +28,11 @@ func panels() []panel {
 		{"Latency of half of the messages, 1 client, µs", "echo", "1 client", "p50_us"},
 		{"Slowest answer of all, 16 clients, µs", "echo", "16 clients", "max_us"},
 		{"CPU for a message, PHP aside, 16 clients, µs", "echo", "16 clients", "cpu_us"},
-		{"One PUBLISH to many clients, deliveries a second", "fanout", "as fast as they arrive", "per_second"},
+		{"Memory of an idle client, bytes", "memory", "idle clients of each", "rss_bytes"},
+		{"Memory that a message on a live connection leaves, bytes", "growth", "growth", "bytes_per_message"},
+		{"300 publications a second to 2,000 clients, deliveries a second", "fanout", offered(300), "per_second"},
+		{"300 publications a second to 2,000 clients, half have come after, µs", "fanout", offered(300), "p50_us"},
+		{"80 publications a second to 2,000 clients, half have come after, µs", "fanout", offered(80), "p50_us"},
 		{"Slowest page of the site beside as many messages, µs", "neighbour", "as many messages", "max_us"},
 	}
 }

@@ -165,24 +165,33 @@ func (c *crowd) hear(m *member, opcode byte, payload []byte, now time.Time) {
 	case opPing:
 		unix.Write(m.fd, maskedFrame(opPong, payload)) // a socket that took no pong is found lost by the server
 	case opText:
-		c.heard++
-		c.last = now
-		if len(payload) >= stampSize {
-			if sent, err := strconv.ParseInt(string(payload[:stampSize]), 10, 64); err == nil {
-				c.latency.add(now.Sub(time.Unix(0, sent)))
-			}
+		if len(payload) > 0 && payload[0] == '{' {
+			c.hearPushes(m, payload, now)
+			return
 		}
+		c.hearOne(payload, now)
+	}
+}
+
+func (c *crowd) hearOne(message []byte, now time.Time) {
+	c.heard++
+	c.last = now
+	if len(message) < stampSize {
+		return
+	}
+	if sent, err := strconv.ParseInt(string(message[:stampSize]), 10, 64); err == nil {
+		c.latency.add(now.Sub(time.Unix(0, sent)))
 	}
 }
 
 // await waits until the crowd has heard so many messages since the last reset.
 func (c *crowd) await(messages int64) error {
-	deadline := time.Now().Add(patience)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	began := time.Now()
 	for c.heard < messages {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("heard %d of %d messages within %v, %d connections lost", c.heard, messages, patience, c.lost)
+		if time.Since(began) > patience && time.Since(c.last) > patience {
+			return fmt.Errorf("heard %d of %d messages, none for %v, %d connections lost", c.heard, messages, patience, c.lost)
 		}
 		c.changed.Wait() // the reader comes by every 100 ms
 	}
@@ -203,11 +212,15 @@ func (c *crowd) size() int {
 	return len(c.members) - c.lost
 }
 
-// close ends all connections and the reader.
+// close ends all connections and the reader. Further calls do nothing.
 func (c *crowd) close() {
 	c.mu.Lock()
+	closed := c.closing
 	c.closing = true
 	c.mu.Unlock()
+	if closed {
+		return
+	}
 	<-c.done
 	for _, m := range c.members {
 		m.file.Close()

@@ -15,9 +15,10 @@ import (
 
 // peer is one of those that are compared by messages.
 type peer struct {
-	name string
-	pids []int // whose CPU counts; nil: this process itself does the work
-	open func(n int) ([]client, error)
+	name    string
+	front   *server // answers the clients; nil: this process itself does the work
+	between *server // stands between the front and PHP; nil: nothing does
+	open    func(n int) ([]client, error)
 }
 
 // message is what everybody sends: 64 bytes.
@@ -55,40 +56,42 @@ func echo(l *lab, r *recorder) error {
 
 // echoPeers starts the servers that wsfpm is compared with.
 func (l *lab) echoPeers(gateway *server) ([]peer, error) {
-	fresh, err := l.startNginx("nginx", false)
+	fresh, err := l.startNginx(nginxOptions{name: "nginx"})
 	if err != nil {
 		return nil, err
 	}
-	kept, err := l.startNginx("nginx-kept", true)
+	kept, err := l.startNginx(nginxOptions{name: "nginx-kept", keep: true})
 	if err != nil {
 		return nil, err
 	}
 	peers := []peer{
 		overWebSocket("wsfpm", gateway, "/echo"),
-		overHTTP("nginx", fresh),
-		overHTTP("nginx, kept connections", kept),
-		{"fcgi.Pool", nil, l.openPool},
-		{"raw FastCGI", nil, l.openRaw},
+		overHTTP("nginx", fresh, "/echo.php"),
+		overHTTP("nginx, kept connections", kept, "/echo.php"),
+		{name: "fcgi.Pool", open: l.openPool},
+		{name: "raw FastCGI", open: l.openRaw},
 	}
-	pushpin, err := l.startPushpin(fresh)
-	if err != nil {
-		return nil, err
-	}
-	if pushpin != nil {
-		peers = append(peers, overWebSocket("Pushpin", pushpin, "/pushpin.php"))
+	for _, v := range l.rivals() {
+		front, between, err := v.start(v.id, 0)
+		if err != nil {
+			return nil, err
+		}
+		p := overWebSocket(v.name, front, v.path)
+		p.between = between
+		peers = append(peers, p)
 	}
 	return peers, nil
 }
 
 func overWebSocket(name string, s *server, path string) peer {
-	return peer{name, s.pids(), func(n int) ([]client, error) {
+	return peer{name: name, front: s, open: func(n int) ([]client, error) {
 		return openAll(n, func(int) (client, error) { return dialWebSocket(s.address, path, "", 0, message()) })
 	}}
 }
 
-func overHTTP(name string, s *server) peer {
-	return peer{name, s.pids(), func(n int) ([]client, error) {
-		return openAll(n, func(int) (client, error) { return dialHTTP(s.address, "/echo.php", message(), message()) })
+func overHTTP(name string, s *server, path string) peer {
+	return peer{name: name, front: s, open: func(n int) ([]client, error) {
+		return openAll(n, func(int) (client, error) { return dialHTTP(s.address, path, message(), message()) })
 	}}
 }
 
@@ -130,24 +133,29 @@ func (l *lab) echoOnce(r *recorder, p peer, n, round int) error {
 		return err
 	}
 	defer closeAll(clients)
-	o, err := load{warmUp: l.o.warmUp, length: l.o.length}.run(clients, newMeter(p.pids, l.phpPIDs()))
+	o, err := load{warmUp: l.o.warmUp, length: l.o.length}.run(clients, newMeter(p.front.pids(), l.phpPIDs(), p.between.pids()...))
 	if err != nil {
 		return err
 	}
-	front := o.usage.front
-	if p.pids == nil {
+	front := o.usage.front + o.usage.between
+	if p.front == nil {
 		front = o.usage.own
 	}
-	r.add(clientsCase(n), p.name, round, values{
+	v := values{
 		"per_second": o.perSecond(),
 		"p50_us":     micros(o.latency.quantile(0.5), 1),
 		"p99_us":     micros(o.latency.quantile(0.99), 1),
 		"max_us":     micros(o.latency.max, 1),
 		"cpu_us":     micros(front, o.done),
 		"php_cpu_us": micros(o.usage.php, o.done),
+		"all_cpu_us": micros(front+o.usage.php, o.done),
 		"own_cpu_us": micros(o.usage.own, o.done),
 		"starved":    float64(o.starved),
-	})
+	}
+	if p.between != nil {
+		v["gateway_cpu_us"] = micros(o.usage.front, o.done)
+	}
+	r.add(clientsCase(n), p.name, round, v)
 	return nil
 }
 
@@ -168,7 +176,7 @@ wrk.body = string.rep("wsfpm 64", 8)
 // and the peer speaks HTTP: whoever doubts our generator can compare.
 func (l *lab) wrk(r *recorder, p peer, n, round int) error {
 	binary, err := tool("wrk")
-	if err != nil || !strings.HasPrefix(p.name, "nginx") {
+	if err != nil || p.name != "nginx" && p.name != "nginx, kept connections" {
 		return nil
 	}
 	if err := l.rest(); err != nil {

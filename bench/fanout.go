@@ -2,63 +2,95 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"time"
 )
 
-// pushSize is the size of a pushed message, in bytes; window is how many are
-// under way at most when they are sent as fast as they arrive.
-const (
-	pushSize = 100
-	window   = 4
-)
+// pushSize is the size of a pushed message, in bytes.
+const pushSize = 100
 
-// audience is a server with its clients and the Redis channel that reaches all
-// of them.
+// rates are the publications offered in a second: to idle servers, to busy
+// ones, and more than any of them can deliver.
+func rates() []int { return []int{10, 20, 80, 300} }
+
+// audience is a server with its clients, and what publishes to all of them.
 type audience struct {
 	name    string
 	server  *server
-	channel string
+	dial    func(i int) (*webSocket, error)
+	publish func(payload string) error
 	crowd   *crowd
-	redis   *redisConn
 }
 
-// fanout compares one PUBLISH to many clients with the floor.
+// fanout compares one publication to many clients: wsfpm, the floor of one write
+// for each delivery, and a broker.
 func fanout(l *lab, r *recorder) error {
-	gateway, err := l.startGateway(gatewayOptions{name: "wsfpm-fanout"})
+	audiences, err := l.audiences()
 	if err != nil {
 		return err
-	}
-	ground, err := l.startFloor("bench:floor")
-	if err != nil {
-		return err
-	}
-	audiences := []*audience{
-		{name: "wsfpm", server: gateway, channel: "ws:channel:site"},
-		{name: "floor", server: ground, channel: "bench:floor"},
 	}
 	for _, a := range audiences {
-		if err := a.open(l); err != nil {
+		if a.crowd, err = newCrowd(); err != nil {
 			return err
 		}
-		defer a.close()
+		defer a.crowd.close()
+		if _, err := a.crowd.open(l.o.fans, dialers, a.dial); err != nil {
+			return fmt.Errorf("%s: %w", a.name, err)
+		}
 	}
 	if err := l.rest(); err != nil {
 		return err
 	}
-	for round := range l.o.rounds {
-		for _, a := range audiences {
-			if err := a.saturate(l, r, round); err != nil {
-				return fmt.Errorf("%s: %w", a.name, err)
-			}
-		}
-		for _, a := range audiences {
-			if err := a.pace(l, r, round); err != nil {
-				return fmt.Errorf("%s: %w", a.name, err)
+	for _, rate := range rates() {
+		for round := range l.o.rounds {
+			for _, a := range audiences {
+				if err := a.offer(l, r, rate, round); err != nil {
+					return fmt.Errorf("%s, %d a second: %w", a.name, rate, err)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// audiences starts the servers.
+func (l *lab) audiences() ([]*audience, error) {
+	gateway, err := l.startGateway(gatewayOptions{name: "wsfpm-fanout"})
+	if err != nil {
+		return nil, err
+	}
+	ground, err := l.startFloor("bench:floor")
+	if err != nil {
+		return nil, err
+	}
+	redis, err := dialRedis(l.redis.address)
+	if err != nil {
+		return nil, err
+	}
+	to := func(channel string) func(string) error {
+		return func(payload string) error {
+			_, err := redis.publish(channel, payload)
+			return err
+		}
+	}
+	list := []*audience{
+		{name: "wsfpm", server: gateway, dial: dialMember(gateway), publish: to("ws:channel:site")},
+		{name: "floor", server: ground, dial: dialMember(ground), publish: to("bench:floor")},
+	}
+	if !hasCentrifugo() {
+		fmt.Fprintln(os.Stderr, "Centrifugo is left out: it is not installed, see scripts/bench")
+		return list, nil
+	}
+	broker, err := l.startCentrifugo("centrifugo")
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := dialPublisher(broker)
+	if err != nil {
+		return nil, err
+	}
+	return append(list, &audience{name: "Centrifugo", server: broker, dial: dialSubscriber(broker), publish: publisher.publish}), nil
 }
 
 // startFloor runs the floor's server.
@@ -74,65 +106,28 @@ func (l *lab) startFloor(channel string) (*server, error) {
 	return &server{process: p, address: address}, p.await("tcp", address)
 }
 
-func (a *audience) open(l *lab) (err error) {
-	if a.redis, err = dialRedis(l.redis.address); err != nil {
-		return err
-	}
-	if a.crowd, err = newCrowd(); err != nil {
-		return err
-	}
-	_, err = a.crowd.open(l.o.fans, dialers, dialMember(a.server))
-	return err
-}
-
-func (a *audience) close() {
-	a.crowd.close()
-	a.redis.close()
-}
-
-// saturate publishes as fast as the messages arrive.
-func (a *audience) saturate(l *lab, r *recorder, round int) error {
+// offer publishes at a rate and waits until all is delivered.
+func (a *audience) offer(l *lab, r *recorder, rate, round int) error {
 	a.crowd.reset()
-	fans := int64(l.o.fans)
 	m := newMeter(a.server.pids(), nil)
 	m.start()
-	published := int64(0)
-	for end := time.Now().Add(l.o.length); time.Now().Before(end); published++ {
-		if err := a.crowd.await((published - window + 1) * fans); err != nil {
-			return err
-		}
-		if _, err := a.redis.publish(a.channel, stamped(pushSize)); err != nil {
+	published := max(2, int64(l.o.length.Seconds()*float64(rate)))
+	for i := range published {
+		time.Sleep(time.Until(m.began.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+		if err := a.publish(stamped(pushSize)); err != nil {
 			return err
 		}
 	}
-	if err := a.crowd.await(published * fans); err != nil {
+	deliveries := published * int64(l.o.fans)
+	if err := a.crowd.await(deliveries); err != nil {
 		return err
 	}
-	a.record(r, "as fast as they arrive", round, m.stop(), published*fans)
+	a.record(r, offered(rate), round, m.stop(), deliveries)
 	return nil
 }
 
-// pace publishes ten messages a second, so that each finds idle servers.
-func (a *audience) pace(l *lab, r *recorder, round int) error {
-	a.crowd.reset()
-	fans := int64(l.o.fans)
-	m := newMeter(a.server.pids(), nil)
-	m.start()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	published := max(2, int64(l.o.length/(100*time.Millisecond)))
-	for range published {
-		<-tick.C
-		if _, err := a.redis.publish(a.channel, stamped(pushSize)); err != nil {
-			return err
-		}
-	}
-	if err := a.crowd.await(published * fans); err != nil {
-		return err
-	}
-	a.record(r, "ten a second", round, m.stop(), published*fans)
-	return nil
-}
+// offered is the name of a rate's case.
+func offered(rate int) string { return fmt.Sprintf("%d a second", rate) }
 
 func (a *audience) record(r *recorder, kase string, round int, u usage, deliveries int64) {
 	a.crowd.mu.Lock()

@@ -58,8 +58,10 @@ func (l *lab) prepare() error {
 	if err := os.Chmod(l.dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(l.dir, "php"), os.DirFS(filepath.Join(l.root, "bench", "php"))); err != nil {
-		return err
+	for _, sub := range []string{"php", "peers"} {
+		if err := os.CopyFS(filepath.Join(l.dir, sub), os.DirFS(filepath.Join(l.root, "bench", sub))); err != nil {
+			return err
+		}
 	}
 	if err := l.build(); err != nil {
 		return err

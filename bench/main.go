@@ -1,11 +1,12 @@
 // Command bench measures wsfpm beside what its users would otherwise pick, on
-// this machine, in one run: nginx with PHP-FPM over plain HTTP, a FastCGI
-// client with no WebSocket in front, sockets written to without a gateway, and
-// Pushpin where it is installed. Peers take turns, round by round, so that a
-// machine whose speed changes is as bad for one as for the other.
+// this machine, in one run: nginx + Lua, Node and Pushpin as WebSocket servers, nginx
+// with PHP-FPM over plain HTTP, a FastCGI client with no WebSocket in front, and
+// for delivery Centrifugo and sockets written to without a gateway. Peers take
+// turns, round by round, so that a machine whose speed changes is as bad for one
+// as for the other.
 //
-//	go run -C bench .            everything, about 25 minutes
-//	go run -C bench . -quick     everything, small, in less than a minute
+//	go run -C bench .            everything, about 35 minutes
+//	go run -C bench . -quick     everything, small, in about a minute
 //	go run -C bench . -only echo,fanout -rounds 11
 //
 // It is a module of its own, so that the product needs nothing that only this
@@ -14,7 +15,8 @@
 // The files in reading order:
 //
 //	main.go       flags, the order of the comparisons
-//	lab.go        the servers of a run; servers.go their configurations
+//	lab.go        the servers of a run; servers.go their configurations;
+//	              peers.go, centrifugo.go those of others
 //	process.go    one server process
 //	load.go       messages in a closed loop, or paced; histogram.go
 //	stream.go     what the clients share; websocket.go, http.go, fastcgi.go
@@ -26,8 +28,9 @@
 //	targets.go    what is to be reached
 //	report.go     tables, raw data, the README; chart.go the chart
 //
-// It needs PHP-FPM, nginx and redis-server; wrk and pushpin are used if they
-// are installed. Everything listens on loopback or in a temporary folder.
+// It needs PHP-FPM, nginx and redis-server; wrk and the peers are used if they
+// are installed (scripts/bench does that). Everything listens on loopback or in
+// a temporary folder.
 package main
 
 import (
@@ -57,6 +60,7 @@ type options struct {
 	warmUp   time.Duration // before it
 	clients  []int
 	idle     int           // connections
+	each     int           // connections, to each of several servers
 	hold     time.Duration // how long they are held before memory is read
 	ping     time.Duration
 	messages int // on one connection
@@ -162,14 +166,14 @@ func parseOptions(args []string) (*options, error) {
 func (o *options) size() {
 	o.length, o.warmUp = 2*time.Second, 300*time.Millisecond
 	o.clients = []int{1, 16, 64}
-	o.idle, o.hold, o.ping = 15_000, 90*time.Second, 25*time.Second
+	o.idle, o.each, o.hold, o.ping = 15_000, 3_000, 90*time.Second, 25*time.Second
 	o.messages, o.fans, o.storm, o.users, o.proxied = 1_000_000, 2_000, 2_000, 100_000, 4_000
 	o.crowds, o.crowd = 7, 14_286
 	if o.quick {
 		o.rounds = 1
 		o.length, o.warmUp = 200*time.Millisecond, 50*time.Millisecond
 		o.clients = []int{1, 16}
-		o.idle, o.hold, o.ping = 300, 3500*time.Millisecond, time.Second
+		o.idle, o.each, o.hold, o.ping = 300, 100, 3500*time.Millisecond, time.Second
 		o.messages, o.fans, o.storm, o.users, o.proxied = 100_000, 200, 200, 1_000, 200
 		o.crowds, o.crowd = 2, 100
 	}

@@ -53,16 +53,19 @@ type meter struct {
 	own   time.Duration
 	front []int // the server under test
 	php   []int
-	used  [2]time.Duration // of front, php
+	rest  []int            // what stands between the two
+	used  [3]time.Duration // of front, php, rest
 }
 
 // usage is what happened between a meter's two moments.
-type usage struct{ elapsed, own, front, php time.Duration }
+type usage struct{ elapsed, own, front, php, between time.Duration }
 
-func newMeter(front, php []int) *meter { return &meter{front: front, php: php} }
+func newMeter(front, php []int, between ...int) *meter {
+	return &meter{front: front, php: php, rest: between}
+}
 
 func (m *meter) start() {
-	m.used = [2]time.Duration{cpuOf(m.front...), cpuOf(m.php...)}
+	m.used = [3]time.Duration{cpuOf(m.front...), cpuOf(m.php...), cpuOf(m.rest...)}
 	m.own, m.began = ownCPU(), time.Now()
 }
 
@@ -72,6 +75,7 @@ func (m *meter) stop() usage {
 		own:     ownCPU() - m.own,
 		front:   cpuOf(m.front...) - m.used[0],
 		php:     cpuOf(m.php...) - m.used[1],
+		between: cpuOf(m.rest...) - m.used[2],
 	}
 }
 

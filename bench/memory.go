@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,7 +38,11 @@ func idleMemory(l *lab, r *recorder) error {
 	if err := l.hold(r, full, idle, before); err != nil {
 		return err
 	}
-	return l.besideIdle(r, full, empty, idle.size())
+	if err := l.besideIdle(r, full, empty, idle.size()); err != nil {
+		return err
+	}
+	idle.close()
+	return l.idleRivals(r)
 }
 
 // dialMember dials clients as they are in real life: with a user, three channels,
@@ -109,39 +116,168 @@ func (l *lab) besideIdle(r *recorder, full, empty *server, n int) error {
 	return nil
 }
 
-// growth sends many messages over one connection and looks whether the
-// process has grown by them.
-func growth(l *lab, r *recorder) error {
-	s, err := l.startGateway(gatewayOptions{name: "wsfpm-growth"})
+// idler is a server that holds idle clients, and how these are dialled.
+type idler struct {
+	name   string
+	server *server
+	dial   func(i int) (*webSocket, error)
+	crowd  *crowd
+	before int64 // memory with a few clients only
+}
+
+// idleRivals compares the memory of an idle client, with as many clients each.
+func (l *lab) idleRivals(r *recorder) error {
+	list, err := l.idlers()
 	if err != nil {
 		return err
 	}
-	if err := l.rest(); err != nil {
-		return err
-	}
-	clients, err := overWebSocket("", s, "/echo").open(1)
-	if err != nil {
-		return err
-	}
-	defer closeAll(clients)
-	tenth := l.o.messages / 10
-	var memory []float64
-	for range 10 {
-		if _, err := (load{total: tenth, inFlight: 8}).run(clients, newMeter(nil, nil)); err != nil {
+	for _, d := range list {
+		if d.crowd, err = newCrowd(); err != nil {
 			return err
 		}
-		bytes, err := resident(s.pid())
+		defer d.crowd.close()
+		if _, err := d.crowd.open(warmUps, dialers, d.dial); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+		before, err := residentAll(d.server)
 		if err != nil {
 			return err
 		}
-		memory = append(memory, float64(bytes))
+		d.before = before[0]
+		if _, err := d.crowd.open(l.o.each, dialers, d.dial); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
 	}
-	for i, bytes := range memory {
-		r.add("one connection", "wsfpm", i, values{"messages": float64((i + 1) * tenth), "rss_bytes": bytes})
+	time.Sleep(l.o.hold / 3) // one ping
+	for _, d := range list {
+		after, err := residentAll(d.server)
+		if err != nil {
+			return err
+		}
+		if n := d.crowd.size(); n != l.o.each+warmUps {
+			return fmt.Errorf("%s: %d of %d idle connections are left", d.name, n, l.o.each+warmUps)
+		}
+		n := float64(l.o.each)
+		r.add("idle clients of each", d.name, 0, values{"connections": n, "rss_bytes": float64(after[0]-d.before) / n})
 	}
-	r.add("growth", "wsfpm", 0, values{
-		"bytes_per_message": (memory[9] - memory[0]) / float64(9*tenth),
-		"kilobytes":         (memory[9] - memory[0]) / 1024,
-	})
 	return nil
+}
+
+// idlers starts a server of each kind.
+func (l *lab) idlers() ([]*idler, error) {
+	gateway, err := l.startGateway(gatewayOptions{name: "wsfpm-idle", ping: l.o.ping})
+	if err != nil {
+		return nil, err
+	}
+	list := []*idler{{name: "wsfpm", server: gateway, dial: dialMember(gateway)}}
+	headers := browserHeaders(1 << 10)
+	for _, v := range l.rivals() {
+		if v.fewer == 0 {
+			continue // idle, it is like another one
+		}
+		s, _, err := v.start("idle-"+v.id, 0)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, &idler{name: v.name, server: s, dial: func(i int) (*webSocket, error) {
+			return dialWebSocket(s.address, v.path, headers, 1+i/10_000, message())
+		}})
+	}
+	if !hasCentrifugo() {
+		return list, nil
+	}
+	s, err := l.startCentrifugo("idle-centrifugo")
+	return append(list, &idler{name: "Centrifugo", server: s, dial: dialSubscriber(s)}), err
+}
+
+// growth sends many messages over one connection and looks how far the server
+// has grown by them. A server that grows with every message gets fewer.
+func growth(l *lab, r *recorder) error {
+	gateway, err := l.startGateway(gatewayOptions{name: "wsfpm-growth"})
+	if err != nil {
+		return err
+	}
+	if err := l.grow(r, overWebSocket("wsfpm", gateway, "/echo"), l.o.messages); err != nil {
+		return err
+	}
+	for _, v := range l.rivals() {
+		if v.fewer == 0 {
+			continue
+		}
+		s, _, err := v.start("growth-"+v.id, 1)
+		if err != nil {
+			return err
+		}
+		if err := l.grow(r, overWebSocket(v.name, s, v.path), l.o.messages/v.fewer); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+	}
+	return nil
+}
+
+// grow reads a server's memory at each tenth of the messages.
+func (l *lab) grow(r *recorder, p peer, messages int) error {
+	if err := l.rest(); err != nil {
+		return err
+	}
+	clients, err := p.open(1)
+	if err != nil {
+		return err
+	}
+	tenth := messages / 10
+	var memory, lua []float64
+	read := func() error {
+		bytes, err := residentAll(p.front)
+		if err != nil {
+			return err
+		}
+		memory = append(memory, float64(bytes[0]))
+		heap, err := luaHeap(p)
+		lua = append(lua, heap)
+		return err
+	}
+	for range 10 {
+		if _, err := (load{total: tenth, inFlight: 8}).run(clients, newMeter(nil, nil)); err != nil {
+			closeAll(clients)
+			return err
+		}
+		if err := read(); err != nil {
+			closeAll(clients)
+			return err
+		}
+	}
+	closeAll(clients)
+	time.Sleep(l.o.length / 4)
+	if err := read(); err != nil {
+		return err
+	}
+	v := values{
+		"messages":            float64(9 * tenth),
+		"bytes_per_message":   (memory[9] - memory[0]) / float64(9*tenth),
+		"kilobytes":           (memory[9] - memory[0]) / 1024,
+		"kilobytes_once_shut": (memory[10] - memory[0]) / 1024,
+	}
+	if lua[0] > 0 {
+		v["of_it_lua_kilobytes"] = (lua[9] - lua[0]) / 1024
+	}
+	r.add("growth", p.name, 0, v)
+	return nil
+}
+
+// luaHeap is the size of the Lua heap of an nginx of one process; 0 for others.
+func luaHeap(p peer) (float64, error) {
+	if !strings.HasPrefix(p.name, "nginx + Lua") {
+		return 0, nil
+	}
+	answer, err := http.Get("http://" + p.front.address + "/lua-heap")
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err
+	}
+	kilobytes, err := strconv.ParseFloat(string(text), 64)
+	return kilobytes * 1024, err
 }

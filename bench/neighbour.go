@@ -24,11 +24,11 @@ func pageText() []byte { return []byte(strings.Repeat("page ", 400)) }
 // neighbour looks at a site whose PHP-FPM pool is shared: with wsfpm, or with
 // another nginx that brings as many messages, or as many clients.
 func neighbour(l *lab, r *recorder) error {
-	site, err := l.startNginx("nginx-site", false)
+	site, err := l.startNginx(nginxOptions{name: "nginx-site"})
 	if err != nil {
 		return err
 	}
-	second, err := l.startNginx("nginx-second", false)
+	second, err := l.startNginx(nginxOptions{name: "nginx-second"})
 	if err != nil {
 		return err
 	}
@@ -37,9 +37,7 @@ func neighbour(l *lab, r *recorder) error {
 		return err
 	}
 	toGateway := overWebSocket("beside wsfpm", gateway, "/work")
-	toNginx := peer{"beside nginx", second.pids(), func(n int) ([]client, error) {
-		return openAll(n, func(int) (client, error) { return dialHTTP(second.address, "/work.php", message(), message()) })
-	}}
+	toNginx := overHTTP("beside nginx", second, "/work.php")
 	for round := range l.o.rounds {
 		rate, err := l.beside(r, site, toGateway, "as many messages", load{}, round)
 		if err != nil {
@@ -78,7 +76,7 @@ func (l *lab) beside(r *recorder, site *server, p peer, kase string, by load, ro
 	var loaded, shown *outcome
 	var loadErr, pageErr error
 	var running sync.WaitGroup
-	running.Go(func() { loaded, loadErr = by.run(messages, newMeter(p.pids, nil)) })
+	running.Go(func() { loaded, loadErr = by.run(messages, newMeter(p.front.pids(), nil)) })
 	running.Go(func() { shown, pageErr = during.run(pages, newMeter(nil, nil)) })
 	running.Wait()
 	after, afterErr := load{length: l.o.length, every: pageEvery}.run(pages, newMeter(nil, nil))

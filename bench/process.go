@@ -125,6 +125,12 @@ func statFields(file string) ([]string, error) {
 	return fields, nil
 }
 
+// portOf is the port of an address.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
+
 // freeAddress is a loopback address that nobody listens on. Its port lies below
 // those that the kernel gives to clients, so none of these takes it meanwhile.
 func freeAddress() (string, error) {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -103,10 +102,6 @@ type proxyOptions struct {
 
 // startProxy runs nginx in front of a gateway's unix socket.
 func (l *lab) startProxy(gateway *server, o proxyOptions) (*server, error) {
-	binary, err := tool("nginx", "/usr/sbin/nginx")
-	if err != nil {
-		return nil, err
-	}
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -115,23 +110,7 @@ func (l *lab) startProxy(gateway *server, o proxyOptions) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := ""
-	if isRoot() {
-		user = "user root;"
-	}
-	if _, err := l.write("fastcgi_params", nginxParams); err != nil {
-		return nil, err
-	}
-	file, err := l.write("proxy.conf", fill(proxyConfig, "dir", l.dir, "user", user, "slots", fmt.Sprint(3*l.o.proxied),
-		"extra", o.extra, "site", site))
-	if err != nil {
-		return nil, err
-	}
-	p, err := l.start("proxy", exec.Command(binary, "-p", l.dir, "-c", file, "-e", "stderr"))
-	if err != nil {
-		return nil, err
-	}
-	return &server{process: p, address: address}, p.await("tcp", address)
+	return l.runNginx("proxy", address, fill(proxyConfig, "dir", l.dir, "slots", fmt.Sprint(3*l.o.proxied), "extra", o.extra, "site", site))
 }
 
 // site is the site of deploy/nginx for an address of nginx and a gateway. Only

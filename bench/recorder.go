@@ -123,5 +123,5 @@ func (r *recorder) metrics(test, kase string) []string {
 
 // columnOrder is the order of the usual columns; others come before them.
 func columnOrder() []string {
-	return []string{"per_second", "p50_us", "p99_us", "max_us", "starved", "after_p99_us", "after_max_us", "cpu_us", "php_cpu_us", "own_cpu_us", "load_per_second", "load_p99_us"}
+	return []string{"per_second", "p50_us", "p99_us", "max_us", "starved", "after_p99_us", "after_max_us", "cpu_us", "gateway_cpu_us", "php_cpu_us", "all_cpu_us", "own_cpu_us", "load_per_second", "load_p99_us"}
 }

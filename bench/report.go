@@ -94,7 +94,7 @@ func (res *result) show(o *options, root string, r *recorder, out io.Writer) err
 func machine(root string) map[string]string {
 	m := map[string]string{"cpus": fmt.Sprint(runtime.NumCPU()), "go": runtime.Version()}
 	for name, command := range map[string][]string{
-		"kernel": {"uname", "-sr"}, "nginx": {"nginx", "-v"}, "redis": {"redis-server", "--version"},
+		"kernel": {"uname", "-sr"}, "node": {"node", "--version"}, "nginx": {"nginx", "-v"}, "redis": {"redis-server", "--version"},
 		"php": {"php", "-r", "echo PHP_VERSION;"}, "commit": {"git", "-C", root, "describe", "--always", "--dirty"},
 	} {
 		if text, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err == nil {
@@ -180,6 +180,10 @@ func columnTitle(metric string) string {
 		return "CPU each, µs"
 	case "php_cpu_us":
 		return "PHP's CPU each, µs"
+	case "all_cpu_us":
+		return "CPU of both, µs"
+	case "gateway_cpu_us":
+		return "of it the gateway's, µs"
 	case "own_cpu_us":
 		return "the load's CPU each, µs"
 	}
@@ -219,9 +223,18 @@ func (res *result) summary(r *recorder, chartFile string) string {
 		fmt.Fprintf(&b, "![Messages through PHP and back, and what they cost](%s)\n\n", chartFile)
 	}
 	fmt.Fprintf(&b, "Measured by `make bench`: %s. Medians, quartiles in brackets; the absolute figures are this machine's, trust the ratios.\n", res.where())
-	const kase = "16 clients"
-	if len(r.peers("echo", kase)) > 0 {
-		fmt.Fprintf(&b, "\n**A message of 64 bytes through PHP and back, %s**\n\n%s", kase, r.table("echo", kase, []string{"per_second", "p50_us", "max_us", "cpu_us"}))
+	for _, t := range []struct {
+		title, test, kase string
+		metrics           []string
+	}{
+		{"A message of 64 bytes through PHP and back, 16 clients", "echo", "16 clients", []string{"per_second", "p50_us", "max_us", "cpu_us", "all_cpu_us"}},
+		{"Memory of an idle client", "memory", "idle clients of each", []string{"rss_bytes"}},
+		{"Memory that messages on a live connection leave", "growth", "growth", []string{"bytes_per_message"}},
+		{"300 publications a second to one channel of 2,000 clients", "fanout", offered(300), []string{"per_second", "p50_us", "cpu_us"}},
+	} {
+		if len(r.peers(t.test, t.kase)) > 0 {
+			fmt.Fprintf(&b, "\n**%s**\n\n%s", t.title, r.table(t.test, t.kase, t.metrics))
+		}
 	}
 	return b.String()
 }

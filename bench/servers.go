@@ -90,8 +90,7 @@ func (l *lab) startRedis() error {
 	if err != nil {
 		return err
 	}
-	_, port, _ := strings.Cut(address, ":")
-	p, err := l.start("redis", exec.Command(binary, "--bind", "127.0.0.1", "--port", port, "--dir", l.dir,
+	p, err := l.start("redis", exec.Command(binary, "--bind", "127.0.0.1", "--port", portOf(address), "--dir", l.dir,
 		"--save", "", "--appendonly", "no", "--client-output-buffer-limit", "pubsub 256mb 256mb 60"))
 	if err != nil {
 		return err
@@ -108,8 +107,13 @@ type server struct {
 	unix    string // wsfpm's socket for clients behind nginx
 }
 
-// pids are the processes of the server.
-func (s *server) pids() []int { return tree(s.pid()) }
+// pids are the processes of the server, none of a nil one.
+func (s *server) pids() []int {
+	if s == nil {
+		return nil
+	}
+	return tree(s.pid())
+}
 
 // gatewayOptions says how a wsfpm differs from the usual one of a run.
 type gatewayOptions struct {
@@ -180,10 +184,11 @@ func (l *lab) startGateway(o gatewayOptions) (*server, error) {
 
 const nginxConfig = `daemon off;
 {user}
-worker_processes auto;
+{modules}
+worker_processes {processes};
 pid {dir}/{name}.pid;
 error_log {dir}/{name}-error.log warn;
-events { worker_connections 4096; }
+events { worker_connections {slots}; }
 http {
     access_log off;
     client_body_temp_path {dir}/{name}-body;
@@ -205,6 +210,7 @@ http {
             fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;
             include {dir}/fastcgi_params;
         }
+        {lua}
     }
 }
 `
@@ -230,107 +236,52 @@ fastcgi_param SERVER_NAME $server_name;
 fastcgi_param REDIRECT_STATUS 200;
 `
 
-// startNginx runs an nginx in front of PHP-FPM. With keep it keeps FastCGI
-// connections, for 100 ms: a kept one holds a PHP worker.
-func (l *lab) startNginx(name string, keep bool) (*server, error) {
+// nginxOptions says how an nginx differs from the usual one of a run.
+type nginxOptions struct {
+	name      string
+	keep      bool // FastCGI connections are kept, for 100 ms: a kept one holds a PHP worker
+	lua       bool // it is a WebSocket server too, at /lua
+	processes int  // 0: one for each CPU
+}
+
+// startNginx runs an nginx in front of PHP-FPM.
+func (l *lab) startNginx(o nginxOptions) (*server, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	keepalive, on, modules, lua, processes := "", "off", "", "", "auto"
+	if o.keep {
+		keepalive, on = fmt.Sprintf("keepalive %d; keepalive_timeout 100ms;", workers), "on"
+	}
+	if o.lua {
+		modules, lua = luaModules, fill(luaLocations, "dir", l.dir, "keep", on)
+	}
+	if o.processes > 0 {
+		processes = fmt.Sprint(o.processes)
+	}
+	return l.runNginx(o.name, address, fill(nginxConfig, "dir", l.dir, "name", o.name, "socket", l.socket, "keepalive", keepalive, "keep", on,
+		"listen", address, "modules", modules, "lua", lua, "processes", processes, "slots", fmt.Sprint(4096+2*l.o.idle)))
+}
+
+// runNginx runs an nginx with a configuration, whose {user} is still open.
+func (l *lab) runNginx(name, address, config string) (*server, error) {
 	binary, err := tool("nginx", "/usr/sbin/nginx")
 	if err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	user, keepalive, on := "", "", "off"
+	user := ""
 	if isRoot() {
 		user = "user root;"
-	}
-	if keep {
-		keepalive, on = fmt.Sprintf("keepalive %d; keepalive_timeout 100ms;", workers), "on"
 	}
 	if _, err := l.write("fastcgi_params", nginxParams); err != nil {
 		return nil, err
 	}
-	file, err := l.write(name+".conf", fill(nginxConfig, "dir", l.dir, "name", name, "user", user, "socket", l.socket,
-		"keepalive", keepalive, "keep", on, "listen", address))
+	file, err := l.write(name+".conf", fill(config, "user", user))
 	if err != nil {
 		return nil, err
 	}
 	p, err := l.start(name, exec.Command(binary, "-p", l.dir, "-c", file, "-e", "stderr"))
-	if err != nil {
-		return nil, err
-	}
-	return &server{process: p, address: address}, p.await("tcp", address)
-}
-
-const pushpinConfig = `[global]
-include={dir}/internal.conf
-rundir={dir}/run
-ipc_prefix=b-
-port_offset=0
-[runner]
-services=condure,zurl,pushpin-proxy,pushpin-handler
-http_port={port}
-logdir={dir}/log
-log_level=0
-client_buffer_size=8192
-client_maxconn=1000
-condure_bin=condure
-zurl_bin=zurl
-[proxy]
-routesfile={dir}/routes
-updates_check=off
-[handler]
-push_in_spec=ipc://{dir}/run/push
-push_in_sub_specs=ipc://{dir}/run/sub
-push_in_http_addr=127.0.0.1
-push_in_http_port={http}
-stats_spec=ipc://{dir}/run/stats
-command_spec=ipc://{dir}/run/command
-message_rate=1000000
-message_hwm=1000000
-`
-
-// startPushpin runs Pushpin in front of an nginx, which it asks for every
-// event; nil without an error when it is not installed.
-func (l *lab) startPushpin(nginx *server) (*server, error) {
-	binary, err := tool("pushpin")
-	if err != nil {
-		return nil, nil
-	}
-	dir := filepath.Join(l.dir, "pushpin")
-	for _, sub := range []string{"run", "log"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
-			return nil, err
-		}
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	control, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	_, port, _ := strings.Cut(address, ":")
-	_, httpPort, _ := strings.Cut(control, ":")
-	if _, err := l.write("pushpin/routes", "* "+nginx.address+",over_http\n"); err != nil {
-		return nil, err
-	}
-	// Debian's Pushpin uses a zurl that runs as a service; here it starts its own.
-	internal, err := os.ReadFile("/usr/lib/pushpin/internal.conf")
-	if err != nil {
-		return nil, err
-	}
-	own := strings.ReplaceAll(string(internal), "/var/run/zurl/", "{rundir}/{ipc_prefix}")
-	if _, err := l.write("pushpin/internal.conf", own); err != nil {
-		return nil, err
-	}
-	file, err := l.write("pushpin/pushpin.conf", fill(pushpinConfig, "dir", dir, "port", port, "http", httpPort))
-	if err != nil {
-		return nil, err
-	}
-	p, err := l.start("pushpin-run", exec.Command(binary, "--config", file))
 	if err != nil {
 		return nil, err
 	}

@@ -26,12 +26,22 @@ type verdict struct {
 	Met bool `json:"met"`
 }
 
+// luaWays are the two ways of nginx + Lua.
+func luaWays() []string { return []string{"nginx + Lua", "nginx + Lua, kept connections"} }
+
 // nginxWays are the two ways of nginx; the better one counts.
 func nginxWays() []string { return []string{"nginx", "nginx, kept connections"} }
 
 func targets() []target {
-	const echo, fan = "echo", "fanout"
-	kept, pool := nginxWays(), []string{"fcgi.Pool"}
+	return append(messageTargets(), deliveryTargets()...)
+}
+
+// only is a single peer to be compared with.
+func only(peer string) []string { return []string{peer} }
+
+func messageTargets() []target {
+	const echo = "echo"
+	kept, pool := nginxWays(), only("fcgi.Pool")
 	return []target{
 		{"CPU of wsfpm for an echo, 16 clients", echo, "16 clients", "cpu_us", "wsfpm", nil, false, 30, "µs"},
 		{"a message of one client, with 100 µs for all that is not FastCGI", echo, "1 client", "p50_us", "wsfpm", nil, false, 165, "µs"},
@@ -42,15 +52,17 @@ func targets() []target {
 		{"p99 against nginx, 64 clients", echo, "64 clients", "p99_us", "wsfpm", kept, false, 1, "×"},
 		{"p50 against nginx, 1 client", echo, "1 client", "p50_us", "wsfpm", kept, false, 1.25, "×"},
 		{"messages a second against a FastCGI client alone, 16 clients", echo, "16 clients", "per_second", "wsfpm", pool, true, 0.65, "×"},
-		{"messages a second against Pushpin, 16 clients", echo, "16 clients", "per_second", "wsfpm", []string{"Pushpin"}, true, 8, "×"},
+		{"messages a second against Pushpin, 16 clients", echo, "16 clients", "per_second", "wsfpm", only("Pushpin"), true, 8, "×"},
+		{"messages a second against Node, 16 clients", echo, "16 clients", "per_second", "wsfpm", only("Node with ws"), true, 1, "×"},
+		{"messages a second against nginx + Lua, 16 clients", echo, "16 clients", "per_second", "wsfpm", luaWays(), true, 1, "×"},
+		{"CPU of a message against nginx with kept connections, 16 clients", echo, "16 clients", "cpu_us", "wsfpm", only(kept[1]), false, 1.15, "×"},
 		{"allocations for a message", echo, "allocations", "allocations", "wsfpm", nil, false, 10, ""},
 		{"memory of an idle connection after three pings", "memory", "idle connections", "rss_bytes", "wsfpm", nil, false, 9 << 10, "bytes"},
-		{"p50 beside idle connections, 1 client", "memory", "1 client", "p50_us", "beside idle connections", []string{"alone"}, false, 1.3, "×"},
-		{"p50 beside idle connections, 16 clients", "memory", "16 clients", "p50_us", "beside idle connections", []string{"alone"}, false, 1.3, "×"},
+		{"an idle client, with 1 KB of handshake headers", "memory", "idle clients of each", "rss_bytes", "wsfpm", nil, false, 6 << 10, "bytes"},
+		{"p50 beside idle connections, 1 client", "memory", "1 client", "p50_us", "beside idle connections", only("alone"), false, 1.3, "×"},
+		{"p50 beside idle connections, 16 clients", "memory", "16 clients", "p50_us", "beside idle connections", only("alone"), false, 1.3, "×"},
 		{"growth by a million messages on one connection", "growth", "growth", "kilobytes", "wsfpm", nil, false, 1024, "KB"},
-		{"fan-out, deliveries a second against the floor", fan, "as fast as they arrive", "per_second", "wsfpm", []string{"floor"}, true, 0.9, "×"},
-		{"fan-out, CPU of a delivery against the floor", fan, "as fast as they arrive", "cpu_us", "wsfpm", []string{"floor"}, false, 1.3, "×"},
-		{"the site's p99 beside wsfpm, against beside nginx", "neighbour", "as many messages", "p99_us", "beside wsfpm", []string{"beside nginx"}, false, 2, "×"},
+		{"the site's p99 beside wsfpm, against beside nginx", "neighbour", "as many messages", "p99_us", "beside wsfpm", only("beside nginx"), false, 2, "×"},
 		{"the site's slowest page beside wsfpm", "neighbour", "as many messages", "max_us", "beside wsfpm", nil, false, 1e6, "µs"},
 		{"the site's slowest page right after", "neighbour", "as many messages", "after_max_us", "beside wsfpm", nil, false, 1e6, "µs"},
 		{"100,000 users, from a lost line to Redis until all names are confirmed", "joins", "a lost line, all users", "seconds", "wsfpm", nil, false, 3, "s"},
@@ -58,6 +70,27 @@ func targets() []target {
 		{"one message to all, the last of them", "scale", "one message to all", "last_ms", "wsfpm", nil, false, 2000, "ms"},
 		{"memory of a connection, seven processes", "scale", "many processes", "rss_bytes", "wsfpm", nil, false, 9 << 10, "bytes"},
 	}
+}
+
+// deliveryTargets are of the fan-out, by the publications offered in a second.
+func deliveryTargets() (list []target) {
+	floor, broker := only("floor"), only("Centrifugo")
+	add := func(what string, rate int, metric string, over []string, atLeast bool, limit float64, unit string) {
+		what = fmt.Sprintf("fan-out, %d a second: %s", rate, what)
+		list = append(list, target{what, "fanout", offered(rate), metric, "wsfpm", over, atLeast, limit, unit})
+	}
+	add("deliveries against the floor", 300, "per_second", floor, true, 1.7, "×")
+	add("deliveries against the broker", 300, "per_second", broker, true, 1.2, "×")
+	add("CPU of a delivery against the floor", 300, "cpu_us", floor, false, 0.65, "×")
+	add("p50", 300, "p50_us", nil, false, 100_000, "µs")
+	add("p50 against the floor", 300, "p50_us", floor, false, 0.1, "×")
+	add("p50 against the broker", 300, "p50_us", broker, false, 0.1, "×")
+	add("p50", 80, "p50_us", nil, false, 60_000, "µs")
+	for _, rate := range []int{20, 10} {
+		add("CPU of a delivery against the floor", rate, "cpu_us", floor, false, 1.1, "×")
+		add("p50 against the floor", rate, "p50_us", floor, false, 1.1, "×")
+	}
+	return list
 }
 
 // judge compares what was measured with the targets; those of comparisons

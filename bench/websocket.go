@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -67,17 +66,27 @@ func (w *webSocket) handshake(host, path, headers string) error {
 	}
 }
 
+// next waits for a frame. Its payload is valid until the next call.
+func (w *webSocket) next() (opcode byte, payload []byte, err error) {
+	for {
+		opcode, payload, size := parseFrame(w.held())
+		if size > 0 {
+			w.lo += size
+			return opcode, payload, nil
+		}
+		if err := w.fill(); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
 // receive waits for the next text; pings on the way are answered.
 func (w *webSocket) receive() error {
 	for {
-		opcode, payload, size := parseFrame(w.held())
-		if size == 0 {
-			if err := w.fill(); err != nil {
-				return err
-			}
-			continue
+		opcode, payload, err := w.next()
+		if err != nil {
+			return err
 		}
-		w.lo += size
 		switch opcode {
 		case opText:
 			if !bytes.Equal(payload, w.want) {
@@ -102,16 +111,12 @@ func (w *webSocket) leave() error {
 		return err
 	}
 	for {
-		opcode, _, size := parseFrame(w.held())
-		w.lo += size
+		opcode, _, err := w.next()
+		if err != nil {
+			return fmt.Errorf("no answer to a Close frame: %w", err)
+		}
 		if opcode == opClose {
 			return nil
-		}
-		if size > 0 {
-			continue
-		}
-		if err := w.fill(); err != nil {
-			return errors.Join(errors.New("no answer to a Close frame"), err)
 		}
 	}
 }
