@@ -17,6 +17,6 @@
 // What waits for all clients together is bounded by [Outgoing], what is being received
 // from them by [Budget]. [Scheduler] is their clock.
 //
-// Reading order: outlet.go, queue.go, outgoing.go, writer.go, stall.go, socket.go,
+// Reading order: outlet.go, writer.go, stall.go, bound.go, queue.go, outgoing.go, socket.go;
 // scheduler.go, budget.go, stats.go.
 package out

@@ -1,7 +1,6 @@
 package out
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -67,8 +66,9 @@ type Outlet struct {
 	owner  Owner
 	limits atomic.Pointer[Limits]
 	moved  atomic.Int64 // when the last message came or went, by the scheduler; 0: not open
-	turn   int          // position in the scheduler's heap plus one; guarded by the scheduler
-	writer writer       // what the one who writes needs; owned by it
+	turn   int          // position in the scheduler's heap plus one; guarded by it, like due
+	due    time.Duration
+	writer writer // what the one who writes needs; owned by it
 
 	mu      sync.Mutex // guards what follows; locked after the owner's
 	queue   queue
@@ -93,9 +93,6 @@ func (o *Outlet) SetLimits(l *Limits) {
 	defer o.mu.Unlock()
 	o.wakeLocked()
 }
-
-// Limits are the limits in force.
-func (o *Outlet) Limits() *Limits { return o.limits.Load() }
 
 // Attach gives the outlet its socket, for [Outlet.Open] or [Outlet.Fail] to come.
 func (o *Outlet) Attach(s Socket) {
@@ -234,65 +231,3 @@ func (o *Outlet) Arm(at time.Duration) { o.shared.Scheduler.arm(o, at) }
 
 // Disarm takes the owner's turn away.
 func (o *Outlet) Disarm() { o.shared.Scheduler.remove(o) }
-
-// Drained waits until no more than Limits.QueueLimit bytes in no more than
-// Limits.QueueMessages pieces wait for the client, or the outlet cannot
-// write any more. Its only error is that of ctx.
-func (o *Outlet) Drained(ctx context.Context) error {
-	for {
-		o.mu.Lock()
-		if o.withinLimitLocked() {
-			o.mu.Unlock()
-			return nil
-		}
-		if o.drained == nil {
-			o.drained = make(chan struct{})
-		}
-		drained := o.drained
-		o.mu.Unlock()
-		select {
-		case <-drained:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// overLimitLocked is the counter of the limit for which a push of n bytes is
-// one too many, or nil. A push larger than the bound passes when it waits
-// alone.
-func (o *Outlet) overLimitLocked(n int64) *atomic.Int64 {
-	q, l := &o.queue, o.limits.Load()
-	switch {
-	case l.QueueLimit > 0 && q.pushed > 0 && q.pushed+n > l.QueueLimit:
-		return &o.shared.Stats.QueueFull
-	case l.QueueMessages > 0 && q.pushes >= l.QueueMessages:
-		return &o.shared.Stats.QueueTooLong
-	}
-	return nil
-}
-
-// tooSlowLocked drops what has not begun, so that Shared.TooSlow is the next, and
-// the last. The caller calls the owner's Slow.
-func (o *Outlet) tooSlowLocked() {
-	o.shared.Stats.SlowReaders.Add(1)
-	o.queue.cut()
-	o.queue.close(o.shared.TooSlow)
-	o.wakeLocked()
-}
-
-// withinLimitLocked reports whether a caller of Drained may go on.
-func (o *Outlet) withinLimitLocked() bool {
-	q, l := &o.queue, o.limits.Load()
-	few := l.QueueMessages <= 0 || len(q.waiting) <= l.QueueMessages
-	small := l.QueueLimit <= 0 || q.bytes <= l.QueueLimit
-	return q.failed || few && small
-}
-
-// wakeLocked wakes the callers of Drained when they may go on.
-func (o *Outlet) wakeLocked() {
-	if o.drained != nil && o.withinLimitLocked() {
-		close(o.drained)
-		o.drained = nil
-	}
-}

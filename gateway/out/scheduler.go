@@ -1,6 +1,7 @@
 package out
 
 import (
+	"container/heap"
 	"sync"
 	"time"
 )
@@ -10,23 +11,20 @@ const tickLength = 10 * time.Millisecond
 
 // Scheduler has one timer for the pings and time limits of all clients of a process.
 // It starts a goroutine when turns are due, which writes without waiting and ends.
-// The textbook name is a timer heap. It is safe for concurrent use.
+// It is safe for concurrent use.
 type Scheduler struct {
 	start   time.Time
 	turning sync.Mutex // held while turns are taken; locked before mu
 
 	mu      sync.Mutex // guards what follows; locked after Outlet.mu
-	turns   []turn     // a heap: the earliest is the first
+	turns   turns
 	timer   *time.Timer
 	next    time.Duration // when the timer fires; 0: it does not
 	stopped bool
 }
 
-// turn is when an owner of an outlet wants to be called.
-type turn struct {
-	at time.Duration // since Scheduler.start
-	o  *Outlet
-}
+// turns are the outlets whose owners want to be called, a heap by Outlet.due.
+type turns []*Outlet
 
 // NewScheduler makes a scheduler. Stop ends it.
 func NewScheduler() *Scheduler { return &Scheduler{start: time.Now()} }
@@ -57,17 +55,15 @@ func (s *Scheduler) arm(o *Outlet, at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.stopped:
+	case s.stopped, o.turn > 0 && o.due <= at:
 		return
 	case o.turn == 0:
-		s.turns = append(s.turns, turn{at, o})
-		o.turn = len(s.turns)
-	case s.turns[o.turn-1].at <= at:
-		return
+		o.due = at
+		heap.Push(&s.turns, o)
 	default:
-		s.turns[o.turn-1].at = at
+		o.due = at
+		heap.Fix(&s.turns, o.turn-1)
 	}
-	s.up(o.turn - 1)
 	s.setLocked()
 }
 
@@ -76,7 +72,7 @@ func (s *Scheduler) remove(o *Outlet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.turn > 0 && !s.stopped {
-		s.takeLocked(o.turn - 1)
+		heap.Remove(&s.turns, o.turn-1)
 	}
 }
 
@@ -85,7 +81,7 @@ func (s *Scheduler) setLocked() {
 	if s.stopped || len(s.turns) == 0 {
 		return
 	}
-	first := s.turns[0].at
+	first := s.turns[0].due
 	if s.next != 0 && s.next <= first {
 		return
 	}
@@ -105,60 +101,42 @@ func (s *Scheduler) take() {
 	for {
 		s.mu.Lock()
 		now := s.Now()
-		if len(s.turns) == 0 || s.turns[0].at > now {
+		if len(s.turns) == 0 || s.turns[0].due > now {
 			s.next = 0
 			s.setLocked()
 			s.mu.Unlock()
 			return
 		}
-		o := s.takeLocked(0)
+		o := heap.Pop(&s.turns).(*Outlet)
 		s.mu.Unlock()
 		o.owner.Tick(now)
 	}
 }
 
-// takeLocked removes the turn at index i and returns its outlet.
-func (s *Scheduler) takeLocked(i int) *Outlet {
-	o := s.turns[i].o
-	last := len(s.turns) - 1
-	s.swap(i, last)
-	s.turns[last] = turn{}
-	s.turns = s.turns[:last]
+// Len implements heap.Interface.
+func (t turns) Len() int { return len(t) }
+
+// Less implements heap.Interface.
+func (t turns) Less(i, j int) bool { return t[i].due < t[j].due }
+
+// Swap implements heap.Interface.
+func (t turns) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].turn, t[j].turn = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (t *turns) Push(o any) {
+	*t = append(*t, o.(*Outlet))
+	o.(*Outlet).turn = len(*t)
+}
+
+// Pop implements heap.Interface.
+func (t *turns) Pop() any {
+	last := len(*t) - 1
+	o := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
 	o.turn = 0
-	if i < last {
-		s.down(i)
-		s.up(i)
-	}
 	return o
-}
-
-// swap exchanges two turns.
-func (s *Scheduler) swap(i, j int) {
-	s.turns[i], s.turns[j] = s.turns[j], s.turns[i]
-	s.turns[i].o.turn, s.turns[j].o.turn = i+1, j+1
-}
-
-// up moves a turn towards the front, to its place.
-func (s *Scheduler) up(i int) {
-	for i > 0 && s.turns[i].at < s.turns[(i-1)/2].at {
-		s.swap(i, (i-1)/2)
-		i = (i - 1) / 2
-	}
-}
-
-// down moves a turn towards the end, to its place.
-func (s *Scheduler) down(i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(s.turns); child++ {
-			if s.turns[child].at < s.turns[least].at {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		s.swap(i, least)
-		i = least
-	}
 }

@@ -24,7 +24,7 @@
 // what waits for the client; a message takes each where it passes, and where both
 // are held Conn.mu comes first.
 //
-// Reading order: options.go, handshake.go, library.go; input.go, shelf.go, overdue.go, frame.go,
-// read.go, inflate.go for what comes in; reply.go, deflate.go for what goes out; end.go, ping.go,
-// park.go, watch.go, stats.go.
+// Reading order: options.go, handshake.go; park.go, watch.go, read.go, inflate.go, library.go,
+// input.go, overdue.go, shelf.go for what comes in; owner.go, ping.go, end.go; send.go,
+// deflate.go, frame.go for what goes out; stats.go.
 package ws

@@ -14,6 +14,9 @@ const (
 	// still read and handled, once a write has failed. What the kernel holds may
 	// be megabytes, hours of messages at the limit per second.
 	lastWords = 30 * time.Second
+	// answerWait is how long a Close frame that the client waits for is kept back
+	// for an answer that is still being made. Clients give up soon.
+	answerWait = time.Second
 	// lingerTime is how long the input of a client that broke a rule is thrown
 	// away, so that the Close frame reaches it: closing a socket that has
 	// unread input resets the connection and may destroy what is on its way.
@@ -39,6 +42,13 @@ func (c *cause) set(code int, reason string) bool {
 	}
 	c.code, c.reason = code, reason
 	return true
+}
+
+// late is a Close frame that waits for the owner's answers.
+type late struct {
+	frame   []byte
+	refusal bool // the client broke a rule; else it has closed
+	due     time.Duration
 }
 
 // todo is what a method has found to be done as soon as it gives Conn.mu up:
@@ -125,48 +135,6 @@ func (c *Conn) Cause() (code int, reason string, clean bool) {
 	}
 	return c.cause.code, c.cause.reason, c.peerClosed
 }
-
-// owner is the connection as its outlet sees it.
-type owner Conn
-
-// Slow implements [out.Owner]: the client is sent a Close frame, or the socket is about
-// to be closed.
-func (o *owner) Slow() bool {
-	c := (*Conn)(o)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return false
-	}
-	within := c.limits.Load().Out.WriteTimeout
-	if within <= 0 {
-		within = closeWait
-	}
-	c.closeWithinLocked(within)
-	return c.cause.set(slowCode, slowReason)
-}
-
-// Done implements [out.Owner]. When a write has failed, the client has closed the
-// socket: what it sent before is still there to be read, so the end is left to Read.
-func (o *owner) Done(err error) {
-	c := (*Conn)(o)
-	c.mu.Lock()
-	defer c.unlock()
-	if c.dead {
-		return
-	}
-	c.endLocked()
-	if err != nil {
-		c.probeLocked(closeWait, c.out.State())
-		c.closeWithinLocked(lastWords)
-	}
-}
-
-// Tick implements [out.Owner].
-func (o *owner) Tick(now time.Duration) { (*Conn)(o).tick(now) }
-
-// CloseNow implements [out.Owner].
-func (o *owner) CloseNow() { (*Conn)(o).CloseNow() }
 
 // refuseLocked ends a connection whose client broke a rule.
 func (c *Conn) refuseLocked(code int, reason string) {
@@ -295,4 +263,65 @@ func (c *Conn) linger() {
 	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c.out.Socket.Conn}, buf[:])
 	c.shared.Wheel.recycle(buf)
 	c.CloseNow()
+}
+
+// BeginReply says that the owner is making an answer to what Read has returned. When
+// the client then closes or breaks a rule, the Close frame that ends the
+// connection goes out after that answer, as the RFC allows (RFC 6455, 5.5.1),
+// but a second later at most. Each BeginReply is followed by one [Conn.EndReply]. It is
+// called by the goroutine that calls Read.
+func (c *Conn) BeginReply() {
+	c.mu.Lock()
+	c.owed++
+	c.mu.Unlock()
+}
+
+// EndReply says that an answer has been queued, or will not come.
+func (c *Conn) EndReply() {
+	c.mu.Lock()
+	c.owed--
+	if c.owed == 0 {
+		c.sayLateLocked()
+	}
+	c.unlock()
+	c.Flush()
+}
+
+// queueControl adds a whole pong or Close frame.
+func (c *Conn) queueControl(frame []byte) {
+	if frame[0]&0x0f != opClose {
+		c.out.Urgent(frame)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.keepBackLocked(frame, false) {
+		c.out.Finish(frame)
+	}
+}
+
+// keepBackLocked keeps the last Close frame back when an answer is due. It
+// reports false when none is.
+func (c *Conn) keepBackLocked(frame []byte, refusal bool) bool {
+	if c.owed == 0 || c.dead || !c.out.State().Accepts() {
+		return false
+	}
+	c.late = &late{frame: frame, refusal: refusal, due: c.shared.Wheel.Now() + answerWait}
+	c.out.Arm(c.late.due)
+	return true
+}
+
+// sayLateLocked queues the Close frame that was kept back. A Close of the
+// owner's that came meanwhile stands.
+func (c *Conn) sayLateLocked() {
+	l := c.late
+	if l == nil {
+		return
+	}
+	c.late = nil
+	c.out.Finish(l.frame)
+	if l.refusal {
+		c.lingerLocked()
+	}
+	c.endLocked()
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
-	"fmt"
 	"io"
 	"unicode/utf8"
 )
@@ -123,15 +122,12 @@ func (i *inflation) widen(data []byte, compressed int) ([]byte, error) {
 	return wider, nil
 }
 
-// messageLimit is the size of the largest message taken.
-func (c *Conn) messageLimit() int64 {
-	if limit := c.limits.Load().MessageLimit; limit > 0 {
-		return limit
+// exact copies data when its memory is larger than it.
+func exact(data []byte) []byte {
+	if cap(data) == len(data) {
+		return data
 	}
-	return largestMessage
-}
-
-func (c *Conn) tooLarge(limit int64) error {
-	c.shared.Stats.MessagesTooLarge.Add(1)
-	return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
+	out := make([]byte, len(data))
+	copy(out, data)
+	return out
 }

@@ -295,3 +295,48 @@ func (c *Conn) back() {
 		in.unread = time.Time{}
 	}
 }
+
+// hold takes n more bytes of the budget for the message, waiting for them. The
+// time counts for no limit of the client's.
+func (c *Conn) hold(n int64) error {
+	held := &c.input.held
+	held.Announce(c.input.size)
+	if held.TryGrow(n) {
+		return nil
+	}
+	c.shared.Stats.MemoryWaits.Add(1)
+	c.pause()
+	c.away()
+	began := c.shared.Wheel.Now()
+	beside := c.shelve()
+	err := held.WaitGrow(n, beside, c.Ended())
+	c.unshelve()
+	c.extendLimit(c.shared.Wheel.Now() - began)
+	c.back()
+	c.resume()
+	return err
+}
+
+// pause and resume enclose a wait of Read that is not for the client: its
+// silence means nothing meanwhile.
+func (c *Conn) pause()  { c.countRead() }
+func (c *Conn) resume() { c.countRead() }
+
+func (c *Conn) countRead() {
+	c.mu.Lock()
+	c.reads++
+	c.mu.Unlock()
+}
+
+// messageLimit is the size of the largest message taken.
+func (c *Conn) messageLimit() int64 {
+	if limit := c.limits.Load().MessageLimit; limit > 0 {
+		return limit
+	}
+	return largestMessage
+}
+
+func (c *Conn) tooLarge(limit int64) error {
+	c.shared.Stats.MessagesTooLarge.Add(1)
+	return &violation{1009, fmt.Sprintf("message is larger than %d bytes", limit)}
+}

@@ -28,9 +28,10 @@ const (
 // It is the socket as coder/websocket sees it: what it reads are whole frames
 // that keep the rules, and what it writes goes into the outlet.
 type library struct {
-	conn *websocket.Conn
-	br   *bufio.Reader // never holds bytes of a second frame
-	c    *Conn         // the one it works for; nil: a spare
+	net.Conn // nil: coder/websocket only reads, writes and closes
+	conn     *websocket.Conn
+	br       *bufio.Reader // never holds bytes of a second frame
+	c        *Conn         // the one it works for; nil: a spare
 }
 
 // accept lets coder/websocket answer a handshake, on a socket that hijack takes
@@ -179,11 +180,3 @@ func (l *library) Close() error {
 	}
 	return l.c.out.Socket.SetReadDeadline(time.Unix(1, 0))
 }
-
-// The rest of net.Conn, which http.Hijacker wants and the library never uses.
-
-func (l *library) LocalAddr() net.Addr                { return l.c.out.Socket.LocalAddr() }
-func (l *library) RemoteAddr() net.Addr               { return l.c.out.Socket.RemoteAddr() }
-func (l *library) SetDeadline(t time.Time) error      { return l.c.out.Socket.SetDeadline(t) }
-func (l *library) SetReadDeadline(t time.Time) error  { return l.c.out.Socket.SetReadDeadline(t) }
-func (l *library) SetWriteDeadline(t time.Time) error { return l.c.out.Socket.SetWriteDeadline(t) }

@@ -100,17 +100,6 @@ func (w *Wheel) Stop() {
 	w.Scheduler.Stop()
 }
 
-// buffer lends a read buffer.
-func (w *Wheel) buffer() *[inputBuffer]byte {
-	if b, ok := w.buffers.Get().(*[inputBuffer]byte); ok {
-		return b
-	}
-	return new([inputBuffer]byte)
-}
-
-// recycle takes a read buffer back.
-func (w *Wheel) recycle(b *[inputBuffer]byte) { w.buffers.Put(b) }
-
 // Conn is one WebSocket connection on the server's side. All methods may be
 // called at the same time, but for Read and Next, which belong to one goroutine
 // at a time, and Negotiate and Upgrade, which come once and before them. Of its methods only

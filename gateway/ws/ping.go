@@ -16,15 +16,6 @@ var pingFrame = session.NewEncoding([]byte{fin | opPing, 0})
 // probeLooks is how often, within a probe's time, a silent client is looked at.
 const probeLooks = 4
 
-// tick does what is due at a connection's turn.
-func (c *Conn) tick(now time.Duration) {
-	unsent := c.unsentOfSilent(now)
-	c.mu.Lock()
-	c.tickLocked(now, unsent)
-	c.unlock()
-	c.Flush()
-}
-
 // unsentOfSilent is what the system holds for a client whose silence is to be
 // judged now, or 0.
 func (c *Conn) unsentOfSilent(now time.Duration) int64 {

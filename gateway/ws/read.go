@@ -163,37 +163,6 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	return grown, nil
 }
 
-// hold takes n more bytes of the budget for the message, waiting for them. The
-// time counts for no limit of the client's.
-func (c *Conn) hold(n int64) error {
-	held := &c.input.held
-	held.Announce(c.input.size)
-	if held.TryGrow(n) {
-		return nil
-	}
-	c.shared.Stats.MemoryWaits.Add(1)
-	c.pause()
-	c.away()
-	began := c.shared.Wheel.Now()
-	beside := c.shelve()
-	err := held.WaitGrow(n, beside, c.Ended())
-	c.unshelve()
-	c.extendLimit(c.shared.Wheel.Now() - began)
-	c.back()
-	c.resume()
-	return err
-}
-
-// exact copies data when its memory is larger than it.
-func exact(data []byte) []byte {
-	if cap(data) == len(data) {
-		return data
-	}
-	out := make([]byte, len(data))
-	copy(out, data)
-	return out
-}
-
 // wholeCharacters is the length of the UTF-8 characters at the beginning of
 // b. It reports false when what follows them cannot become one.
 func wholeCharacters(b []byte) (int, bool) {
@@ -225,17 +194,6 @@ func (c *Conn) beginRead() error {
 	c.reads++
 	c.countInputLocked(false)
 	return nil
-}
-
-// pause and resume enclose a wait of Read that is not for the client: its
-// silence means nothing meanwhile.
-func (c *Conn) pause()  { c.countRead() }
-func (c *Conn) resume() { c.countRead() }
-
-func (c *Conn) countRead() {
-	c.mu.Lock()
-	c.reads++
-	c.mu.Unlock()
 }
 
 // pauseRead notes that Read gives up waiting and will be called again.

@@ -53,3 +53,14 @@ func (c *Conn) countInputLocked(kept bool) {
 	}
 	c.kept = kept
 }
+
+// buffer lends a read buffer.
+func (w *Wheel) buffer() *[inputBuffer]byte {
+	if b, ok := w.buffers.Get().(*[inputBuffer]byte); ok {
+		return b
+	}
+	return new([inputBuffer]byte)
+}
+
+// recycle takes a read buffer back.
+func (w *Wheel) recycle(b *[inputBuffer]byte) { w.buffers.Put(b) }
