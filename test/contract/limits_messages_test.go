@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -190,9 +189,5 @@ func TestSilentClientsAreCounted(t *testing.T) {
 	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "ping_interval = \"50ms\"\npong_timeout = \"100ms\""}}, "5.pong")
 	conn := stack.RawDial(t, w.Listen, "/ws")
 	defer conn.Close()
-	began := time.Now()
 	w.counted("pong_timeout", 1)
-	if took := time.Since(began); took > stack.Patience {
-		t.Errorf("it took %v", took)
-	}
 }

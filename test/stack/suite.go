@@ -146,12 +146,12 @@ const Patience = 30 * time.Second
 
 // Bound is the longest that something may take. d itself is judged by make soak
 // only, which says so by WSFPM_SOAK=1 and has the machine for itself; otherwise
-// a busy machine has twenty times as long, and what never happens still shows.
+// it is no shorter than Patience, and what never happens still shows.
 func Bound(d time.Duration) time.Duration {
 	if os.Getenv("WSFPM_SOAK") == "1" {
 		return d
 	}
-	return 20 * d
+	return max(20*d, Patience)
 }
 
 // Wait looks at cond every few milliseconds until it holds, and fails the test
