@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type farewells struct {
 	working int           // how many do, each with one event
 	pause   time.Duration // the last one; 0 since something was sent
 	timer   *time.Timer   // nil: no pause
+	refusal error         // why the last try could not be sent; nil since something was
 	closed  bool          // nothing waits any more
 }
 
@@ -46,11 +48,12 @@ const (
 )
 
 // Why a disconnect event is given up that was not tried, or not once more.
-var (
-	errPushedOut = fmt.Errorf("%w: more disconnect events wait than limits.connections", fcgi.ErrOverloaded)
-	errTooLate   = fmt.Errorf("%w: those before it took too long", fcgi.ErrOverloaded)
-	errCut       = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
+const (
+	pushedOut = "more disconnect events wait than limits.connections"
+	tooLate   = "its time was over before its turn came"
 )
+
+var errCut = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
 
 // depart runs the disconnect event, if PHP wants it, and then leaves.
 func (c *connection) depart(end cause) {
@@ -67,12 +70,13 @@ func (c *connection) depart(end cause) {
 func (q *farewells) push(f *farewell) {
 	q.mu.Lock()
 	q.waiting = append(q.waiting, f)
-	out, why := (*farewell)(nil), errPushedOut
-	if q.closed {
-		why = errCut
-	}
-	if q.closed || q.lenLocked() > q.most {
-		out = q.popLocked()
+	var out *farewell
+	var why error
+	switch {
+	case q.closed:
+		out, why = q.popLocked(), errCut
+	case q.lenLocked() > q.most:
+		out, why = q.popLocked(), q.untriedLocked(pushedOut)
 	}
 	serve := q.enlistLocked()
 	q.mu.Unlock()
@@ -88,13 +92,13 @@ func (q *farewells) push(f *farewell) {
 func (q *farewells) serve() {
 	for f := q.next(); f != nil; f = q.next() {
 		if f.overdue() {
-			f.over(errTooLate)
+			f.over(q.untried(tooLate))
 			continue
 		}
 		f.err = f.try()
 		if !unsent(f.err) {
 			q.went()
-		} else if !f.overdue() && q.putBack(f) {
+		} else if q.putBack(f) {
 			continue
 		}
 		f.over(f.err)
@@ -119,7 +123,11 @@ func (q *farewells) next() (f *farewell) {
 func (q *farewells) putBack(f *farewell) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
+	var refused *fcgi.Error
+	if errors.As(f.err, &refused) {
+		q.refusal = refused.Err // without the names of this event
+	}
+	if q.closed || f.overdue() {
 		return false
 	}
 	q.again = append(q.again, f)
@@ -148,7 +156,7 @@ func (q *farewells) resume() {
 func (q *farewells) went() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pause = 0
+	q.pause, q.refusal = 0, nil
 	if q.enlistLocked() {
 		go q.serve() // ends with the last event, for which the drain waits
 	}
@@ -205,8 +213,20 @@ func (q *farewells) prune() {
 	paused := q.timer != nil
 	q.mu.Unlock()
 	if paused {
-		q.remove((*farewell).outlived, errTooLate)
+		q.remove((*farewell).outlived, q.untried(tooLate))
 	}
+}
+
+// untried is why an event is given up that was never tried: what kept the one
+// before it from being sent or, when those were sent, that they took so long.
+func (q *farewells) untried(how string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.untriedLocked(how)
+}
+
+func (q *farewells) untriedLocked(how string) error {
+	return fmt.Errorf("%w: %s", cmp.Or(q.refusal, fcgi.ErrOverloaded), how)
 }
 
 // cut gives up all events, those too that come later.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +117,9 @@ func TestTheOldestDisconnectEventGivesWay(t *testing.T) {
 	for _, line := range f.log.FilterMessage("event failed").All() {
 		fields := line.ContextMap()
 		lost = append(lost, fmt.Sprint(fields["user"], " ", fields["event"]))
+		if fields["outcome"] != "unavailable" || !strings.Contains(fmt.Sprint(fields["error"]), "unreachable") {
+			t.Errorf("%v does not say that PHP-FPM cannot be reached", fields)
+		}
 		if fields["connection"] == "" {
 			t.Errorf("%v names no connection", fields)
 		}
@@ -127,6 +131,20 @@ func TestTheOldestDisconnectEventGivesWay(t *testing.T) {
 	eventually(t, "the others to be told", func() bool { return len(f.goodbyes()) == 3 })
 	if got, want := f.goodbyes(), []string{"c", "d", "e"}; !slices.Equal(got, want) {
 		t.Errorf("PHP was told of %v, want %v: they keep their places over retries", got, want)
+	}
+}
+
+func TestADisconnectEventThatWasNotTriedSaysWhy(t *testing.T) {
+	f := startFlaky(t, func(c *config.Config) {
+		c.FPM["default"].MaxConnections = 1
+		c.DisconnectRetry = config.Duration(time.Nanosecond)
+	})
+	f.comeAndGo("a", "b", "c")
+	eventually(t, "all to be given up", func() bool { return f.Stats().DisconnectsLost == 3 })
+	for _, line := range f.log.FilterMessage("event failed").All() {
+		if fields := line.ContextMap(); fields["outcome"] != "unavailable" || !strings.Contains(fmt.Sprint(fields["error"]), "unreachable") {
+			t.Errorf("%v does not say that PHP-FPM cannot be reached", fields)
+		}
 	}
 }
 
