@@ -20,6 +20,25 @@ path = "/ws"
 script = "/srv/ws.php"
 `
 
+func TestCheckLooksAtSpares(t *testing.T) {
+	Row(t, "5.fpm-list")
+	const pools = soundFile + "fpm = %s\n[fpm.spare]\naddress = \"unix:/nowhere/spare.sock\"\n"
+	if out, code := checkFile(t, fmt.Sprintf(pools, `["default", "spare"]`)); code != 0 || !strings.Contains(out, "pool default then spare") {
+		t.Errorf("a spare: got exit code %d: %s", code, out)
+	}
+	for list, want := range map[string]string{
+		`["default", "spar"]`: `there is no pool "spar"`, `["spare", "spare"]`: "stands twice", `[]`: "has no name",
+	} {
+		if out, code := checkFile(t, fmt.Sprintf(pools, list)); code == 0 || !strings.Contains(out, "route[1].fpm: ") || !strings.Contains(out, want) {
+			t.Errorf("fpm = %s: got exit code %d: %s, want %q", list, code, out, want)
+		}
+	}
+	out, code := checkFile(t, fmt.Sprintf(pools, `["default", "spare"]`), "--dial", "--set", "fpm.default.address="+shared.fpm.Address)
+	if code == 0 || !strings.Contains(out, "fpm.spare.address: PHP-FPM takes no connection") || strings.Contains(out, "fpm.default.address: ") {
+		t.Errorf("--dial: got exit code %d: %s, want the spare to be missed", code, out)
+	}
+}
+
 func TestCheckTellsEveryProblemAtOnce(t *testing.T) {
 	Row(t, "5.check", "5.unknown-key", "5.fpm-twice", "5.events-public")
 	if out, code := checkFile(t, soundFile); code != 0 {

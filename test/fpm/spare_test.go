@@ -1,0 +1,140 @@
+package fpm
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"wsfpm/test/stack"
+)
+
+// spared starts two pools of four workers, the second the spare of the first.
+func spared(t *testing.T, lines string, rows ...string) (local, spare *stack.FPMServer, w *world) {
+	t.Helper()
+	local, spare = stack.FPM(t, stack.FPMOptions{Children: 4}), stack.FPM(t, stack.FPMOptions{Children: 4})
+	w = start(t, setup{
+		fpm:   local,
+		pool:  own(4) + fmt.Sprintf("[fpm.spare]\naddress = %q\n", spare.Address) + own(4),
+		route: "fpm = [\"default\", \"spare\"]\n" + lines,
+	}, rows...)
+	return local, spare, w
+}
+
+// passed is how many events the first pool did not take.
+func (w *world) passed() float64 {
+	return w.Metric(w.t, "wsfpm_fpm_failovers_total", `fpm="default"`)
+}
+
+// close ends the clients' connections.
+func (c crowd) close() {
+	for _, m := range c {
+		m.Close(1000, "")
+	}
+}
+
+// left wants the disconnect event of each to have run.
+func (c crowd) left(t *testing.T) {
+	t.Helper()
+	for _, m := range c {
+		stack.Wait(t, "the disconnect of "+m.id, func() bool { return len(m.w.ledger.begun(m.id, "disconnect")) == 1 })
+	}
+}
+
+func TestAPoolDiesUnderLoad(t *testing.T) {
+	local, _, w := spared(t, "", "2.failover", "2.failover-sent", "2.failover-disconnect", "2.failover-back", "2.failover-seen", "1.message-once")
+	clients, leavers := w.crowd(12), w.crowd(4)
+	for range 20 {
+		clients.ask("sleep 5")
+	}
+	stack.Wait(t, "the load", func() bool { return len(w.ledger.begun("", "message")) > 40 })
+	local.KillMaster()() // and its workers, with what they run
+	leavers.close()
+	came := w.crowd(4)
+	came.ask("hello")
+	came.allAnswered(t, "who came to the spare")
+	if cut := clients.answers(); cut > 4 {
+		t.Errorf("%d events failed, want those that the four workers had", cut)
+	}
+	clients.ask("hello")
+	clients.allAnswered(t, "on the spare")
+	leavers.left(t)
+	if w.passed() == 0 {
+		t.Error("no event is counted that the first pool did not take")
+	}
+	equal(t, "lines in the log", len(w.LogLines("warn", "events go to a spare pool")), 1)
+
+	local.Start(t)
+	before := w.Metric(t, "wsfpm_fpm_completed_total", `fpm="default"`)
+	stack.Wait(t, "the first pool to be used again", func() bool {
+		clients[0].does("hello")
+		return w.Metric(t, "wsfpm_fpm_completed_total", `fpm="default"`) > before
+	})
+	stack.Wait(t, "the log to say so", func() bool {
+		clients[0].does("sleep 100")
+		return len(w.LogLines("info", "pool takes events again")) == 1
+	})
+	append(clients, came...).leave(t)
+}
+
+func TestBothPoolsAreDown(t *testing.T) {
+	local, spare, w := spared(t, "", "2.failover-none", "2.failover-disconnect")
+	clients, leavers := w.crowd(4), w.crowd(2)
+	local.Stop()
+	spare.Stop()
+	clients.ask("hello")
+	equal(t, "events that failed", clients.answers(), len(clients))
+	equal(t, "status of a connect", stack.Refused(t, w.URL+"/ws", stack.DialOptions{}).Status, 502)
+	leavers.close()
+	stack.Wait(t, "their events to wait", func() bool { return w.Metric(t, "wsfpm_disconnects_waiting", `fpm="default"`) == 2 })
+	spare.Start(t)
+	clients.recovers(t)
+	leavers.left(t)
+	clients.leave(t)
+}
+
+func TestAPoolHangsWithAnEventThatWasSent(t *testing.T) {
+	local, _, w := spared(t, "timeout = \"1s\"", "2.failover-sent", "1.message-once")
+	clients := w.crowd(2)
+	clients[0].fails("gate never") // the script has begun
+	resume := local.PauseWorkers(t)
+	clients[1].fails("hello") // no worker has read it
+	resume()
+	stack.Wait(t, "the script that it was sent to", func() bool { return len(w.ledger.begun(clients[1].id, "message")) == 1 })
+	w.open("never")
+	clients.recovers(t)
+	clients.leave(t)
+	equal(t, "events that passed the first pool", w.passed(), 0)
+}
+
+func TestReloadsAddAndRemoveASpare(t *testing.T) {
+	local, _, w := spared(t, "", "5.reload-spares", "5.reload-pools")
+	with := w.ConfigText(t)
+	table := with[strings.Index(with, "[fpm.spare]"):strings.Index(with, "[redis]")]
+	without := strings.NewReplacer(table, "", `["default", "spare"]`, `"default"`).Replace(with)
+	reload := func(text string) {
+		t.Helper()
+		before := len(w.LogLines("info", "reloaded configuration"))
+		w.WriteConfig(t, text)
+		w.Reload()
+		stack.Wait(t, "the reload", func() bool { return len(w.LogLines("info", "reloaded configuration")) > before })
+	}
+	clients := w.crowd(8)
+	reload(without)
+	clients.ask("sleep 100")
+	reload(with)
+	clients.allAnswered(t, "with a spare given to them")
+	clients.ask("sleep 100")
+	local.Stop()
+	if cut := clients.answers(); cut > 4 {
+		t.Errorf("%d events failed, want those that the four workers had", cut)
+	}
+	clients.ask("gate spare")
+	stack.Wait(t, "the spare to be full", func() bool { return w.Metric(t, "wsfpm_fpm_in_use", `fpm="spare"`) == 4 })
+	local.Start(t)
+	reload(without)
+	w.open("spare")
+	clients.allAnswered(t, "with the spare taken away under them")
+	clients.recovers(t)
+	w.AwaitLog(t, "info", "let a pool go", "spare")
+	clients.leave(t)
+}
