@@ -26,7 +26,7 @@ type Outlet interface {
 	QueueReply(*Message) error
 	// Flush begins to write what is queued.
 	Flush()
-	// Close ends the connection behind what is queued.
+	// Close ends the connection after what is queued.
 	Close(code int, reason string)
 }
 
@@ -36,7 +36,7 @@ type Session struct {
 	pin uint32 // see Pin
 	out Outlet
 
-	// changes is held by whoever changes the membership, from reading the old
+	// changes is held for a change of the membership, from reading the old
 	// one to setting the new one. It may be held while Redis is asked.
 	changes sync.Mutex
 
@@ -49,7 +49,7 @@ type Session struct {
 	batch mark // owned by the [Batch] that delivers to this session
 }
 
-// New makes the session of a client that out leads to. Nobody finds it before
+// New makes the session of a client that out leads to. It is not found before
 // [Hub.Add].
 func New(id string, out Outlet) *Session {
 	hash := fnv.New32a()
@@ -98,8 +98,8 @@ func (s *Session) Reply(messages ...*Message) error {
 	return nil
 }
 
-// Close ends the client's connection behind what is queued for it. Nobody
-// finds the client from then on.
+// Close ends the client's connection after what is queued for it. No
+// command means the client from then on.
 func (s *Session) Close(c Close) {
 	s.mu.Lock()
 	s.closing = true

@@ -70,7 +70,7 @@ type Claim struct {
 	large  bool  // more than Small bytes were announced
 	awaits bool  // its progress was noted
 	came   int   // bytes that came since
-	n      int64 // changed by the one who grants it more, while that goroutine waits
+	n      int64 // changed by the goroutine that grants it more, while that one waits
 }
 
 // The ranks of those that wait, in the order in which memory is given. Within

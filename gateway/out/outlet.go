@@ -68,7 +68,7 @@ type Outlet struct {
 	moved  atomic.Int64 // when the last message came or went, by the scheduler; 0: not open
 	turn   int          // position in the scheduler's heap plus one; guarded by it, like due
 	due    time.Duration
-	writer writer // what the one who writes needs; owned by it
+	writer writer // owned by the goroutine that writes
 
 	mu      sync.Mutex // guards what follows; locked after the owner's
 	queue   queue

@@ -20,7 +20,7 @@ const (
 
 // piece is something whole that waits to be written.
 type piece struct {
-	*session.Encoding // a push's is shared by all who get it
+	*session.Encoding // a push's is shared by all clients that get it
 	kind              kind
 }
 

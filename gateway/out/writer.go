@@ -20,7 +20,7 @@ const (
 	plainChunk = 16 << 10
 )
 
-// writer is what the one who writes keeps between two steps. No other goroutine
+// writer is what the goroutine that writes keeps between two steps. No other one
 // touches it.
 type writer struct {
 	ready   func(fd uintptr) bool // writeReady, bound once

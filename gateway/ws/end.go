@@ -52,7 +52,7 @@ type late struct {
 }
 
 // todo is what a method has found to be done as soon as it gives Conn.mu up:
-// closing a socket waits for those who are using it, and they may want the
+// closing a socket waits for its users, and they may want the
 // lock.
 type todo uint8
 
@@ -79,7 +79,7 @@ func (c *Conn) unlock() {
 	}
 }
 
-// Close queues a Close frame behind what waits already and begins to write
+// Close queues a Close frame after what waits already and begins to write
 // (RFC 6455, 7.1.2). The code is one that may be sent, or 1005 for none (RFC
 // 6455, 7.4); the reason is UTF-8 and cut to 123 bytes. Nothing is accepted
 // afterwards. When the frame is written the client has five seconds to answer
@@ -89,14 +89,14 @@ func (c *Conn) Close(code int, reason string) {
 	c.mu.Lock()
 	switch {
 	case c.dead:
-	case c.out.State().Failed:
-		c.cause.set(code, reason)
-		c.todo |= doShut
 	case c.out.Finish(closeFrame(code, reason)):
 		c.cause.set(code, reason)
 		if c.limits.Load().Out.WriteTimeout <= 0 {
 			c.closeWithinLocked(closeWait)
 		}
+	case c.out.State().Failed:
+		c.cause.set(code, reason)
+		c.todo |= doShut
 	}
 	c.unlock()
 	c.Flush()
@@ -124,7 +124,7 @@ func (c *Conn) Ended() <-chan struct{} {
 	return c.ended
 }
 
-// Cause tells why the connection ended, once Read has returned an error: the
+// Cause reports why the connection ended, once Read has returned an error: the
 // client's close code (1005: none given) and reason; ours when we closed it;
 // 1006 when it was lost. Clean reports that the client has sent a Close frame.
 func (c *Conn) Cause() (code int, reason string, clean bool) {

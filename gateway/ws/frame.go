@@ -30,7 +30,7 @@ type violation struct {
 	reason string
 }
 
-// Error tells the code and the rule.
+// Error names the code and the rule.
 func (v *violation) Error() string { return fmt.Sprintf("close %d: %s", v.code, v.reason) }
 
 // header is the header of a client's frame (RFC 6455, 5.2).
@@ -46,7 +46,7 @@ type header struct {
 func (h header) control() bool { return h.opcode >= opClose }
 
 // parseHeader reads the header at the beginning of b. It reports false while
-// b is too short. A rule that the first two bytes break is told at once; that
+// b is too short. A rule that the first two bytes break is reported at once; that
 // RSV1 is set breaks none where permessage-deflate was agreed on.
 func parseHeader(b []byte, deflate bool) (header, bool, error) {
 	if len(b) < 2 {

@@ -54,7 +54,7 @@ func (c *Conn) begin(lib *library) error {
 	return nil
 }
 
-// takeOver takes the socket from the server. Bytes that the client sent behind
+// takeOver takes the socket from the server. Bytes that the client sent after
 // its handshake move into the input.
 func (c *Conn) takeOver(w http.ResponseWriter) error {
 	conn, buffered, err := http.NewResponseController(w).Hijack()

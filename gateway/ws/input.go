@@ -53,8 +53,8 @@ type input struct {
 
 	tokens float64   // control frames that may come, see Limits.ControlRate
 	filled time.Time // when tokens was right
-	piled  float64   // control frames that may have piled up while nobody read
-	unread time.Time // since when nobody reads; zero while somebody does
+	piled  float64   // control frames that may have piled up while nothing was read
+	unread time.Time // since when nothing is read; zero during a Read
 }
 
 // preload puts bytes that were read before the takeover at the beginning.

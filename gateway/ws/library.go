@@ -69,9 +69,9 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t.l, bufio.NewReadWriter(t.l.br, bufio.NewWriterSize(t.l, libraryWriter)), nil
 }
 
-// spare is a library that works for nobody yet. There is no way to make a
+// spare is a library without a connection. There is no way to make a
 // server's connection of coder/websocket's but by a handshake, whose answer
-// nobody reads here.
+// is dropped here.
 func spare() (*library, error) {
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{
 		"Connection":            {"Upgrade"},

@@ -105,8 +105,8 @@ func (w *Wheel) Stop() {
 // at a time, and Negotiate and Upgrade, which come once and before them. Of its methods only
 // Read, Next, Drained and Upgrade wait for anything.
 //
-// The owner calls Read or Next until it returns an error; a connection that nobody
-// reads is kept until Close, CloseNow, the outlet or a failed write ends it.
+// The owner calls Read or Next until it returns an error; a connection that is not
+// read is kept until Close, CloseNow, the outlet or a failed write ends it.
 type Conn struct {
 	shared *Shared
 	limits atomic.Pointer[Limits]
@@ -118,10 +118,10 @@ type Conn struct {
 	input input // what came in; owned by the goroutine in Read
 
 	heard   atomic.Bool // bytes came in since the last ping
-	watched bool        // the watcher's epoll has the socket; owned by who parks
+	watched bool        // the watcher's epoll has the socket; owned by the goroutine that parks
 
 	mu     sync.Mutex // guards what follows; locked before the outlet's
-	waker  Waker      // who is woken when the client sends something; nil: not parked
+	waker  Waker      // called when the client sends something; nil: not parked
 	reads  uint32     // odd while the client is waited for, see pause
 	active bool       // a Read is in progress
 	kept   bool       // the input's buffer counts in Shared.Memory

@@ -3,10 +3,10 @@ package ws
 import "errors"
 
 // ErrIdle says that [Conn.Next] has no message and waits no longer: its Waker
-// will be told when it is to be called again.
+// is called when Next is to be called again.
 var ErrIdle = errors.New("client is idle")
 
-// Waker is whoever reads a connection's messages.
+// Waker is the owner of a connection, which reads its messages.
 type Waker interface {
 	// Wake is called on a goroutine of its own: there may be something to
 	// read, or the connection has ended.
@@ -42,7 +42,7 @@ func (c *Conn) park(w Waker) bool {
 	watch := &c.shared.Wheel.watch
 	if err := watch.add(c); err != nil {
 		if c.unpark() == nil {
-			return true // somebody else is waking it, and owns the input
+			return true // another goroutine wakes it, and owns the input
 		}
 		c.input.yields = false
 		return false
@@ -56,7 +56,7 @@ func (c *Conn) park(w Waker) bool {
 	return true
 }
 
-// unpark takes the Waker, if nobody has.
+// unpark takes the Waker, if it is still there.
 func (c *Conn) unpark() Waker {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -106,7 +106,7 @@ func (c *Conn) lookAgainLocked(now time.Duration) {
 }
 
 // silentLocked reports whether one Read has waited since the probe began and
-// nothing came. A client that nobody listened to is not to blame.
+// nothing came. A client that was not listened to is not to blame.
 func (c *Conn) silentLocked() bool {
 	return c.reads == c.probe.reads && c.reads%2 == 1 && !c.heard.Load() && !c.out.State().Closing
 }

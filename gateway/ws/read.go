@@ -25,7 +25,7 @@ type CloseError struct {
 	Reason string
 }
 
-// Error tells the code and the reason.
+// Error names the code and the reason.
 func (e CloseError) Error() string {
 	return fmt.Sprintf("client closed with %d %q", e.Code, e.Reason)
 }
@@ -34,9 +34,9 @@ func (e CloseError) Error() string {
 // client's pongs expected. One goroutine at a time may call it.
 //
 // Any error is final. [CloseError] says that the client sent a Close frame;
-// it comes behind every message before that frame. After Close, messages that
+// it comes after every message before that frame. After Close, messages that
 // still come in are thrown away until the client answers with its own.
-// [Conn.Cause] tells the end as a script shall see it. The caller gives the
+// [Conn.Cause] is the end as a script shall see it. The caller gives the
 // memory of a message back, len(Data), to Shared.Memory when it is done.
 func (c *Conn) Read() (Message, error) {
 	if err := c.beginRead(); err != nil {

@@ -42,7 +42,7 @@ func (c *Conn) unshelve() {
 }
 
 // countInputLocked counts the read buffer among Shared.Memory for as long as
-// there is input in it and nobody reads on.
+// there is input in it and nothing is read.
 func (c *Conn) countInputLocked(kept bool) {
 	switch {
 	case kept == c.kept:

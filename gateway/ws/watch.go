@@ -10,8 +10,8 @@ import (
 )
 
 // watcher waits for the clients of all parked connections with one goroutine.
-// Go's own poller knows their sockets too, but nobody waits there meanwhile:
-// that would take a goroutine with its stack for each. The zero value is ready;
+// Go's own poller knows their sockets too, but a wait there
+// takes a goroutine with its stack for each. The zero value is ready;
 // the goroutine is started when it is needed.
 type watcher struct {
 	mu      sync.Mutex // guards what follows; nothing is locked under it
@@ -35,7 +35,7 @@ func (w *watcher) add(c *Conn) error {
 	}
 	var failed error
 	err := c.out.Socket.Raw.Control(func(fd uintptr) {
-		c.watched = true // before put: whoever is woken may park again before EpollCtl is back
+		c.watched = true // before put: the connection may be woken and park again before EpollCtl is back
 		w.put(int(fd), c)
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd)}
 		if failed = unix.EpollCtl(w.fd, op, int(fd), &event); failed != nil {
