@@ -71,20 +71,6 @@ func (a *admission) tooFastLocked(l *config.Limits) bool {
 	return !a.newcomers.Allow()
 }
 
-// setRate returns l with that rate and burst, which a reload may have changed, and
-// a new limiter for nil: a connection without messages has none.
-func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
-	limit := rate.Limit(perSecond)
-	switch {
-	case l == nil:
-		l = rate.NewLimiter(limit, burst)
-	case l.Limit() != limit || l.Burst() != burst:
-		l.SetLimit(limit)
-		l.SetBurst(burst)
-	}
-	return l
-}
-
 // release takes back what admit counted.
 func (a *admission) release(c *client) {
 	a.mu.Lock()

@@ -45,13 +45,13 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	if err := c.followLinks(began); err != nil {
 		return reply{}, err
 	}
-	membership := c.session.Membership()
+	id, membership := c.session.ID(), c.session.Membership()
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{
 		Env:       c.env,
-		Vars:      e.vars(x.vars[:0], c, &membership),
+		Vars:      e.vars(x.vars[:0], c, id, &membership),
 		Body:      e.body,
-		ID:        c.session.ID(),
+		ID:        id,
 		Lane:      e.lane(),
 		Owner:     ownerOf(&membership, &c.client),
 		Finish:    e.kind == kindConnect, // its answer decides whether a disconnect event follows

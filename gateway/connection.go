@@ -79,6 +79,20 @@ func (c *connection) discard(messages ...ws.Message) {
 	}
 }
 
+// setRate returns l with that rate and burst, which a reload may have changed, and
+// a new limiter for nil: a connection without messages has none.
+func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
+	limit := rate.Limit(perSecond)
+	switch {
+	case l == nil:
+		l = rate.NewLimiter(limit, burst)
+	case l.Limit() != limit || l.Burst() != burst:
+		l.SetLimit(limit)
+		l.SetBurst(burst)
+	}
+	return l
+}
+
 // newID is a connection's own part of its id: 26 characters, 130 random bits.
 func newID() string { return strings.ToLower(rand.Text()) }
 

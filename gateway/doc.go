@@ -43,7 +43,7 @@
 //	log.go         what is logged once, or of bugs and failed events
 //	event.go       one event's own parameters
 //	connection.go  one client, and the list of all    inbox.go  its messages that wait
-//	stats.go, errors.go
+//	errors.go, stats.go
 //
 // Package config holds the configuration, ws the socket, bus the way to other
 // processes, members and delivery what reaches which client, answer reads answers,

@@ -157,26 +157,3 @@ func endFor(err error) cause {
 	}
 	return end
 }
-
-// outcome names how an event ended, for metrics and logs: one of a fixed set.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	var f *failure
-	switch {
-	case errors.As(err, &f):
-		return "answer"
-	case errors.Is(err, fcgi.ErrOverloaded):
-		return "overloaded"
-	case errors.Is(err, fcgi.ErrTimeout):
-		return "timeout"
-	case errors.Is(err, fcgi.ErrCanceled):
-		return "canceled"
-	case errors.Is(err, fcgi.ErrUnavailable):
-		return "unavailable"
-	case errors.Is(err, fcgi.ErrTruncated), errors.Is(err, fcgi.ErrProtocol), errors.Is(err, fcgi.ErrTooLarge):
-		return "cut"
-	}
-	return "refused"
-}

@@ -44,7 +44,7 @@ type cause struct {
 
 // vars appends this event's own parameters. Those that stay the same for the
 // whole connection are in the template, see environ.go.
-func (e *event) vars(v []fcgi.Var, c *connection, membership *session.Membership) []fcgi.Var {
+func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session.Membership) []fcgi.Var {
 	method := "POST"
 	if e.kind == kindConnect {
 		method = "GET"
@@ -52,7 +52,7 @@ func (e *event) vars(v []fcgi.Var, c *connection, membership *session.Membership
 	v = append(v,
 		fcgi.Var{Name: "REQUEST_METHOD", Value: method},
 		fcgi.Var{Name: "WS_EVENT", Value: e.kind.String()},
-		fcgi.Var{Name: "WS_REQUEST_ID", Value: c.session.ID() + ":" + strconv.FormatUint(c.events, 10)},
+		fcgi.Var{Name: "WS_REQUEST_ID", Value: id + ":" + strconv.FormatUint(c.events, 10)},
 		fcgi.Var{Name: "WS_USER", Value: membership.User},
 		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(membership.Channels)},
 		fcgi.Var{Name: "WS_STATE", Value: membership.State},

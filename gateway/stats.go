@@ -1,11 +1,12 @@
 package gateway
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"wsfpm/session"
+	"wsfpm/fcgi"
 )
 
 // buckets are the upper bounds of the event durations that are counted, in
@@ -60,6 +61,29 @@ func (s *stats) event(k kind, err error, took time.Duration) {
 	}
 }
 
+// outcome names how an event ended, for metrics and logs: one of a fixed set.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return "answer"
+	case errors.Is(err, fcgi.ErrOverloaded):
+		return "overloaded"
+	case errors.Is(err, fcgi.ErrTimeout):
+		return "timeout"
+	case errors.Is(err, fcgi.ErrCanceled):
+		return "canceled"
+	case errors.Is(err, fcgi.ErrUnavailable):
+		return "unavailable"
+	case errors.Is(err, fcgi.ErrTruncated), errors.Is(err, fcgi.ErrProtocol), errors.Is(err, fcgi.ErrTooLarge):
+		return "cut"
+	}
+	return "refused"
+}
+
 // refused counts a refused handshake.
 func (s *stats) refused(r Refusal) { count(s, &s.refusals, r) }
 
@@ -93,13 +117,4 @@ type reached struct {
 	backlog  atomic.Int64
 	lifetime atomic.Int64
 	idle     atomic.Int64
-}
-
-// age counts a connection that sweep closes.
-func (r *reached) age(with *session.Close) {
-	if with == &closeExpired {
-		r.lifetime.Add(1)
-	} else {
-		r.idle.Add(1)
-	}
 }

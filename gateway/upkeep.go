@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"wsfpm/gateway/config"
@@ -28,8 +29,8 @@ func (g *Gateway) sweep() {
 		}
 		now := time.Now()
 		for _, c := range g.clients() {
-			if with := c.overdue(l, now); with != nil && c.expire() {
-				g.stats.reached.age(with)
+			if with, reached := c.overdue(l, now); with != nil && c.expire() {
+				reached.Add(1)
 				g.loops.Go(func() { c.sendOff(*with) })
 			}
 		}
@@ -48,19 +49,19 @@ func sweepInterval(l *config.Limits) time.Duration {
 	return max(interval, least)
 }
 
-// overdue is how the limits want the connection to be closed now, or nil. A
-// connection whose handler runs is not idle.
-func (c *connection) overdue(l *config.Limits, now time.Time) *session.Close {
+// overdue is how the limits want the connection to be closed now, or nil, and the
+// counter of the limit that was reached. A connection whose handler runs is not idle.
+func (c *connection) overdue(l *config.Limits, now time.Time) (with *session.Close, reached *atomic.Int64) {
 	quiet, open := c.socket.Quiet()
 	switch {
 	case !open:
-		return nil
+		return nil, nil
 	case l.Lifetime > 0 && now.Sub(c.since) >= c.lifetime(l):
-		return &closeExpired
+		return &closeExpired, &c.g.stats.reached.lifetime
 	case l.Idle > 0 && quiet >= time.Duration(l.Idle) && !c.inbox.isBusy():
-		return &closeIdle
+		return &closeIdle, &c.g.stats.reached.idle
 	}
-	return nil
+	return nil, nil
 }
 
 // lifetime is limits.lifetime give or take a tenth, always the same for one
