@@ -21,28 +21,28 @@ type accepted struct {
 	most    int        // that may be open; 0: no bound
 	refused int        // that may be open beyond it to read why; further ones get a bare 503
 	held    int        // by net/http
-	reading map[net.Conn]*visit
+	reading map[net.Conn]*pendingConn
 	late    int64 // took longer than limits.handshake_timeout
 	broken  int64 // had sent something, and no whole request
 }
 
-// visit is a connection on which no request has come yet.
-type visit struct {
+// pendingConn is a connection on which no request has come yet.
+type pendingConn struct {
 	since time.Time
 	heard bool // it has sent something, and net/http has given it up
 	late  bool // because that took too long
 	away  bool // it was closed at once
 }
 
-// visitKey is the key of a request's net.Conn in its context.
-type visitKey struct{}
+// connKey is the key of a request's net.Conn in its context.
+type connKey struct{}
 
 // Attend lets the gateway count and bound the sockets of server, those too that
 // never send a whole handshake. It is called before server serves, which has
 // the gateway as its handler.
 func (g *Gateway) Attend(server *http.Server) {
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, visitKey{}, c)
+		return context.WithValue(ctx, connKey{}, c)
 	}
 	server.ConnState = func(c net.Conn, state http.ConnState) {
 		if g.accepted.state(c, state, server.ReadHeaderTimeout) {
@@ -70,9 +70,9 @@ func (a *accepted) state(c net.Conn, state http.ConnState, timeout time.Duration
 	switch state {
 	case http.StateNew:
 		a.held++
-		v := &visit{since: time.Now(), away: a.beyondLocked(a.refused)}
+		v := &pendingConn{since: time.Now(), away: a.beyondLocked(a.refused)}
 		if a.reading == nil {
-			a.reading = make(map[net.Conn]*visit)
+			a.reading = make(map[net.Conn]*pendingConn)
 		}
 		a.reading[c] = v
 		return !v.away
@@ -86,7 +86,7 @@ func (a *accepted) state(c net.Conn, state http.ConnState, timeout time.Duration
 }
 
 // unreadLocked follows a connection on which no request has come yet.
-func (a *accepted) unreadLocked(c net.Conn, v *visit, state http.ConnState, timeout time.Duration) {
+func (a *accepted) unreadLocked(c net.Conn, v *pendingConn, state http.ConnState, timeout time.Duration) {
 	if !v.heard {
 		v.late = timeout > 0 && time.Since(v.since) >= timeout
 	}
@@ -128,7 +128,7 @@ func (a *accepted) bound(most, refused int) {
 
 // came notes that a request has come whole.
 func (a *accepted) came(r *http.Request) {
-	c, attended := r.Context().Value(visitKey{}).(net.Conn)
+	c, attended := r.Context().Value(connKey{}).(net.Conn)
 	if !attended {
 		return
 	}

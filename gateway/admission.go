@@ -111,41 +111,43 @@ func countDown[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// places is a number of places of which some are taken. The zero value has
-// none.
-type places struct {
+// semaphore is a counting semaphore whose size may change, and which counts refusals.
+// The zero value has no room.
+type semaphore struct {
 	mu      sync.Mutex // guards what follows
-	most    int
-	taken   int
+	size    int
+	held    int
 	refused int
 }
 
-func (p *places) resize(most int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.most = most
+// resize sets how many may hold it. Those that hold it beyond that keep it.
+func (s *semaphore) resize(size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size = size
 }
 
-func (p *places) take() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.taken >= p.most {
-		p.refused++
+// tryAcquire does not wait: it reports false when there is no room.
+func (s *semaphore) tryAcquire() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held >= s.size {
+		s.refused++
 		return false
 	}
-	p.taken++
+	s.held++
 	return true
 }
 
-func (p *places) give() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.taken--
+func (s *semaphore) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held--
 }
 
-// counts are how many are taken, and how often there was none.
-func (p *places) counts() (taken, refused int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.taken, p.refused
+// counts are how many hold it, and how often there was no room.
+func (s *semaphore) counts() (held, refused int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held, s.refused
 }

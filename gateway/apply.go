@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"wsfpm/gateway/answer"
+	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
 
@@ -146,4 +147,18 @@ func silent(err error) bool {
 // the bound again.
 func (c *connection) drained(ctx context.Context) error {
 	return notEnded(c.socket.Drained(ctx))
+}
+
+// notEnded passes over errors that say no more than that the client has gone:
+// the end of its connection is told by the disconnect event.
+func notEnded(err error) error {
+	if errors.Is(err, session.ErrEnded) || isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// isGone reports that an error says no more than that the client has gone.
+func isGone(err error) bool {
+	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
 }

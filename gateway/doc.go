@@ -11,10 +11,11 @@
 // A file calls those after it in this list, and hardly ever one before it: test/style
 // counts the exceptions. What runs the process:
 //
-//	gateway.go     settings, pools and goroutines; reload
+//	gateway.go     settings and goroutines; reload
 //	upkeep.go      what happens by the clock: connections that last or rest too long
 //	drain.go       the end
 //	snapshot.go    what operators see
+//	pools.go       PHP-FPM pools, as reloads bring and take them
 //
 // The walk, from a handshake to the disconnect event:
 //
@@ -22,27 +23,26 @@
 //	origin.go      no foreign pages and hosts
 //	serve.go       messages, one after another, then the end
 //	handoff.go     who reads on while a handler runs
-//	farewell.go    the disconnect events that wait
+//	disconnects.go the disconnect events that wait
 //	backend.go     the call of PHP, and whether its answer counts
 //	stream.go      an answer that is sent on line by line
-//	apply.go       what an answer does
 //	push.go        what is published, and what others' commands do to this process's clients
+//	apply.go       what an answer does
 //
 // What its stations use:
 //
 //	environ.go     what PHP is told of the handshake, and when that changes
-//	resolve.go     the script's real path
 //	accepted.go    every socket, from accept to close    stranger.go  TLS and the like
 //	admission.go   how many, how fast
 //	refuse.go      the answer to a handshake that is refused
 //	request.go     what RFC 6455 asks of a handshake
 //	client.go      the peer's address
-//	settings.go    routes
-//	upstream.go    a route's pools: the first that takes an event, then its spares
-//	pools.go       PHP-FPM pools, as reloads bring and take them
 //	log.go         what is logged once, or of bugs and failed events
-//	event.go       one event's own parameters
 //	connection.go  one client, and the list of all    inbox.go  its messages that wait
+//	settings.go    routes
+//	resolve.go     the script's real path
+//	upstream.go    a route's pools: the first that takes an event, then its spares
+//	event.go       one event's own parameters
 //	errors.go, stats.go
 //
 // Package config holds the configuration, ws the socket, bus the way to other

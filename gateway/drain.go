@@ -12,8 +12,8 @@ import (
 // errDraining is what Ready says of a process that is about to end.
 var errDraining = errors.New("draining")
 
-// farewellTime is how long disconnect events may go on after the drain.
-const farewellTime = 10 * time.Second
+// disconnectTime is how long disconnect events may go on after the drain.
+const disconnectTime = 10 * time.Second
 
 // Drain ends the gateway in an orderly way: it lets nobody in, closes the
 // clients with 1012 spread over the configured time, each behind its running
@@ -23,34 +23,34 @@ const farewellTime = 10 * time.Second
 // or when ctx ends, everything is cut short. It is called once.
 func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
-	ctx, cancel := context.WithTimeout(ctx, over+farewellTime)
+	ctx, cancel := context.WithTimeout(ctx, over+disconnectTime)
 	defer cancel()
-	g.eachQueue((*farewells).prune) // what is lost before is not given up here
-	lost := g.stats.farewellsLost.Load()
+	g.eachQueue((*disconnects).prune) // what is lost before is not given up here
+	lost := g.stats.disconnectsLost.Load()
 	g.mu.Lock()
 	g.draining = true
 	g.mu.Unlock()
 	leaving := g.clients()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
-	go func() { // ends with the last connection, which abandon sees to
+	go func() { // ends with the last connection, which forceClose sees to
 		g.running.Wait()
 		close(done)
 	}()
-	g.sendOff(ctx, done, leaving, over)
+	g.drainAll(ctx, done, leaving, over)
 	select {
 	case <-done:
-		return int(g.stats.farewellsLost.Load() - lost)
+		return int(g.stats.disconnectsLost.Load() - lost)
 	case <-ctx.Done():
 	}
-	givenUp = g.abandon()
+	givenUp = g.forceClose()
 	<-done
-	return max(givenUp, int(g.stats.farewellsLost.Load()-lost))
+	return max(givenUp, int(g.stats.disconnectsLost.Load()-lost))
 }
 
-// abandon ends what a drain cannot wait for: sockets, handlers and the tries
+// forceClose ends what a drain cannot wait for: sockets, handlers and the tries
 // to run disconnect events.
-func (g *Gateway) abandon() (connections int) {
+func (g *Gateway) forceClose() (connections int) {
 	g.mu.Lock()
 	for c := range g.live {
 		c.socket.CloseNow()
@@ -59,14 +59,14 @@ func (g *Gateway) abandon() (connections int) {
 	g.mu.Unlock()
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	g.eachQueue((*farewells).cut)
+	g.eachQueue((*disconnects).cut)
 	g.eachPool(func(p *pool) { _ = p.Pool.Close(now) }) // says no more than that time is over
 	return connections
 }
 
-// sendOff closes the clients, spread evenly over a time with jitter, so that
+// drainAll closes the clients, spread evenly over a time with jitter, so that
 // they do not all come back to the next process at once.
-func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*connection, over time.Duration) {
+func (g *Gateway) drainAll(ctx context.Context, done <-chan struct{}, leaving []*connection, over time.Duration) {
 	rand.Shuffle(len(leaving), func(i, j int) { leaving[i], leaving[j] = leaving[j], leaving[i] })
 	begin := time.Now()
 	for i, c := range leaving {
@@ -81,7 +81,7 @@ func (g *Gateway) sendOff(ctx context.Context, done <-chan struct{}, leaving []*
 			timer.Stop()
 			return
 		}
-		g.loops.Go(func() { c.sendOff(closeDraining) })
+		g.loops.Go(func() { c.drainConn(closeDraining) })
 	}
 }
 

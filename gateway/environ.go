@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,6 +205,25 @@ func (c *connection) keepCookies(lines []string) {
 	if err := c.setParams(params); err != nil {
 		c.log().Warn("cookies ignored", zap.Error(err))
 	}
+}
+
+// followLinks tells PHP the script's path anew when the links of its route lead
+// elsewhere than at the last event.
+func (c *connection) followLinks(now time.Time) error {
+	p := c.rt.files.current(now)
+	if p == c.paths {
+		return nil
+	}
+	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script)) {
+		return failed("SCRIPT_FILENAME %s is not there, or a link leads out of the route's root: does the new release have it?", c.filename(p))
+	}
+	params := c.env.Params()
+	params["SCRIPT_FILENAME"], params["DOCUMENT_ROOT"] = c.filename(p), p.documentRoot
+	if err := c.setParams(params); err != nil {
+		return fmt.Errorf("tell PHP of a new release: %w", err)
+	}
+	c.paths = p
+	return nil
 }
 
 // setParams replaces what every event tells PHP. The route's own parameters count,

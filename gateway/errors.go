@@ -9,7 +9,6 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
-	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
 
@@ -78,20 +77,6 @@ func clipBytes(b []byte) []byte {
 	const most = 4 << 10
 	b = bytes.TrimSpace(b)
 	return b[:min(len(b), most)]
-}
-
-// notEnded passes over errors that say no more than that the client has gone:
-// the end of its connection is told by the disconnect event.
-func notEnded(err error) error {
-	if errors.Is(err, session.ErrEnded) || isGone(err) {
-		return nil
-	}
-	return err
-}
-
-// isGone reports that an error says no more than that the client has gone.
-func isGone(err error) bool {
-	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
 }
 
 // lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).

@@ -114,7 +114,7 @@ func New(o Options) (*Gateway, error) {
 		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web)
 	}
 	g.loops.Go(g.sweep)
-	g.loops.Go(g.tidy)
+	g.loops.Go(g.releaseMemory)
 	g.loops.Go(func() { g.handoff.run(g.stop) })
 	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })
 	g.fanout = newFanout(g)

@@ -137,7 +137,7 @@ func (c *connection) prepare(r *http.Request, passed http.Header) error {
 // ask runs the connect event, before the upgrade is answered, and opens the
 // connection if its answer lets it.
 func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err error) {
-	if !c.rt.asks(kindConnect) {
+	if !c.rt.asks[kindConnect] {
 		return a, c.open(w, r, a)
 	}
 	if a, err = c.call(r.Context(), event{kind: kindConnect, route: c.route()}); err != nil {
@@ -177,7 +177,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if err != nil {
 		return err
 	}
-	c.letIn = c.rt.asks(kindConnect)
+	c.letIn = c.rt.asks[kindConnect]
 	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; nobody can be reached by it before Add
 	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User))
@@ -201,7 +201,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	}
 	c.warnProtocol()
 	if c.g.upgraded(c) {
-		c.g.loops.Go(func() { c.sendOff(closeDraining) })
+		c.g.loops.Go(func() { c.drainConn(closeDraining) })
 	}
 	return nil
 }

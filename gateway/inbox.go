@@ -101,8 +101,8 @@ func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	return dropped
 }
 
-// abandon is the end of a taker that cannot go on, after close.
-func (b *inbox) abandon() {
+// stop is the end of a taker that cannot go on, after close.
+func (b *inbox) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy = false

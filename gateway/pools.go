@@ -49,7 +49,7 @@ func (g *Gateway) installLocked(cfg *config.Config) (*settings, error) {
 		pools[name].streams.resize(f.MaxStreams)
 	}
 	for _, r := range next.routes {
-		r.upstream.farewells.resize(cfg.Limits.Connections, r.upstream.workers)
+		r.upstream.disconnects.resize(cfg.Limits.Connections, r.upstream.workers)
 	}
 	for name, p := range pools {
 		if g.pools[name] == nil {
@@ -80,7 +80,7 @@ func (g *Gateway) preparePools(cfg *config.Config) (map[string]*pool, error) {
 		}
 		next[name] = &pool{
 			Pool: started, name: name, log: g.log.With(zap.String("fpm", name)),
-			queues: make(map[string]*farewells), gone: make(chan struct{}),
+			queues: make(map[string]*disconnects), gone: make(chan struct{}),
 		}
 	}
 	return next, nil
@@ -112,7 +112,7 @@ func (g *Gateway) eachPool(do func(*pool)) {
 }
 
 // eachQueue does something with each queue of disconnect events.
-func (g *Gateway) eachQueue(do func(*farewells)) {
+func (g *Gateway) eachQueue(do func(*disconnects)) {
 	g.eachPool(func(p *pool) {
 		for _, q := range p.queues {
 			do(q)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,25 +122,6 @@ func (c *connection) filename(p *paths) string {
 		return p.base
 	}
 	return filepath.Join(p.base, filepath.Base(c.script))
-}
-
-// followLinks tells PHP the script's path anew when the links of its route lead
-// elsewhere than at the last event.
-func (c *connection) followLinks(now time.Time) error {
-	p := c.rt.files.current(now)
-	if p == c.paths {
-		return nil
-	}
-	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script)) {
-		return failed("SCRIPT_FILENAME %s is not there, or a link leads out of the route's root: does the new release have it?", c.filename(p))
-	}
-	params := c.env.Params()
-	params["SCRIPT_FILENAME"], params["DOCUMENT_ROOT"] = c.filename(p), p.documentRoot
-	if err := c.setParams(params); err != nil {
-		return fmt.Errorf("tell PHP of a new release: %w", err)
-	}
-	c.paths = p
-	return nil
 }
 
 // scriptName is SCRIPT_NAME: the script's path below the document root, both as

@@ -83,7 +83,7 @@ func (c *connection) handle() (reads bool) {
 			c.g.survived("handler", v)
 			reads = c.g.handoff.remove(c)
 			c.close(closeFailed)
-			c.inbox.abandon()
+			c.inbox.stop()
 		}
 	}()
 	c.g.handoff.add(c)
@@ -138,7 +138,7 @@ func (c *connection) message(m ws.Message) {
 	c.seq++
 	c.events++
 	rt := c.route()
-	if !rt.asks(kindMessage) {
+	if !rt.asks[kindMessage] {
 		return
 	}
 	ctx := context.Background() // nothing but the route's timeout ends a handler: see Drain
@@ -204,9 +204,9 @@ func (c *connection) end() cause {
 	return end
 }
 
-// sendOff closes one client when what it sent before is handled. A stream that
+// drainConn closes one client when what it sent before is handled. A stream that
 // runs for it is cut short: it could go on for minutes.
-func (c *connection) sendOff(with session.Close) {
+func (c *connection) drainConn(with session.Close) {
 	c.inbox.close(false)
 	c.endStream()
 	c.inbox.wait()

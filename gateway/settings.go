@@ -27,9 +27,7 @@ type route struct {
 	of       *settings // those it belongs to
 	upstream *upstream
 	limits   *ws.Limits
-	connect  bool // events asked for
-	message  bool
-	farewell bool
+	asks     [kinds]bool // for which events the script is called
 	files    *resolver
 }
 
@@ -47,16 +45,17 @@ func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) 
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", r.Path, err)
 		}
-		s.routes = append(s.routes, &route{
+		rt := &route{
 			Route:    r,
 			of:       s,
 			upstream: up,
 			limits:   socketLimits(&cfg.Limits, r),
-			connect:  slices.Contains(r.Events, config.EventConnect),
-			message:  slices.Contains(r.Events, config.EventMessage),
-			farewell: slices.Contains(r.Events, config.EventDisconnect),
 			files:    newResolver(configuredPaths(r), r.ResolveRoot),
-		})
+		}
+		for k := range kinds {
+			rt.asks[k] = slices.Contains(r.Events, k.String())
+		}
+		s.routes = append(s.routes, rt)
 	}
 	slices.SortStableFunc(s.routes, func(a, b *route) int { return b.rank() - a.rank() })
 	return s, nil
@@ -183,17 +182,6 @@ func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 		ControlBurst:    l.ControlBurst,
 		Compression:     r.Compression,
 	}
-}
-
-// asks reports whether the route's script is called for an event.
-func (r *route) asks(k kind) bool {
-	switch k {
-	case kindConnect:
-		return r.connect
-	case kindMessage:
-		return r.message
-	}
-	return r.farewell
 }
 
 // hostName is a Host header without its port, and without the dot that may end

@@ -60,7 +60,7 @@ func (g *Gateway) Stats() Stats {
 		Node: g.node, Connections: g.hub.Len(), Opened: s.opened.Load(),
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(), Delivery: g.fanout.Stats(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
-		DisconnectsLost: s.farewellsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
+		DisconnectsLost: s.disconnectsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
 		Disconnects: make(map[string]int), Failovers: make(map[string]int64),

@@ -24,7 +24,7 @@ type stats struct {
 	delivered        atomic.Int64 // commands of others, per connection
 	publishFailed    atomic.Int64
 	joinsUnconfirmed atomic.Int64
-	farewellsLost    atomic.Int64
+	disconnectsLost  atomic.Int64
 	panics           atomic.Int64
 	tls              atomic.Int64
 	reached          reached

@@ -20,10 +20,10 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	// First of all: what closes a stream closes its connection, so that PHP stops
 	// at its next flush. Else a refused one would keep a worker for its whole life.
 	response.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
-	if !on.streams.take() {
+	if !on.streams.tryAcquire() {
 		return failed("too many streams run at once: fpm.%s.max_streams", on.name)
 	}
-	defer on.streams.give()
+	defer on.streams.release()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // also while a slow client is waited for
 	defer cancel()
 	stop := context.AfterFunc(ctx, response.Close)

@@ -31,7 +31,7 @@ func (g *Gateway) sweep() {
 		for _, c := range g.clients() {
 			if with, reached := c.overdue(l, now); with != nil && c.expire() {
 				reached.Add(1)
-				g.loops.Go(func() { c.sendOff(*with) })
+				g.loops.Go(func() { c.drainConn(*with) })
 			}
 		}
 	}
@@ -81,12 +81,12 @@ func (c *connection) expire() bool {
 	return first
 }
 
-// tidy lets pools go that were taken away and are not used any more, and gives
+// releaseMemory lets pools go that were taken away and are not used any more, and gives
 // memory back that handshakes have used. Each leaves about 10 KB
 // behind, which Go's collector would come for when the heap has doubled, or
 // two minutes later, and return to the system later still. So when many have
 // come, and few come now, everything is collected and returned at once.
-func (g *Gateway) tidy() {
+func (g *Gateway) releaseMemory() {
 	ticker := time.NewTicker(5 * time.Second)
 	defer ticker.Stop()
 	var w wave

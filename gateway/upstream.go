@@ -18,20 +18,20 @@ import (
 // upstream is what runs a route's events: its PHP-FPM pools in the order in which
 // an event tries them, the first and then its spares. It is immutable.
 type upstream struct {
-	pools     []*pool
-	wait      time.Duration // for a worker at most: the sum of queue_wait
-	workers   int           // the largest max_connections
-	farewells *farewells    // the disconnect events of the routes with these pools
+	pools       []*pool
+	wait        time.Duration // for a worker at most: the sum of queue_wait
+	workers     int           // the largest max_connections
+	disconnects *disconnects  // the disconnect events of the routes with these pools
 }
 
-// pool is a PHP-FPM pool with the places for streams in it.
+// pool is a PHP-FPM pool with a semaphore for the streams in it.
 type pool struct {
 	*fcgi.Pool
 	name    string
 	log     *zap.Logger
-	streams places
-	queues  map[string]*farewells // of the upstreams that it is first in, by their names
-	gone    chan struct{}         // closed when it was let go
+	streams semaphore
+	queues  map[string]*disconnects // of the upstreams that it is first in, by their names
+	gone    chan struct{}           // closed when it was let go
 	passed  passed
 }
 
@@ -50,9 +50,9 @@ func newUpstream(cfg *config.Config, names []string, pools map[string]*pool) (*u
 	}
 	queues, key := u.pools[0].queues, strings.Join(names, " ")
 	if queues[key] == nil {
-		queues[key] = new(farewells)
+		queues[key] = new(disconnects)
 	}
-	u.farewells = queues[key]
+	u.disconnects = queues[key]
 	return u, nil
 }
 

@@ -12,14 +12,14 @@ import (
 	"wsfpm/fcgi"
 )
 
-// farewells is the queue of one upstream's disconnect events, first in, first
+// disconnects is the queue of one upstream's disconnect events, first in, first
 // out. As many goroutines as wsfpm may use workers serve it, and none while no
 // pool of it takes any: then a timer brings the next try. An event that could not
 // be sent keeps its place. The zero value has no room.
-type farewells struct {
+type disconnects struct {
 	mu      sync.Mutex    // guards what follows
-	again   []*farewell   // that could not be sent
-	waiting []*farewell   // oldest first, and all younger than those in again
+	again   []*disconnect // that could not be sent
+	waiting []*disconnect // oldest first, and all younger than those in again
 	most    int           // how many may wait or be served
 	workers int           // how many may serve
 	working int           // how many do, each with one event
@@ -29,9 +29,9 @@ type farewells struct {
 	closed  bool          // nothing waits any more
 }
 
-// farewell is the disconnect event of a connection that has ended. The
+// disconnect is the disconnect event of a connection that has ended. The
 // connection is kept until the event is over.
-type farewell struct {
+type disconnect struct {
 	c     *connection
 	event event
 	since time.Time // when the connection ended
@@ -39,9 +39,9 @@ type farewell struct {
 }
 
 const (
-	// mostFarewells is how many disconnect events of an upstream may wait where
+	// mostDisconnects is how many disconnect events of an upstream may wait where
 	// limits.connections is no limit.
-	mostFarewells = 100_000
+	mostDisconnects = 100_000
 
 	firstPause = 100 * time.Millisecond // between two tries
 	lastPause  = 5 * time.Second
@@ -57,20 +57,20 @@ var errCut = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
 
 // depart runs the disconnect event, if PHP wants it, and then leaves.
 func (c *connection) depart(end cause) {
-	if !c.rt.asks(kindDisconnect) {
+	if !c.rt.asks[kindDisconnect] {
 		c.g.leave(c)
 		return
 	}
 	c.events++
-	c.route().upstream.farewells.push(&farewell{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
+	c.route().upstream.disconnects.push(&disconnect{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
 }
 
 // push adds an event. If too few serve the queue, the caller's goroutine does.
 // One more than may wait pushes the oldest out.
-func (q *farewells) push(f *farewell) {
+func (q *disconnects) push(f *disconnect) {
 	q.mu.Lock()
 	q.waiting = append(q.waiting, f)
-	var out *farewell
+	var out *disconnect
 	var why error
 	switch {
 	case q.closed:
@@ -89,7 +89,7 @@ func (q *farewells) push(f *farewell) {
 }
 
 // serve runs one event after another until none waits, or none can be sent.
-func (q *farewells) serve() {
+func (q *disconnects) serve() {
 	for f := q.next(); f != nil; f = q.next() {
 		if f.overdue() {
 			f.over(q.untried(tooLate))
@@ -106,7 +106,7 @@ func (q *farewells) serve() {
 }
 
 // next is the oldest event, or nil: then the caller serves no longer.
-func (q *farewells) next() (f *farewell) {
+func (q *disconnects) next() (f *disconnect) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.timer == nil {
@@ -120,7 +120,7 @@ func (q *farewells) next() (f *farewell) {
 
 // putBack gives an event that could not be sent its place back, and has all
 // wait a while. It reports false when there is no time left.
-func (q *farewells) putBack(f *farewell) bool {
+func (q *disconnects) putBack(f *disconnect) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var refused *fcgi.Error
@@ -142,7 +142,7 @@ func (q *farewells) putBack(f *farewell) bool {
 }
 
 // resume ends a pause.
-func (q *farewells) resume() {
+func (q *disconnects) resume() {
 	q.mu.Lock()
 	q.timer = nil
 	serve := q.enlistLocked()
@@ -153,7 +153,7 @@ func (q *farewells) resume() {
 }
 
 // went notes that an event was sent, and so that others may go too.
-func (q *farewells) went() {
+func (q *disconnects) went() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.pause, q.refusal = 0, nil
@@ -163,7 +163,7 @@ func (q *farewells) went() {
 }
 
 // enlistLocked reports whether one more is to serve the queue, and counts it.
-func (q *farewells) enlistLocked() bool {
+func (q *disconnects) enlistLocked() bool {
 	if q.timer != nil || q.working >= q.workers || len(q.again)+len(q.waiting) == 0 {
 		return false
 	}
@@ -172,7 +172,7 @@ func (q *farewells) enlistLocked() bool {
 }
 
 // popLocked takes the oldest event; nil when none waits.
-func (q *farewells) popLocked() (f *farewell) {
+func (q *disconnects) popLocked() (f *disconnect) {
 	from := &q.again
 	if len(*from) == 0 {
 		from = &q.waiting
@@ -189,9 +189,9 @@ func (q *farewells) popLocked() (f *farewell) {
 
 // resize sets how many events may wait, 0 being the default, and how many may
 // run at once.
-func (q *farewells) resize(most, workers int) {
+func (q *disconnects) resize(most, workers int) {
 	if most <= 0 {
-		most = mostFarewells
+		most = mostDisconnects
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -199,48 +199,48 @@ func (q *farewells) resize(most, workers int) {
 }
 
 // len is how many events wait or run.
-func (q *farewells) len() int {
+func (q *disconnects) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lenLocked()
 }
 
-func (q *farewells) lenLocked() int { return len(q.again) + len(q.waiting) + q.working }
+func (q *disconnects) lenLocked() int { return len(q.again) + len(q.waiting) + q.working }
 
 // prune gives up the events whose time is over while nothing can be sent.
-func (q *farewells) prune() {
+func (q *disconnects) prune() {
 	q.mu.Lock()
 	paused := q.timer != nil
 	q.mu.Unlock()
 	if paused {
-		q.remove((*farewell).outlived, q.untried(tooLate))
+		q.remove((*disconnect).outlived, q.untried(tooLate))
 	}
 }
 
 // untried is why an event is given up that was never tried: what kept the one
 // before it from being sent or, when those were sent, that they took so long.
-func (q *farewells) untried(how string) error {
+func (q *disconnects) untried(how string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.untriedLocked(how)
 }
 
-func (q *farewells) untriedLocked(how string) error {
+func (q *disconnects) untriedLocked(how string) error {
 	return fmt.Errorf("%w: %s", cmp.Or(q.refusal, fcgi.ErrOverloaded), how)
 }
 
 // cut gives up all events, those too that come later.
-func (q *farewells) cut() {
+func (q *disconnects) cut() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.remove(func(*farewell) bool { return true }, errCut)
+	q.remove(func(*disconnect) bool { return true }, errCut)
 }
 
 // remove gives up events that wait.
-func (q *farewells) remove(which func(*farewell) bool, why error) {
+func (q *disconnects) remove(which func(*disconnect) bool, why error) {
 	q.mu.Lock()
-	var kept, out []*farewell
+	var kept, out []*disconnect
 	for f := q.popLocked(); f != nil; f = q.popLocked() {
 		if which(f) {
 			out = append(out, f)
@@ -256,7 +256,7 @@ func (q *farewells) remove(which func(*farewell) bool, why error) {
 }
 
 // try runs the event once.
-func (f *farewell) try() (err error) {
+func (f *disconnect) try() (err error) {
 	c := f.c
 	defer func() {
 		if v := recover(); v != nil {
@@ -274,19 +274,19 @@ func (f *farewell) try() (err error) {
 }
 
 // outlived reports whether disconnect_retry is over.
-func (f *farewell) outlived() bool {
+func (f *disconnect) outlived() bool {
 	return time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
 }
 
 // overdue reports whether there is no time left for a try. The first may come as
 // late as any event that waits for a worker.
-func (f *farewell) overdue() bool {
+func (f *disconnect) overdue() bool {
 	return f.outlived() && (f.err != nil || time.Since(f.since) > f.c.route().upstream.wait)
 }
 
 // over is the end of the event, and of its connection; why is nil when it ran.
 // One of which PHP never heard is counted.
-func (f *farewell) over(why error) {
+func (f *disconnect) over(why error) {
 	c := f.c
 	if f.err != nil {
 		why = f.err // says more
@@ -294,7 +294,7 @@ func (f *farewell) over(why error) {
 	if why != nil {
 		c.logFailure(kindDisconnect, why)
 		if f.err == nil || unsent(f.err) {
-			c.g.stats.farewellsLost.Add(1)
+			c.g.stats.disconnectsLost.Add(1)
 		}
 	}
 	c.g.leave(c)

@@ -150,5 +150,5 @@ func TestADisconnectEventThatWasNotTriedSaysWhy(t *testing.T) {
 
 // setMost bounds the events that wait, apart from limits.connections.
 func (f *flaky) setMost(n int) {
-	f.eachQueue(func(q *farewells) { q.resize(n, 1) })
+	f.eachQueue(func(q *disconnects) { q.resize(n, 1) })
 }
