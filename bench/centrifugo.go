@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -105,27 +105,39 @@ func (c *crowd) hearPushes(m *member, payload []byte, now time.Time) {
 
 // httpPublisher publishes by the broker's HTTP API over one connection. It does
 // not wait for answers: a slow broker gets its messages as fast as from Redis.
+// The broker shuts a connection that is idle for long: each turn has a new one.
 type httpPublisher struct {
-	stream
 	address string
-}
-
-func dialPublisher(s *server) (*httpPublisher, error) {
-	conn, err := dial("tcp", s.address, 0)
-	if err != nil {
-		return nil, err
-	}
-	go io.Copy(io.Discard, conn.conn) // ends with the connection
-	return &httpPublisher{conn, s.address}, nil
+	conn    net.Conn
+	used    time.Time
 }
 
 func (p *httpPublisher) publish(payload string) error {
-	if err := p.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if time.Since(p.used) > time.Second {
+		if err := p.dial(); err != nil {
+			return err
+		}
+	}
+	p.used = time.Now()
+	if err := p.conn.SetWriteDeadline(p.used.Add(patience)); err != nil {
 		return err
 	}
 	body := `{"channel":"site","data":"` + payload + `"}`
-	var b strings.Builder
-	fmt.Fprintf(&b, "POST /api/publish HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", p.address, len(body), body)
-	_, err := io.WriteString(p.conn, b.String())
+	_, err := fmt.Fprintf(p.conn, "POST /api/publish HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		p.address, len(body), body)
 	return err
+}
+
+// dial leaves an older connection to the broker, which may still read from it.
+func (p *httpPublisher) dial() error {
+	conn, err := net.Dial("tcp", p.address)
+	if err != nil {
+		return err
+	}
+	p.conn = conn
+	go func() { // ends when the broker shuts the connection, at its own end at the latest
+		defer conn.Close()
+		io.Copy(io.Discard, conn)
+	}()
+	return nil
 }
