@@ -57,8 +57,8 @@ func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
 // request names. Over TLS the page must have come over TLS too.
 func sameHost(origin, host string, secure bool) bool {
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
-		return false
+	if err != nil || u.Host == "" || !strings.EqualFold(origin, u.Scheme+"://"+u.Host) {
+		return false // an origin has no more to it (RFC 6454, 7.1)
 	}
 	scheme := strings.ToLower(u.Scheme)
 	if scheme != "https" && (scheme != "http" || secure) {

@@ -139,6 +139,7 @@ func FuzzSameHost(f *testing.F) {
 		f.Add(origin, "example.com", false)
 	}
 	f.Add("http://[::1]:80", "[::1]", false)
+	f.Add("http://example.com?", "example.com", false)
 	f.Fuzz(func(t *testing.T, origin, host string, secure bool) {
 		if strings.ContainsFunc(origin+host, func(r rune) bool { return r < 0x21 || r > 0x7e }) || strings.Contains(origin+host, "%") {
 			return // no browser sends these
