@@ -20,10 +20,7 @@ func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 	if c.extensions != "" {
 		w.Header().Set("Sec-WebSocket-Extensions", c.extensions)
 	}
-	lib, err := accept(w, r, subprotocol, func(l *library) error {
-		l.c = c
-		return c.takeOver(w)
-	})
+	lib, err := accept(w, r, subprotocol, c)
 	if err != nil {
 		c.CloseNow()
 		return err

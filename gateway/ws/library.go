@@ -34,17 +34,17 @@ type library struct {
 	c        *Conn         // the one it works for; nil: a spare
 }
 
-// accept lets coder/websocket answer a handshake, on a socket that hijack takes
-// over.
-func accept(w http.ResponseWriter, r *http.Request, subprotocol string, hijack func(*library) error) (*library, error) {
-	l := &library{}
+// accept lets coder/websocket answer a handshake on a socket that c takes over; nil
+// has none.
+func accept(w http.ResponseWriter, r *http.Request, subprotocol string, c *Conn) (*library, error) {
+	l := &library{c: c}
 	l.br = bufio.NewReaderSize(l, libraryReader)
 	options := websocket.AcceptOptions{InsecureSkipVerify: true}
 	if subprotocol != "" {
 		options.Subprotocols = []string{subprotocol}
 	}
 	var err error
-	if l.conn, err = websocket.Accept(&takeover{w, l, hijack}, r, &options); err != nil {
+	if l.conn, err = websocket.Accept(&takeover{w, l}, r, &options); err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	l.br.Reset(l)           // past the reader that Accept put between
@@ -57,14 +57,15 @@ func accept(w http.ResponseWriter, r *http.Request, subprotocol string, hijack f
 // server's of 4 KiB each.
 type takeover struct {
 	http.ResponseWriter
-	l      *library
-	hijack func(*library) error
+	l *library
 }
 
 // Hijack implements http.Hijacker.
 func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if err := t.hijack(t.l); err != nil {
-		return nil, nil, err
+	if c := t.l.c; c != nil {
+		if err := c.takeOver(t.ResponseWriter); err != nil {
+			return nil, nil, err
+		}
 	}
 	return t.l, bufio.NewReadWriter(t.l.br, bufio.NewWriterSize(t.l, libraryWriter)), nil
 }
@@ -79,7 +80,7 @@ func spare() (*library, error) {
 		"Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Key":     {"AAAAAAAAAAAAAAAAAAAAAA=="},
 	}}
-	return accept(nowhere{}, r, "", func(*library) error { return nil })
+	return accept(nowhere{}, r, "", nil)
 }
 
 // nowhere is a ResponseWriter without a client.
