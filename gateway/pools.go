@@ -86,7 +86,7 @@ func (g *Gateway) preparePools(cfg *config.Config) (map[string]*pool, error) {
 	return next, nil
 }
 
-// watch logs the rare facts that a pool tells about itself.
+// watch logs the events of a pool, see [fcgi.Event].
 func (g *Gateway) watch(p *pool) {
 	g.loops.Go(func() {
 		for {
@@ -182,7 +182,7 @@ func (p *pool) isBusy() bool {
 }
 
 // disconnects is how many disconnect events wait for the pool, or for it and its
-// spares, or run. The gateway's reload is held.
+// spares, or run. g.reload is held.
 func (p *pool) disconnects() (n int) {
 	for _, q := range p.queues {
 		n += q.len()
