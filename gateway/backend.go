@@ -42,8 +42,10 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		}
 	}()
 	rt := e.route
-	if err := c.followLinks(began); err != nil {
-		return reply{}, err
+	if p := c.rt.files.current(began); p != c.paths {
+		if err := c.followLinks(p); err != nil {
+			return reply{}, err
+		}
 	}
 	id, membership := c.session.ID(), c.session.Membership()
 	x := exchanges.Get().(*exchange)

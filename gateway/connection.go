@@ -56,7 +56,13 @@ func (c *connection) id() string { return c.session.ID() }
 
 // route is the connection's route in the newest settings, for its timeouts and
 // limits.
-func (c *connection) route() *route { return c.g.settings.Load().current(c.rt) }
+func (c *connection) route() *route {
+	s := c.g.settings.Load()
+	if c.rt.of == s {
+		return c.rt
+	}
+	return s.current(c.rt)
+}
 
 // log is a logger that names the connection. It is made when needed: most
 // connections never log.
@@ -70,12 +76,10 @@ func (c *connection) close(with session.Close) {
 	c.session.Close(with)
 }
 
-// discard is the end of messages, handled or not: the memory that they held is
-// given back, and a Close frame need not wait for their answers.
+// discard is the end of messages, handled or not.
 func (c *connection) discard(messages ...ws.Message) {
 	for _, m := range messages {
-		c.g.sockets.Memory.Release(int64(len(m.Data)))
-		c.socket.EndReply()
+		c.socket.EndReply(m)
 	}
 }
 

@@ -207,13 +207,9 @@ func (c *connection) keepCookies(lines []string) {
 	}
 }
 
-// followLinks tells PHP the script's path anew when the links of its route lead
-// elsewhere than at the last event.
-func (c *connection) followLinks(now time.Time) error {
-	p := c.rt.files.current(now)
-	if p == c.paths {
-		return nil
-	}
+// followLinks has later events name the script at p, where the links of its route lead
+// now.
+func (c *connection) followLinks(p *paths) error {
 	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script)) {
 		return failed("SCRIPT_FILENAME %s is not there, or a link leads out of the route's root: does the new release have it?", c.filename(p))
 	}

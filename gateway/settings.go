@@ -148,9 +148,6 @@ func isScriptName(s string) bool {
 // current is this route in the newest settings: the one with the same path and
 // hosts. A route that is gone goes on as it was.
 func (s *settings) current(old *route) *route {
-	if old.of == s {
-		return old
-	}
 	for _, r := range s.routes {
 		if r.Path == old.Path && slices.Equal(r.Host, old.Host) {
 			return r

@@ -276,8 +276,10 @@ func (c *Conn) BeginReply() {
 	c.mu.Unlock()
 }
 
-// EndReply says that an answer has been queued, or will not come.
-func (c *Conn) EndReply() {
+// EndReply says that the answer to m has been queued, or will not come. It gives the
+// memory of m back to Shared.Memory.
+func (c *Conn) EndReply(m Message) {
+	c.shared.Memory.Release(int64(len(m.Data)))
 	c.mu.Lock()
 	c.owed--
 	if c.owed == 0 {

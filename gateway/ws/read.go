@@ -36,8 +36,8 @@ func (e CloseError) Error() string {
 // Any error is final. [CloseError] says that the client sent a Close frame;
 // it comes after every message before that frame. After Close, messages that
 // still come in are thrown away until the client answers with its own.
-// [Conn.Cause] is the end as a script shall see it. The caller gives the
-// memory of a message back, len(Data), to Shared.Memory when it is done.
+// [Conn.Cause] is the end as a script shall see it. The caller gives the memory of
+// a message back by [Conn.EndReply] when it is done.
 func (c *Conn) Read() (Message, error) {
 	if err := c.beginRead(); err != nil {
 		return Message{}, err

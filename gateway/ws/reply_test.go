@@ -33,7 +33,7 @@ func TestAnAnswerThatIsOwedComesBeforeTheLastClose(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.Flush()
-				c.EndReply()
+				c.EndReply(Message{})
 				p.want(t, 0x81, answer)
 			}
 			p.wantClose(t, test.code)
@@ -61,7 +61,7 @@ func TestTheLastCloseDoesNotWaitLongForAnAnswer(t *testing.T) {
 				t.Errorf("the Close frame came after %v, want %v", took, answerWait)
 			}
 			p.Close()
-			c.EndReply()
+			c.EndReply(Message{})
 			<-c.Ended()
 		})
 	}
@@ -77,7 +77,7 @@ func TestTheOwnersCloseStandsBeforeTheLateOne(t *testing.T) {
 		}
 		c.Close(1011, "handler error")
 		p.wantClose(t, 1011)
-		c.EndReply()
+		c.EndReply(Message{})
 		p.wantEnd(t)
 		p.Close()
 		within(t, "the end", c.Ended())
@@ -96,6 +96,6 @@ func TestAClientThatLeavesIsNotOwedAnything(t *testing.T) {
 	if err := c.QueueReply(text("too late")); err == nil {
 		t.Error("a reply was accepted behind the end")
 	}
-	c.EndReply()
+	c.EndReply(Message{})
 	p.wantEnd(t)
 }
