@@ -31,8 +31,8 @@ type reply struct {
 
 // call runs the script for one event and returns its answer, complete and
 // valid, or the reason why there is none. A streamed answer has been sent on
-// by then. An event without an answer is counted here, any other by whoever
-// applies the answer, which may fail too.
+// by then. An event without an answer is counted here, any other after its
+// answer was applied, which may fail too.
 func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	began := time.Now()
 	defer func() {

@@ -15,8 +15,8 @@ var errDraining = errors.New("draining")
 // disconnectTime is how long disconnect events may go on after the drain.
 const disconnectTime = 10 * time.Second
 
-// Drain ends the gateway in an orderly way: it lets nobody in, closes the
-// clients with 1012 spread over the configured time, each behind its running
+// Drain ends the gateway in an orderly way: it lets no client in, closes the
+// clients with 1012 spread over the configured time, each after its running
 // handler and the messages it sent before, and waits for their disconnect
 // events. It returns the number of connections that it had to give up, or
 // whose disconnect event PHP did not get. Ten seconds after the configured time,

@@ -84,7 +84,7 @@ func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal
 	return passed, nil
 }
 
-// ownNames are the parameters that nobody but this file sets: middleware of an
+// isOwnName reports whether only this file sets a parameter: middleware of an
 // embedding program may add others, but cannot move these.
 func isOwnName(name string) bool {
 	switch name {
@@ -222,7 +222,7 @@ func (c *connection) followLinks(p *paths) error {
 	return nil
 }
 
-// setParams replaces what every event tells PHP. The route's own parameters count,
+// setParams replaces the parameters of every event. The route's own parameters count,
 // in its newest settings, ahead of these.
 func (c *connection) setParams(params map[string]string) error {
 	maps.Copy(params, c.route().Params)

@@ -35,7 +35,7 @@ type event struct {
 	close  cause // of disconnect
 }
 
-// cause is how a connection ended, as the disconnect event tells it.
+// cause is how a connection ended, as the disconnect event reports it.
 type cause struct {
 	code   int
 	reason string

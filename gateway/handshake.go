@@ -118,7 +118,7 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who cl
 	return c
 }
 
-// prepare makes what every event of the connection tells PHP.
+// prepare makes the parameters of every event of the connection.
 func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	params, err := c.g.handshakeEnv(c, r, passed)
 	if err != nil {
@@ -167,7 +167,7 @@ func (c *connection) agree(named string) (string, error) {
 }
 
 // open agrees on a subprotocol, applies the answer to connect and upgrades:
-// when the client sees the 101, or the first message behind it, pushes to it
+// when the client sees the 101, or the first message after it, pushes to it
 // arrive.
 func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err error) {
 	if c.protocol, err = c.agree(a.Head.Protocol); err != nil {
@@ -178,7 +178,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 		return err
 	}
 	c.letIn = c.rt.asks[kindConnect]
-	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; nobody can be reached by it before Add
+	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; no push reaches the client by it before Enter
 	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User))
 		refused.header, refused.close = retryAfter(10), &closeTooMany

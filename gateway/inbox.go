@@ -15,7 +15,7 @@ type inbox struct {
 	waiting []ws.Message
 	room    [1]ws.Message // for waiting, which seldom needs more
 	bytes   int
-	busy    bool          // somebody takes
+	busy    bool          // there is a taker
 	shut    bool          // no more may be put
 	changed chan struct{} // closed when something was taken; made when awaited
 }
@@ -52,7 +52,7 @@ func (b *inbox) put(m ws.Message, most, bytes int, waits *atomic.Int64) (start, 
 	return start, true
 }
 
-// hold makes somebody the taker before anything was put.
+// hold makes the caller the taker before anything was put.
 func (b *inbox) hold() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,14 +109,14 @@ func (b *inbox) stop() {
 	b.wakeLocked()
 }
 
-// isBusy reports whether somebody takes.
+// isBusy reports whether there is a taker.
 func (b *inbox) isBusy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.busy
 }
 
-// wait returns when nobody takes any more.
+// wait returns when there is no taker any more.
 func (b *inbox) wait() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

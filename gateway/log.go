@@ -10,8 +10,7 @@ import (
 )
 
 // survived notes a bug that one connection met, which must not end all of
-// them. Whoever runs a connection recovers, gives v to survived, and ends the
-// connection.
+// them. The caller recovers v, and ends the connection.
 func (g *Gateway) survived(where string, v any) {
 	g.stats.panics.Add(1)
 	g.log.Error("survived a panic: please report it",
@@ -38,7 +37,7 @@ func (c *connection) warnProtocol() {
 		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.offered)))
 }
 
-// logFailure tells the operator of a failed event. What PHP wrote may stand in
+// logFailure logs a failed event. What PHP wrote may stand in
 // it; what the client wrote does not.
 func (c *connection) logFailure(k kind, err error) {
 	fields := []zap.Field{zap.Stringer("event", k), zap.String("outcome", outcome(err)), zap.Error(err)}

@@ -13,7 +13,7 @@ import (
 )
 
 // Push hands commands that came by POST /push to every node and returns how
-// many connections of this node they mean. Commands behind a failed one are
+// many connections of this node they mean. Commands after a failed one are
 // not sent.
 func (g *Gateway) Push(ctx context.Context, commands []session.Command) (delivered int, err error) {
 	for i, c := range commands {

@@ -13,9 +13,8 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// refusal is how a handshake is answered that failed behind PHP's door. A
-// script that needs its author is told to the operator, and with dev = true to
-// the client.
+// refusal is how a handshake is answered that failed after its checks. What
+// PHP wrote is logged, and with dev = true the client is sent it.
 func (c *connection) refusal(err error) *refusal {
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return refused
@@ -63,7 +62,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // refusalTime is how long a client may take to read why it was refused, and to
-// send the rest of a body that nobody wants; pageTime is the same for a page.
+// send the rest of a body, which is not used; pageTime is the same for a page.
 const (
 	refusalTime = 10 * time.Second
 	pageTime    = 5 * time.Minute

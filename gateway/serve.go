@@ -173,8 +173,7 @@ func (c *connection) awaitTurn() {
 	}
 }
 
-// failed does what the route's on_error says for a failed event, and tells the
-// operator.
+// failed does what the route's on_error says for a failed event, and logs it.
 func (c *connection) failed(rt *route, err error) {
 	c.logFailure(kindMessage, err)
 	if text := errorText(rt, err); text != "" {

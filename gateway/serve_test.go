@@ -67,17 +67,25 @@ func TestBurstWaitsAndIsNotDropped(t *testing.T) {
 	}
 }
 
-func TestMessagesBeforeACloseAreHandled(t *testing.T) {
-	gate := make(chan struct{})
-	h := start(t, func(params map[string]string, body string) (string, string) {
+// sentTwo is a client that has sent "1" and "2". The script ends the first when gate
+// is closed.
+func sentTwo(t *testing.T) (h *harness, p *peer, gate chan struct{}) {
+	t.Helper()
+	gate = make(chan struct{})
+	h = start(t, func(params map[string]string, body string) (string, string) {
 		if body == "1" {
 			<-gate
 		}
 		return "Content-Type: text/plain", ""
 	}, nil)
-	p := h.dial("/", nil)
+	p = h.dial("/", nil)
 	p.send("1")
 	p.send("2")
+	return h, p, gate
+}
+
+func TestMessagesBeforeACloseAreHandled(t *testing.T) {
+	h, p, gate := sentTwo(t)
 	go func() { _ = p.Conn.Close(1000, "") }()
 	eventually(t, "the client is out of the hub", func() bool { return h.hub.Len() == 0 })
 	close(gate)
@@ -88,16 +96,7 @@ func TestMessagesBeforeACloseAreHandled(t *testing.T) {
 }
 
 func TestMessagesOfABrokenConnectionAreDropped(t *testing.T) {
-	gate := make(chan struct{})
-	h := start(t, func(params map[string]string, body string) (string, string) {
-		if body == "1" {
-			<-gate
-		}
-		return "Content-Type: text/plain", ""
-	}, nil)
-	p := h.dial("/", nil)
-	p.send("1")
-	p.send("2")
+	h, p, gate := sentTwo(t)
 	eventually(t, "1 runs", func() bool { return len(h.seen("message")) == 1 })
 	_ = p.CloseNow()
 	eventually(t, "the end is noticed", func() bool { return h.hub.Len() == 0 })

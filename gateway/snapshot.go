@@ -102,7 +102,7 @@ func (h *histogram) snapshot() EventStats {
 	return e
 }
 
-// limits tells how often each limit on clients was reached, by its key in the
+// limits is how often each limit on clients was reached, by its key in the
 // configuration. The keys are always the same.
 func (g *Gateway) limits(s *Stats) map[string]int64 {
 	r, sockets := &g.stats.reached, &s.Socket

@@ -40,7 +40,7 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	if err := c.sendLines(ctx, rt, response); err != nil {
 		switch ctx.Err() {
 		case context.Canceled:
-			return nil // the client left: nobody misses the rest
+			return nil // the client left, and needs no more lines
 		case context.DeadlineExceeded:
 			err = fmt.Errorf("%w: stream_timeout is over", fcgi.ErrTimeout)
 		}

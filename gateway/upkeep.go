@@ -72,7 +72,7 @@ func (c *connection) lifetime(l *config.Limits) time.Duration {
 	return time.Duration(float64(l.Lifetime) * (1 + offset/5))
 }
 
-// expire reports whether nobody has said yet that the connection is to end.
+// expire reports whether it is called for the first time: the connection ends once.
 func (c *connection) expire() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +103,7 @@ func (g *Gateway) releaseMemory() {
 	}
 }
 
-// wave tells the end of a time in which many connections came.
+// wave finds the end of a time in which many connections came.
 type wave struct {
 	seen  int64 // connections opened since the start, when it was last asked
 	began int64 // the same at the end of the last wave

@@ -7,7 +7,7 @@
 //	list.Leave(s)                                                  // at the end
 //
 // Order is the point. A name is joined in Redis, confirmed, before anything can be
-// seen of the change, and left after it: so whoever sees a reply can be reached by
+// seen of the change, and left after it: so a client that sees a reply can be reached by
 // what it says.
 package members
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Where PHP displays a report, it puts it behind the output so far. After a
+// Where PHP displays a report, it puts it after the output so far. After a
 // fatal error nothing follows but what shutdown functions write.
 
 const (
@@ -145,7 +145,7 @@ var (
 
 // ComesFirst reports whether a body begins with output that no script means to
 // send: a byte order mark or blank lines before "<?php". Output that is blank
-// altogether may stand behind "?>". Without output_buffering it sends the
+// altogether may stand after "?>". Without output_buffering it sends the
 // headers, with status 200, and a http_response_code(401) after it is lost: PHP
 // 8.2 does not even complain.
 func ComesFirst(body []byte) bool {

@@ -41,7 +41,7 @@ func reportOnStderr(stderr []byte, folder string, connect bool) []byte {
 
 // cutMessage cuts the first message off stderr. A report does not end before it
 // has named a file of the site: what looks like a next message before that is
-// somebody's words in it.
+// a client's words in it.
 func cutMessage(stderr []byte, folder string) (text, rest []byte, more bool) {
 	kind, _ := report(stderr)
 	named := -1
@@ -132,7 +132,7 @@ func uncaught(text []byte, folder string) []byte {
 }
 
 // endsAtPlace reports whether text ends as PHP's reports do: with the number of
-// a line or, since PHP 8.5, with the stack behind it.
+// a line or, since PHP 8.5, with the stack after it.
 func endsAtPlace(text []byte) bool {
 	if bytes.HasSuffix(text, []byte(stackEnd)) {
 		if i := bytes.LastIndex(text, []byte(stackBegin)); i >= 0 {
