@@ -27,10 +27,10 @@ import (
 type checkCmd struct {
 	gatewaySettings
 	FPMPool []string `name:"fpm-pool" sep:"none" placeholder:"FILE,..." help:"Compare with PHP-FPM's own configuration: a file such as /etc/php/8.2/fpm/php-fpm.conf or a folder such as /etc/php/8.2/fpm/pool.d; several with commas."`
-	Dial    bool     `help:"See whether PHP-FPM takes connections, and Redis the subscriptions."`
+	Dial    bool     `help:"Also connect to PHP-FPM and subscribe on Redis."`
 }
 
-// Run prints every problem, or what would run; warnings in both cases.
+// Run prints every problem, or a summary of what would run; warnings in both cases.
 func (c *checkCmd) Run() error {
 	cfg, err := config.Load(c.source())
 	if err != nil {
@@ -64,23 +64,23 @@ func (c *checkCmd) Run() error {
 	return nil
 }
 
-// comparePools reads PHP-FPM's files and compares. Each of lists is a list of
-// names with commas, as the flag was given.
+// comparePools compares cfg with PHP-FPM's files. Each of lists is one --fpm-pool
+// flag: names separated by commas.
 func comparePools(cfg *config.Config, lists, warnings []string) (problems, _ []string) {
 	var names []string
 	for _, list := range lists {
 		names = append(names, kong.SplitEscaped(list, ',')...)
 	}
 	if slices.Contains(lists, "") || slices.Contains(names, "") {
-		return []string{"--fpm-pool: an empty name, so that nothing is compared: name a file or folder of PHP-FPM's, such as /etc/php/8.2/fpm/pool.d"}, warnings
+		return []string{"--fpm-pool: an empty name: give a file or folder of PHP-FPM, such as /etc/php/8.2/fpm/pool.d"}, warnings
 	}
 	read := poolfile.Read(names, os.LookupEnv)
 	p, w := poolfile.Compare(cfg, read.Pools)
 	return append(read.Problems, p...), slices.Concat(warnings, read.Warnings, w)
 }
 
-// missingFiles looks for scripts and folders. What is missing here may exist
-// for PHP-FPM, on another machine or in a chroot: these are warnings.
+// missingFiles warns of scripts and folders that do not exist. They are no errors:
+// PHP-FPM may run on another machine or in a chroot.
 func missingFiles(cfg *config.Config) []string {
 	var warnings []string
 	look := func(key, path string, wantFolder bool) {
@@ -105,13 +105,12 @@ func missingFiles(cfg *config.Config) []string {
 	return warnings
 }
 
-// wholeProject warns when --web names a project rather than the folder in it that
-// is meant for the web.
+// wholeProject warns if --web names a project instead of its public folder.
 func wholeProject(web string) []string {
 	public := filepath.Join(web, "public")
 	for _, index := range []string{"index.php", "index.html"} {
 		if _, err := os.Stat(filepath.Join(public, index)); web != "" && err == nil {
-			return []string{fmt.Sprintf("--web: %s looks like a whole project, of which every PHP file can be run: write --web %s", web, public)}
+			return []string{fmt.Sprintf("--web: %s looks like a whole project: every PHP file in it could be run: write --web %s", web, public)}
 		}
 	}
 	return nil
@@ -124,7 +123,7 @@ func dialPools(cfg *config.Config) []string {
 		pool := cfg.FPM[name]
 		conn, err := net.DialTimeout(pool.Network, pool.Addr, time.Duration(pool.DialTimeout))
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("fpm.%s.address: PHP-FPM takes no connection: %v", name, err))
+			problems = append(problems, fmt.Sprintf("fpm.%s.address: cannot connect to PHP-FPM: %v", name, err))
 			continue
 		}
 		_ = conn.Close() // nothing was sent
@@ -132,11 +131,11 @@ func dialPools(cfg *config.Config) []string {
 	return problems
 }
 
-// redisPatience is how long Redis may take to confirm what every node hears.
-const redisPatience = 3 * time.Second
+// redisTimeout bounds the wait for Redis to confirm the subscriptions.
+const redisTimeout = 3 * time.Second
 
-// dialRedis subscribes once to what every node hears: that needs the password
-// and most of the ACL. For a moment Redis counts one process more.
+// dialRedis subscribes once to the channels of every node, which needs the password
+// and most of the ACL. Meanwhile Redis counts one more process.
 func dialRedis(cfg config.Redis) []string {
 	if cfg.URL == "" || cfg.URL == config.Embedded {
 		return nil
@@ -145,17 +144,17 @@ func dialRedis(cfg config.Redis) []string {
 	if err == nil {
 		b.Listen(func(*session.Command) func(context.Context) error { return nil })
 		err = awaitRedis(b)
-		_ = b.Close() // what counts is known
+		_ = b.Close() // the result is known
 	}
 	if err == nil {
 		return nil
 	}
-	return []string{fmt.Sprintf("redis.url: Redis takes no subscriptions: %v", err)}
+	return []string{fmt.Sprintf("redis.url: cannot subscribe on Redis: %v", err)}
 }
 
 // awaitRedis waits until the first attempt has succeeded or failed.
 func awaitRedis(b *bus.Bus) error {
-	late := time.After(redisPatience)
+	late := time.After(redisTimeout)
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -171,12 +170,12 @@ func awaitRedis(b *bus.Bus) error {
 		select {
 		case <-look.C:
 		case <-late:
-			return fmt.Errorf("not confirmed within %v: %w", redisPatience, err)
+			return fmt.Errorf("not confirmed within %v: %w", redisTimeout, err)
 		}
 	}
 }
 
-// summary prints what would run.
+// summary prints the effective configuration.
 func summary(to io.Writer, cfg *config.Config) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) {
@@ -188,7 +187,7 @@ func summary(to io.Writer, cfg *config.Config) error {
 	line("redis", "%s", redisSummary(cfg.Redis))
 	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
 		p := cfg.FPM[name]
-		line("pool "+name, "%s, %d connections at once, %d kept for %v, events wait %v", p.Address, p.MaxConnections, p.MaxIdle, p.IdleTimeout, p.QueueWait)
+		line("pool "+name, "%s, max. %d connections, %d kept idle for %v, queue wait %v", p.Address, p.MaxConnections, p.MaxIdle, p.IdleTimeout, p.QueueWait)
 	}
 	for _, r := range cfg.Routes {
 		path := r.Path
@@ -199,7 +198,7 @@ func summary(to io.Writer, cfg *config.Config) error {
 			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), strings.Join(r.Pools(), " then "), orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
 	}
 	if cfg.Web != "" {
-		line("web", "%s, all but WebSocket handshakes, for localhost, addresses%s", cfg.Web, strings.Join(append([]string{""}, cfg.WebHosts...), ", "))
+		line("web", "%s, all requests except WebSocket handshakes, for localhost, addresses%s", cfg.Web, strings.Join(append([]string{""}, cfg.WebHosts...), ", "))
 	}
 	return w.Flush()
 }
@@ -215,13 +214,13 @@ func orNone(s, none string) string {
 func redisSummary(cfg config.Redis) string {
 	switch cfg.URL {
 	case "":
-		return "none: this process is alone"
+		return "none: a single process"
 	case config.Embedded:
 		return "embedded on " + cfg.Listen + ", prefix " + strings.Join(cfg.Prefix, " ")
 	}
 	u, err := redisurl.Parse(cfg.URL)
 	if err != nil {
-		return err.Error() // Load has refused such a URL
+		return err.Error() // cannot happen: Load refuses such a URL
 	}
 	return u.String() + ", prefix " + strings.Join(cfg.Prefix, " ")
 }

@@ -19,7 +19,7 @@ func redisConfig(url string) config.Redis {
 	return c
 }
 
-func TestDialTellsWhyRedisIsOfNoUse(t *testing.T) {
+func TestDialReportsWhyRedisIsUnusable(t *testing.T) {
 	const secret = "pass-word"
 	redis := miniredis.RunT(t)
 	redis.RequireUserAuth("app", secret)
@@ -34,7 +34,7 @@ func TestDialTellsWhyRedisIsOfNoUse(t *testing.T) {
 		{"none", redisConfig(""), "", ""},
 		{"embedded", redisConfig(config.Embedded), "", ""},
 		{"a good one", relayed, "", ""},
-		{"nobody there", redisConfig("redis://app:" + secret + "@" + stack.FreeAddress(t)), "", "connection refused"},
+		{"no server", redisConfig("redis://app:" + secret + "@" + stack.FreeAddress(t)), "", "connection refused"},
 		{"no socket", redisConfig("unix://app:" + secret + "@/none/redis.sock"), "", "no such file"},
 		{"a wrong password", redisConfig("redis://app:not-" + secret + "@" + redis.Addr()), "", "WRONGPASS"},
 		{"no password", redisConfig("redis://" + redis.Addr()), "", "NOAUTH"},

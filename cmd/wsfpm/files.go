@@ -10,13 +10,12 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// spareFiles is how many file descriptors are kept back for what comes and goes
-// quickly: scripts that are looked for, a file that is read again, names that are
-// resolved.
+// spareFiles is the number of file descriptors reserved for short uses: looking for
+// scripts, reading the configuration, resolving names.
 const spareFiles = 32
 
-// redisFiles is how many Redis takes: the connections on which it is published
-// to, as many as go-redis makes by default, and those that subscribe.
+// redisFiles is the number of descriptors for Redis: go-redis's default pool for
+// publishing, and the subscribing connections.
 func redisFiles(cfg *config.Config) int {
 	if cfg.Redis.URL == "" {
 		return 0
@@ -26,11 +25,11 @@ func redisFiles(cfg *config.Config) int {
 
 // files are the process's file descriptors.
 type files struct {
-	limit int // 0: no limit is known
-	open  int // when it was asked
+	limit int // 0: unknown
+	open  int // when they were counted
 }
 
-// countFiles counts them. Go has raised the soft limit to the hard one.
+// countFiles counts the descriptors. Go has raised the soft limit to the hard one.
 func countFiles() (f files) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
@@ -38,12 +37,12 @@ func countFiles() (f files) {
 	}
 	f.limit = int(limit.Cur)
 	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
-		f.open = len(open) - 1 // the folder itself was one
+		f.open = len(open) - 1 // without the folder itself
 	}
 	return f
 }
 
-// admin is how many connections of operators may be open at once.
+// admin is the limit of open connections to the admin listener.
 func (f files) admin() int {
 	const most, least = 256, 4
 	if f.limit == 0 {
@@ -52,8 +51,8 @@ func (f files) admin() int {
 	return min(most, max(least, f.limit/16))
 }
 
-// rest is how many clients and PHP-FPM have together: what is not kept back for
-// operators, Redis and listeners. 0 is any number.
+// rest is the number of descriptors for clients and PHP-FPM together: those not
+// reserved for the admin listener, Redis and listeners. 0: no limit.
 func (f files) rest(cfg *config.Config) int {
 	if f.limit == 0 {
 		return 0
@@ -61,7 +60,7 @@ func (f files) rest(cfg *config.Config) int {
 	return max(1, f.limit-f.open-len(cfg.Listen)-f.admin()-redisFiles(cfg)-spareFiles)
 }
 
-// tooFew says that limits.connections cannot be reached, or nothing.
+// tooFew returns a warning if limits.connections cannot be reached, else "".
 func (f files) tooFew(cfg *config.Config) string {
 	reached, _ := cfg.Sockets(f.rest(cfg))
 	if cfg.Limits.Connections == 0 || reached >= cfg.Limits.Connections {

@@ -8,36 +8,36 @@ import (
 	"time"
 )
 
-// logBuffer is how many bytes of log lines may wait until they are written;
-// as many again may be under way.
+// logBuffer bounds the log lines waiting to be written, in bytes; as many again may
+// be in the write in progress.
 const logBuffer = 1 << 20
 
-// lineWriter writes log lines without ever making its caller wait: a bounded
-// buffer, which one goroutine empties. When the reader of the log is slow, or
-// has gone, lines are dropped and counted, and a notice in the log says how
-// many are missing and where. It is safe for concurrent use.
+// lineWriter is an asynchronous writer of log lines: a bounded buffer, emptied by one
+// goroutine. Write never blocks. If the reader of the log is slow or gone, lines are
+// dropped and counted, and a notice in the log marks the gap. It is safe for
+// concurrent use.
 //
-// The report of Go's runtime on a crash does not come here: the runtime writes it to
-// descriptor 2 and stops everything else meanwhile, for as long as that is full. It
-// stays so. O_NONBLOCK would end the wait and lose the report, and it belongs to the
-// open file, which other processes share. The watchdog ends such a process.
+// A crash report of Go's runtime is not written through it: the runtime writes to
+// descriptor 2 and blocks while that is full. O_NONBLOCK would lose the report, and it
+// is a property of the open file, which other processes share. The watchdog ends such
+// a process.
 type lineWriter struct {
 	to     io.Writer
-	limit  int                      // bytes that may wait
-	notice func(lines int64) []byte // the line that says how many are missing
+	limit  int                      // of pending, in bytes
+	notice func(lines int64) []byte // returns the line that reports dropped ones
 
 	mu      sync.Mutex // guards what follows
 	pending []byte
-	missing int64 // lines that found no room after pending
+	missing int64 // lines dropped after pending
 	closed  bool
 
-	wake    chan struct{} // room for one: there is something to do
+	wake    chan struct{} // capacity 1: there is work
 	done    chan struct{} // closed when run has ended
-	dropped atomic.Int64  // lines that were never written, in all
+	dropped atomic.Int64  // lines never written, in total
 
-	// Of run alone:
-	unsaid int64 // lines that are missing in the log, of which no notice says so
-	torn   bool  // the last write ended inside of a line
+	// Used by run only:
+	unreported int64 // dropped lines without a notice yet
+	torn       bool  // the last write ended inside a line
 }
 
 // newLineWriter starts the writer's goroutine, which Close ends.
@@ -47,13 +47,13 @@ func newLineWriter(to io.Writer, limit int, notice func(lines int64) []byte) *li
 	return w
 }
 
-// Write takes one line. It never waits and never fails.
+// Write queues one line. It never blocks and never fails.
 func (w *lineWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.signal()
-	// After the first line without room none is taken until the buffer is
-	// empty: the notice stands where the gap is.
+	// After the first dropped line all are dropped until the buffer is empty, so
+	// that there is one gap and the notice stands in it.
 	if w.closed || w.missing > 0 || len(w.pending)+len(line) > w.limit {
 		w.missing++
 		w.dropped.Add(1)
@@ -63,21 +63,21 @@ func (w *lineWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Sync does nothing: lines are on their way as soon as they are taken.
+// Sync does nothing: lines are written as soon as possible.
 func (w *lineWriter) Sync() error { return nil }
 
 func (w *lineWriter) signal() {
 	select {
 	case w.wake <- struct{}{}:
-	default: // run will look anyway
+	default: // run is already signaled
 	}
 }
 
-// Dropped is the number of lines that were never written.
+// Dropped returns the number of lines that were never written.
 func (w *lineWriter) Dropped() int64 { return w.dropped.Load() }
 
-// Close has what waits written, for as long as that may take. After that the
-// goroutine is left to the end of the process: a write cannot be taken back.
+// Close waits until pending lines are written, at most for within. A write that blocks
+// longer cannot be interrupted: its goroutine remains until the process exits.
 func (w *lineWriter) Close(within time.Duration) {
 	w.mu.Lock()
 	w.closed = true
@@ -96,8 +96,8 @@ func (w *lineWriter) run() {
 	for range w.wake {
 		batch, missing, closed := w.take(spare)
 		w.put(batch)
-		w.unsaid += missing
-		w.say()
+		w.unreported += missing
+		w.report()
 		if closed {
 			return
 		}
@@ -105,8 +105,7 @@ func (w *lineWriter) run() {
 	}
 }
 
-// take exchanges the buffer for an empty one. Memory that one stall has needed
-// is not kept.
+// take exchanges the buffer for an empty one. A buffer grown by a stall is not kept.
 func (w *lineWriter) take(spare []byte) (batch []byte, missing int64, closed bool) {
 	const usual = 64 << 10
 	if cap(spare) > usual {
@@ -119,12 +118,12 @@ func (w *lineWriter) take(spare []byte) (batch []byte, missing int64, closed boo
 	return batch, missing, w.closed
 }
 
-// put writes lines, after the notice of a gap before them.
+// put writes lines, preceded by the notice of a gap.
 func (w *lineWriter) put(batch []byte) {
 	if len(batch) == 0 {
 		return
 	}
-	w.say()
+	w.report()
 	n, err := w.to.Write(batch)
 	if err == nil {
 		w.torn = false
@@ -132,22 +131,22 @@ func (w *lineWriter) put(batch []byte) {
 	}
 	lost := int64(bytes.Count(batch[n:], []byte("\n")))
 	w.dropped.Add(lost)
-	w.unsaid += lost
+	w.unreported += lost
 	w.torn = n > 0 && batch[n-1] != '\n' || n == 0 && w.torn
 }
 
-// say writes the notice of what is missing, if anything is.
-func (w *lineWriter) say() {
-	if w.unsaid == 0 {
+// report writes the notice of dropped lines, if there are any.
+func (w *lineWriter) report() {
+	if w.unreported == 0 {
 		return
 	}
-	line := w.notice(w.unsaid)
+	line := w.notice(w.unreported)
 	if w.torn {
 		line = append([]byte("\n"), line...)
 	}
 	n, err := w.to.Write(line)
 	if err == nil {
-		w.unsaid, w.torn = 0, false
+		w.unreported, w.torn = 0, false
 		return
 	}
 	w.torn = w.torn || n > 0

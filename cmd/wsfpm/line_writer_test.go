@@ -34,7 +34,7 @@ func smallPipe(t *testing.T) (r, w *os.File) {
 
 func gap(lines int64) []byte { return fmt.Appendf(nil, "gap %d\n", lines) }
 
-func TestAFullLogDropsLinesAndSaysHowMany(t *testing.T) {
+func TestAFullLogDropsLinesAndReportsHowMany(t *testing.T) {
 	const lines = 2000
 	r, to := smallPipe(t)
 	w := newLineWriter(to, 1024, gap)
@@ -60,7 +60,7 @@ func TestAFullLogDropsLinesAndSaysHowMany(t *testing.T) {
 		}
 	}
 	if missing != dropped {
-		t.Errorf("the log says that %d lines are missing, %d were dropped", missing, dropped)
+		t.Errorf("the log reports %d missing lines, %d were dropped", missing, dropped)
 	}
 	fmt.Fprintln(w, "after all")
 	if in.Scan(); in.Text() != "after all" {
@@ -107,7 +107,7 @@ func TestAFullDiskLeavesWholeLinesAndANotice(t *testing.T) {
 	f := &brokenFile{fails: []int{4, 0}} // the line, and the notice
 	w := &lineWriter{to: f, notice: gap}
 	w.put([]byte("first\n"))
-	w.say()
+	w.report()
 	w.put([]byte("second\n"))
 	if got, want := f.text.String(), "firs\ngap 1\nsecond\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)

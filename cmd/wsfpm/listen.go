@@ -37,7 +37,7 @@ func closeListeners(open []net.Listener) {
 	}
 }
 
-// openAddress opens one address; only "systemd" may stand for several sockets.
+// openAddress opens one address; only "systemd" may yield several sockets.
 func openAddress(ctx context.Context, address string, cfg *config.Config, log *zap.Logger) ([]net.Listener, error) {
 	if address == config.Systemd {
 		return systemdListeners()
@@ -58,7 +58,8 @@ func openAddress(ctx context.Context, address string, cfg *config.Config, log *z
 }
 
 // systemdListeners takes over the sockets that systemd opened (LISTEN_FDS).
-// Closing them leaves systemd's own open: clients wait there for a successor.
+// systemd keeps its own copies open, so after Close clients wait in the backlog for
+// the next process.
 func systemdListeners() ([]net.Listener, error) {
 	all, err := activation.Listeners()
 	if err != nil {
@@ -66,7 +67,7 @@ func systemdListeners() ([]net.Listener, error) {
 	}
 	var open []net.Listener
 	for _, l := range all {
-		if l != nil { // nil is a descriptor of another kind
+		if l != nil { // nil: a descriptor of another kind
 			open = append(open, l)
 		}
 	}
@@ -76,19 +77,18 @@ func systemdListeners() ([]net.Listener, error) {
 	return open, nil
 }
 
-// unixListener is a unix socket that unlinks its path on Close, unless another
-// process has put its own socket there.
+// unixListener is a unix socket that unlinks its path on Close, unless the path now
+// leads to another process's socket.
 type unixListener struct {
 	*net.UnixListener
 	path string
 	made os.FileInfo // the socket's file
 }
 
-// listenUnix puts a new socket at a path. It is made beside the path, gets its
-// mode and group, and then takes the place of what is there: clients never
-// meet a missing socket or one with other rights. A stale socket, or that of a
-// process which this one succeeds, goes; a file of another kind stays, and is
-// an error.
+// listenUnix replaces the socket at a path atomically: it creates a socket beside the
+// path, sets mode and group, and renames it. Clients never see a missing socket or
+// one with the wrong rights. A stale socket, or that of a previous process, is
+// replaced; a file of another kind is an error.
 func listenUnix(ctx context.Context, file string, cfg *config.Config, log *zap.Logger) (net.Listener, error) {
 	if err := replaceable(ctx, file, log); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func listenUnix(ctx context.Context, file string, cfg *config.Config, log *zap.L
 	return &unixListener{UnixListener: listener, path: file, made: made}, nil
 }
 
-// replaceable says why a path cannot be taken, or nil.
+// replaceable returns an error if the path holds something other than a socket.
 func replaceable(ctx context.Context, file string, log *zap.Logger) error {
 	info, err := os.Lstat(file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -121,18 +121,18 @@ func replaceable(ctx context.Context, file string, log *zap.Logger) error {
 		return err
 	}
 	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("the path exists and is no socket: remove it, or choose another")
+		return errors.New("the path exists and is not a socket: remove it, or choose another")
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", file)
 	if err == nil {
-		_ = conn.Close() // it was only to see whether somebody is there
+		_ = conn.Close() // a probe for a running process
 		log.Warn("socket of a running process was replaced", zap.String("listen", "unix:"+file))
 	}
 	return nil
 }
 
-// install gives a socket its mode and group and moves it to its place.
+// install sets mode and group of a socket and renames it to its path.
 func install(beside, file string, cfg *config.Config) (os.FileInfo, error) {
 	if cfg.ListenGroup != "" {
 		gid, err := groupID(cfg.ListenGroup)
@@ -165,16 +165,17 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(group.Gid)
 }
 
-// Close stops listening. The file goes while the socket is still open: its
-// inode cannot be another's then.
+// Close stops listening. The file is removed while the socket is still open, since
+// its inode cannot be reused until then.
 func (l *unixListener) Close() error {
 	if l.inPlace() == nil {
-		_ = os.Remove(l.path) // a socket that stays is replaced at the next start
+		_ = os.Remove(l.path) // a remaining one is replaced at the next start
 	}
 	return l.UnixListener.Close()
 }
 
-// inPlace is nil while the path leads to this socket; else nobody new comes.
+// inPlace returns an error if the path no longer leads to this socket, so that no new
+// client can connect.
 func (l *unixListener) inPlace() error {
 	now, err := os.Lstat(l.path)
 	switch {
@@ -183,10 +184,10 @@ func (l *unixListener) inPlace() error {
 	case err != nil:
 		return fmt.Errorf("listen: %w", err)
 	case !os.SameFile(now, l.made):
-		return fmt.Errorf("listen: unix:%s is not this process's socket any more: another process has taken it", l.path)
+		return fmt.Errorf("listen: unix:%s is no longer this process's socket: another process replaced it", l.path)
 	}
 	return nil
 }
 
-// Addr names the path, not the place where the socket was made.
+// Addr returns the final path, not the one at which the socket was created.
 func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }

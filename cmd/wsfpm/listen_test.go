@@ -40,14 +40,14 @@ func TestSocketHasItsModeAndGroup(t *testing.T) {
 		t.Errorf("got address %s, want %s", got, file)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ".*")); len(left) > 0 {
-		t.Errorf("%v were left behind", left)
+		t.Errorf("%v were not removed", left)
 	}
 	cfg.ListenGroup = "no-such-group-here"
 	if _, err := listenUnix(t.Context(), file+"2", cfg, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "listen_group") {
 		t.Errorf("got %v, want an error about the group", err)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 1 {
-		t.Errorf("%v were left behind", left)
+		t.Errorf("%v were not removed", left)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	listen(t, file, config.Default(), zap.New(core))
 	if logs.Len() != 0 {
-		t.Errorf("got %v, want no warning about a socket that nobody used", logs.All())
+		t.Errorf("got %v, want no warning about an unused socket", logs.All())
 	}
 	conn, err := net.Dial("unix", file)
 	if err != nil {
@@ -117,7 +117,7 @@ func TestAllListenersOrNone(t *testing.T) {
 		t.Errorf("got %v, want an error that names b.sock", err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
-		t.Errorf("%v were left behind", left)
+		t.Errorf("%v were not removed", left)
 	}
 	cfg.Listen = cfg.Listen[:2]
 	open, err := openListeners(t.Context(), cfg, zap.NewNop())
@@ -127,7 +127,7 @@ func TestAllListenersOrNone(t *testing.T) {
 	closeListeners(open)
 }
 
-// Somebody starts a second process by mistake: the first goes on.
+// After a failed start of a second process the first keeps its socket.
 func TestAProcessThatCannotStartLeavesTheSocket(t *testing.T) {
 	first := run(t, "[[route]]\npath = \"/ws\"\nscript = \"/srv/ws.php\"\n")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -150,7 +150,7 @@ func TestAProcessThatCannotStartLeavesTheSocket(t *testing.T) {
 	conn.Close()
 }
 
-// The first process goes on for its connections, but nobody new finds it.
+// The first process keeps its connections but gets no new ones.
 func TestAProcessWhoseSocketWasTakenIsNotReady(t *testing.T) {
 	first := run(t, plain)
 	ready := func(want int, why string) {
@@ -173,7 +173,7 @@ func TestAProcessWhoseSocketWasTakenIsNotReady(t *testing.T) {
 	if err := second.start(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ready(http.StatusServiceUnavailable, "unix:"+first.sock+" is not this process's socket any more")
+	ready(http.StatusServiceUnavailable, "unix:"+first.sock+" is no longer this process's socket")
 	if err := second.end(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,23 +13,22 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// logBurst is how many lines of one text are written each second; of further
-// ones every logBurst-th is. No client can fill the disk.
+// logBurst is the number of lines with one message written each second; of the rest
+// every logBurst-th is, so that no client can fill the disk.
 const logBurst = 100
 
-// logFlush is how long the end of the process may wait for the reader of the
-// log.
+// logFlush bounds the wait for the reader of the log when the process exits.
 const logFlush = time.Second
 
 // journal is the process's log. Its lines go through a [lineWriter], so that
 // logging never makes a client, an event or a signal wait.
 type journal struct {
 	log   *zap.Logger
-	level zap.AtomicLevel // can be changed later
+	level zap.AtomicLevel // changed by a reload
 	lines *lineWriter
 }
 
-// openJournal logs to a file, in practice stderr. Close ends it.
+// openJournal logs to a file: stderr, or a pipe in tests. Close ends it.
 func openJournal(cfg config.Log, to *os.File) (*journal, error) {
 	level, err := zap.ParseAtomicLevel(cfg.Level)
 	if err != nil {
@@ -42,7 +41,7 @@ func openJournal(cfg config.Log, to *os.File) (*journal, error) {
 	return &journal{zap.New(core), level, lines}, nil
 }
 
-// Close writes what waits, for a second at most.
+// Close flushes pending lines, for logFlush at most.
 func (j *journal) Close() { j.lines.Close(logFlush) }
 
 func newEncoder(console bool) zapcore.Encoder {
@@ -57,25 +56,25 @@ func newEncoder(console bool) zapcore.Encoder {
 	return zapcore.NewJSONEncoder(cfg)
 }
 
-// droppedNotice is the line that stands where lines are missing.
+// droppedNotice returns the line that marks a gap.
 func droppedNotice(encoder zapcore.Encoder, missing int64) []byte {
 	entry := zapcore.Entry{Level: zap.WarnLevel, Time: time.Now(),
-		Message: "log lines were dropped: the reader of the log was too slow or had gone"}
+		Message: "log lines were dropped: the reader of the log is too slow or gone"}
 	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int64("lines", missing)})
 	if err != nil {
-		return nil // an entry of constants can be encoded
+		return nil // cannot happen: all parts are constants
 	}
 	defer line.Free()
 	return append([]byte(nil), line.Bytes()...)
 }
 
-// isTerminal reports whether a person reads along.
+// isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
 }
 
-// httpLog takes what net/http says: the mistakes of peers.
+// httpLog logs net/http's messages, which are about mistakes of peers, at debug level.
 func httpLog(logger *zap.Logger) *log.Logger {
 	std, err := zap.NewStdLogAt(logger.WithOptions(zap.WithCaller(false)), zap.DebugLevel)
 	if err != nil {

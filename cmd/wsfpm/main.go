@@ -1,14 +1,14 @@
-// Command wsfpm holds WebSocket connections for a PHP-FPM pool: PHP scripts are
-// called once per event, and what they echo is the reply.
+// Command wsfpm holds WebSocket connections for a PHP-FPM pool: a PHP script is
+// called once per event, and its output is the reply.
 //
 //	wsfpm serve    runs the gateway
-//	wsfpm check    tells every problem of a configuration
-//	wsfpm push     sends something to clients
-//	wsfpm version  tells the version
+//	wsfpm check    validates the configuration
+//	wsfpm push     sends a message to clients
+//	wsfpm version  prints the version
 //
-// The keys of the configuration are described in package gateway/config. The
-// way in: main.go (the command line), serve.go (the gateway's life), listen.go
-// (sockets), logger.go and line_writer.go (the log); check.go, push.go, version.go.
+// Package gateway/config describes the configuration keys. Reading order: main.go
+// (command line), serve.go (start, reload, drain), listen.go (sockets), logger.go and
+// line_writer.go (log); check.go, push.go, version.go.
 package main
 
 import (
@@ -33,14 +33,14 @@ const (
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
-	Check   checkCmd   `cmd:"" help:"Tell every problem of a configuration, or what would run."`
-	Push    pushCmd    `cmd:"" help:"Send something to clients, through Redis or else the admin listener."`
-	Version versionCmd `cmd:"" help:"Tell the version."`
+	Check   checkCmd   `cmd:"" help:"Validate the configuration and print a summary."`
+	Push    pushCmd    `cmd:"" help:"Send a message to clients, through Redis or the admin listener."`
+	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
 func main() {
 	parser, err := kong.New(&cli{}, kong.Name("wsfpm"),
-		kong.Description("WebSockets for PHP-FPM. Flags go over the environment (WSFPM_REDIS_URL), that over the file, that over the defaults."),
+		kong.Description("WebSockets for PHP-FPM. Flags override the environment (WSFPM_REDIS_URL), which overrides the file, which overrides the defaults."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		panic(err) // the structs above are wrong
@@ -51,14 +51,14 @@ func main() {
 		os.Exit(exitUsage)
 	}
 	if err := command.Run(); err != nil {
-		complain(err)
+		printError(err)
 		os.Exit(exitFailed)
 	}
 }
 
-// complain prints why a command failed. A reader of stderr that has stopped
-// reading does not keep the process from ending.
-func complain(err error) {
+// printError prints why a command failed. The process exits even if the reader of
+// stderr has stopped reading.
+func printError(err error) {
 	printed := make(chan struct{})
 	go func() { // ends with the process at the latest
 		fmt.Fprintf(os.Stderr, "wsfpm: %s\n", redisurl.Redact(err.Error()))
@@ -70,7 +70,7 @@ func complain(err error) {
 	}
 }
 
-// settings are the flags that say where the configuration comes from.
+// settings are the flags that name the sources of the configuration.
 type settings struct {
 	Config string            `short:"c" placeholder:"FILE" env:"WSFPM_CONFIG" help:"Configuration file."`
 	Redis  *string           `placeholder:"URL" help:"redis.url: redis://host:6379/0, embedded, or empty for none."`
@@ -78,7 +78,8 @@ type settings struct {
 	Set    map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Any key with a single value, such as limits.burst=50; may be repeated."`
 }
 
-// source is the configuration's source, without what only some commands have.
+// source returns the configuration's source, without the flags that only some
+// commands have.
 func (s *settings) source() config.Source {
 	from := config.Source{File: s.Config, Environ: os.Environ(), Flags: map[string]string{}}
 	maps.Copy(from.Flags, s.Set)
@@ -87,14 +88,14 @@ func (s *settings) source() config.Source {
 	return from
 }
 
-// set hands a flag on when it was given.
+// set passes a flag on if it was given.
 func set(to config.Source, key string, value *string) {
 	if value != nil {
 		to.Flags[key] = *value
 	}
 }
 
-// gatewaySettings are settings with what runs without a file.
+// gatewaySettings add the flags with which the gateway runs without a file.
 type gatewaySettings struct {
 	settings
 	Listen   *string  `placeholder:"ADDRESS" help:"listen: 127.0.0.1:8080, unix:/path or systemd."`

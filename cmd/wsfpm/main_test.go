@@ -20,13 +20,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakTest{m}, map[string]func(){"wsfpm": main})
 }
 
-// leakTest fails when the tests leave goroutines behind.
+// leakTest fails when goroutines outlive the tests.
 type leakTest struct{ *testing.M }
 
 func (m leakTest) Run() int {
 	code := m.M.Run()
 	if code == 0 {
-		// net/http lingers for half a second behind a refused request.
+		// net/http lingers for half a second after a refused request.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -22,10 +22,10 @@ import (
 	"wsfpm/session"
 )
 
-// pushTime is how long a push may take in all.
+// pushTime bounds a push in total.
 const pushTime = 10 * time.Second
 
-// maxInput is the most that is read from standard input, in bytes.
+// maxInput bounds standard input, in bytes.
 const maxInput = 16 << 20
 
 // pushCmd is wsfpm push.
@@ -39,12 +39,12 @@ type pushCmd struct {
 
 // Help is shown by wsfpm push --help.
 func (pushCmd) Help() string {
-	return `Prints how many got it: through Redis the number of processes (for conn:,
-user: and channel: those with somebody there), through the admin listener the
-number of connections. Exit code 1 when nobody got it.`
+	return `Prints the number of receivers: through Redis that of processes (for conn:,
+user: and channel: those with such a client), through the admin listener that of
+connections. Exit code 1 if there are none.`
 }
 
-// Run sends and prints how many got it.
+// Run sends the push and prints the number of receivers.
 func (p *pushCmd) Run() error {
 	body, err := p.body(os.Stdin)
 	if err != nil {
@@ -65,14 +65,14 @@ func (p *pushCmd) Run() error {
 	case cfg.Admin != "":
 		return pushAdmin(ctx, cfg, body)
 	case chosen:
-		return fmt.Errorf("redis.listen is %q, so that the gateway chose a port, which this command does not know: give --redis redis://HOST:PORT as embedded_redis in the log line \"started\" says, or write a port into redis.listen", cfg.Redis.Listen)
+		return fmt.Errorf("redis.listen is %q, so the gateway chose a port that is unknown here: give --redis redis://HOST:PORT with the value of embedded_redis in the log line \"started\", or set a port in redis.listen", cfg.Redis.Listen)
 	}
-	return errors.New("there is no way to the gateway: give --config FILE, --redis URL or --admin ADDRESS")
+	return errors.New("no gateway given: use --config FILE, --redis URL or --admin ADDRESS")
 }
 
-// push is what goes out: a text for one address by the fast door, or commands.
+// push is one text for one address, or JSON commands.
 type push struct {
-	address string // "" when there are only commands
+	address string // "" if there are only commands
 	text    []byte
 	command []byte // JSON
 }
@@ -109,8 +109,8 @@ func (p *pushCmd) body(stdin io.Reader) (push, error) {
 	return push{address: to.String(), text: data, command: command}, nil
 }
 
-// commands checks commands before they go out: who hears them only logs what
-// is wrong.
+// commands validates commands before they are sent, since a gateway that receives an
+// invalid one only logs it.
 func (p *pushCmd) commands(stdin io.Reader) (push, error) {
 	if p.Address != "" || p.Base64 {
 		return push{}, errors.New("--json stands alone: put addresses and data into the command")
@@ -136,7 +136,8 @@ func readAll(stdin io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// pushRedis sends by the fast door where that can carry it, else as a command.
+// pushRedis publishes a plain text on the address's own channel, anything else on the
+// channel for commands.
 func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
 	name, payload := "command", p.command
 	if p.address != "" {
@@ -150,13 +151,13 @@ func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
 		return err
 	}
 	if heard == 0 {
-		return fmt.Errorf("nobody got it: no process listens to %s%s", cfg.Prefix[0], name)
+		return fmt.Errorf("no subscribers on %s%s", cfg.Prefix[0], name)
 	}
 	fmt.Printf("received by %d process%s\n", heard, plural(heard, "es"))
 	return nil
 }
 
-// pushAdmin sends through POST /push of one gateway.
+// pushAdmin sends the push to one gateway's POST /push.
 func pushAdmin(ctx context.Context, cfg *config.Config, p push) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/push", bytes.NewReader(p.command))
 	if err != nil {
@@ -196,15 +197,15 @@ func readDelivered(response *http.Response) error {
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("the admin listener answered %s", response.Status)
 	case err != nil:
-		return errors.New(`read the admin listener's answer: it is not {"delivered": N}, so another server may listen there`)
+		return errors.New(`read the admin listener's answer: not {"delivered": N}: another server may be listening there`)
 	case answer.Delivered == 0:
-		return errors.New("nobody got it: no connection has such an address")
+		return errors.New("no receivers: no connection has such an address")
 	}
 	fmt.Printf("received by %d connection%s\n", answer.Delivered, plural(answer.Delivered, "s"))
 	return nil
 }
 
-// plural is the ending of a word for n things.
+// plural returns ending unless n is 1.
 func plural(n int64, ending string) string {
 	if n == 1 {
 		return ""

@@ -22,7 +22,7 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// closeTime is how long the parts of a drained gateway may take to end.
+// closeTime bounds closing the parts of a drained gateway.
 const closeTime = 5 * time.Second
 
 // serveCmd is wsfpm serve.
@@ -32,28 +32,29 @@ type serveCmd struct{ gatewaySettings }
 func (serveCmd) Help() string {
 	return `Without a file: wsfpm serve --listen 127.0.0.1:8080
 --fpm unix:/run/php/php8.2-fpm.sock --script /srv/app/ws.php. The script then
-answers handshakes for every path; with --web everything else is the folder's.
+answers handshakes on every path; with --web other requests are served from that
+folder.
 
-SIGTERM drains and exits 0, or 1 when connections had to be given up; a second
-one exits at once. SIGHUP reads the configuration again.`
+SIGTERM drains and exits 0, or 1 if connections had to be dropped; a second one
+exits immediately. SIGHUP reloads the configuration.`
 }
 
-// Run is the life of the gateway: start, signals, drain.
+// Run starts the gateway, handles signals, and drains it.
 func (c *serveCmd) Run() error {
 	source := c.source()
 	cfg, err := config.Load(source)
 	if err != nil {
 		return err
 	}
-	// Go ends a process that writes to a pipe without a reader, if the pipe is
-	// its stdout or stderr. Clients outlive the reader of the log.
+	// By default Go exits on a write to a broken pipe on stdout or stderr. The
+	// gateway must survive the reader of the log.
 	signal.Ignore(unix.SIGPIPE)
 	journal, err := openJournal(cfg.Log, os.Stderr)
 	if err != nil {
 		return err
 	}
 	defer journal.Close()
-	defer zap.RedirectStdLog(journal.log)() // libraries that print by themselves
+	defer zap.RedirectStdLog(journal.log)() // for libraries that use package log
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	s := &server{source: source, log: journal.log, level: journal.level, dropped: journal.lines.Dropped, failed: make(chan error, 1)}
@@ -66,26 +67,26 @@ func (c *serveCmd) Run() error {
 	return errors.Join(why, s.drain(signals))
 }
 
-// server is a gateway with the listeners and the bus around it.
+// server is a gateway with its listeners and bus.
 type server struct {
 	source  config.Source
 	log     *zap.Logger
 	level   zap.AtomicLevel
 	files   files        // at the start
-	dropped func() int64 // lines that the log lacks; may be nil
+	dropped func() int64 // dropped log lines; may be nil
 
 	bus     *bus.Bus
 	gateway *gateway.Gateway
 	clients []net.Listener // the listeners for clients
 	public  *http.Server
-	admin   *http.Server   // nil when it is off
-	failed  chan error     // why a listener ended by itself
-	refused atomic.Bool    // the last reload was
-	serving sync.WaitGroup // the goroutines that accept
+	admin   *http.Server   // nil if off
+	failed  chan error     // why a listener failed
+	refused atomic.Bool    // the last reload failed
+	serving sync.WaitGroup // the accepting goroutines
 }
 
-// start opens everything, the listeners for clients last: a process that cannot
-// start leaves the socket of one that runs alone.
+// start opens everything, the listeners for clients last: a process that fails to
+// start must not replace the socket of a running one.
 func (s *server) start(cfg *config.Config) error {
 	s.files = countFiles()
 	s.warn(cfg)
@@ -116,7 +117,7 @@ func (s *server) start(cfg *config.Config) error {
 	return nil
 }
 
-// openAdmin opens the operators' listener, if there is one.
+// openAdmin opens the admin listener, if one is configured.
 func openAdmin(ctx context.Context, cfg *config.Config, log *zap.Logger) ([]net.Listener, error) {
 	if cfg.Admin == "" {
 		return nil, nil
@@ -128,7 +129,7 @@ func openAdmin(ctx context.Context, cfg *config.Config, log *zap.Logger) ([]net.
 	return open, nil
 }
 
-// assemble makes the bus and the gateway.
+// assemble creates the bus and the gateway.
 func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
 	var err error
 	if s.bus, err = bus.New(busConfig(cfg.Redis, s.log)); err != nil {
@@ -141,7 +142,7 @@ func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// busConfig says the same in the bus's words.
+// busConfig converts the configuration of Redis for package bus.
 func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
 	relays := make([]bus.Relay, len(cfg.Relays))
 	for i, r := range cfg.Relays {
@@ -158,20 +159,18 @@ func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
 	}
 }
 
-// readSlop is what net/http reads beyond MaxHeaderBytes.
+// readSlop is the number of bytes that net/http reads beyond MaxHeaderBytes.
 const readSlop = 4 << 10
 
-// unreadFactor is how many times limits.handshake_headers net/http reads before
-// it refuses by itself. What is less is refused, logged and counted by the
-// gateway.
+// unreadFactor times limits.handshake_headers is read before net/http refuses a
+// request by itself. Below that the gateway refuses, logs and counts it.
 const unreadFactor = 2
 
-// keepAlive is how long a connection that was answered without an upgrade may
-// wait for its next request.
+// keepAlive is how long a connection without an upgrade may wait for its next request.
 const keepAlive = 75 * time.Second
 
-// publicServer answers clients. It speaks HTTP/1 only: an upgrade to HTTP/2
-// would pass a proxy's checks unseen.
+// publicServer returns the server for clients. It speaks HTTP/1 only: an upgrade to
+// HTTP/2 would bypass the checks of a proxy.
 func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           g,
@@ -185,7 +184,7 @@ func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http
 	return server
 }
 
-// adminServer answers operators.
+// adminServer returns the server of the admin listener.
 func adminServer(cfg *config.Config, s *server) *http.Server {
 	sockets := &admin.Sockets{Most: s.files.admin()}
 	return &http.Server{
@@ -209,7 +208,7 @@ func adminServer(cfg *config.Config, s *server) *http.Server {
 	}
 }
 
-// adminHosts are the names of the operators' listener.
+// adminHosts returns the host names of the admin listener.
 func adminHosts(cfg *config.Config) []string {
 	host, _, err := net.SplitHostPort(cfg.Admin)
 	if err != nil {
@@ -218,13 +217,13 @@ func adminHosts(cfg *config.Config) []string {
 	return append([]string{strings.ToLower(host)}, cfg.AdminHosts...)
 }
 
-// reachable is a gateway that is ready only while clients find its listeners.
+// reachable is a gateway that is ready only while its sockets' paths lead to it.
 type reachable struct {
 	*gateway.Gateway
 	clients []net.Listener
 }
 
-// Ready says what keeps clients or pushes from coming, or nil.
+// Ready returns why clients or pushes cannot reach this process, or nil.
 func (r reachable) Ready() error {
 	if err := r.Gateway.Ready(); err != nil {
 		return err
@@ -267,8 +266,8 @@ func addresses(open []net.Listener) []string {
 	return names
 }
 
-// wait reloads at SIGHUP and returns at another signal, or with an error when
-// a listener failed.
+// wait reloads on SIGHUP and returns on any other signal, or with an error if a
+// listener failed.
 func (s *server) wait(signals <-chan os.Signal) error {
 	for {
 		select {
@@ -284,28 +283,28 @@ func (s *server) wait(signals <-chan os.Signal) error {
 	}
 }
 
-// reload reads the configuration again. A broken one changes nothing.
+// reload reads the configuration again. If it is invalid nothing changes.
 func (s *server) reload() {
 	notify(reloading())
 	defer notify(ready)
 	cfg, restart, err := s.replaceConfig()
 	s.refused.Store(err != nil)
 	if err != nil {
-		s.log.Error("configuration was refused, the old one goes on", zap.Error(err))
+		s.log.Error("reload failed; keeping previous configuration", zap.Error(err))
 		return
 	}
 	if err := s.level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		s.log.Error("log level was refused", zap.Error(err))
+		s.log.Error("log level is invalid", zap.Error(err))
 	}
 	s.warn(cfg)
 	if len(restart) > 0 {
-		s.log.Warn("changed keys need a restart to count", zap.Strings("keys", restart))
+		s.log.Warn("changed keys need a restart to take effect", zap.Strings("keys", restart))
 	}
 	s.log.Info("reloaded configuration")
 }
 
-// replaceConfig puts what the file says now into force, and names the keys
-// that need a restart.
+// replaceConfig applies the current configuration and returns the keys that need a
+// restart.
 func (s *server) replaceConfig() (cfg *config.Config, restart []string, err error) {
 	if cfg, err = config.Load(s.source); err != nil {
 		return nil, nil, err
@@ -314,10 +313,10 @@ func (s *server) replaceConfig() (cfg *config.Config, restart []string, err erro
 	return cfg, restart, err
 }
 
-// warn logs what is odd about a configuration.
+// warn logs the warnings about a configuration.
 func (s *server) warn(cfg *config.Config) {
 	for _, w := range append(cfg.Warnings(), wholeProject(cfg.Web)...) {
-		s.log.Warn("odd configuration", zap.String("warning", w))
+		s.log.Warn("configuration warning", zap.String("warning", w))
 	}
 	if w := s.files.tooFew(cfg); w != "" {
 		s.log.Warn("fewer file descriptors than limits.connections: raise LimitNOFILE, or lower the limit",
@@ -325,11 +324,11 @@ func (s *server) warn(cfg *config.Config) {
 	}
 }
 
-// drain ends the gateway; another SIGTERM or SIGINT ends the process at once.
+// drain shuts the gateway down; another SIGTERM or SIGINT aborts the wait.
 func (s *server) drain(signals <-chan os.Signal) error {
 	notify(stopping)
 	drained := make(chan error, 1)
-	go func() { drained <- s.end() }() // outlives drain only when the process ends
+	go func() { drained <- s.end() }() // outlives drain only if the process exits
 	return awaitEnd(drained, signals)
 }
 
@@ -340,18 +339,18 @@ func awaitEnd(drained <-chan error, signals <-chan os.Signal) error {
 			return err
 		case sig := <-signals:
 			if sig != unix.SIGHUP {
-				return fmt.Errorf("drain was cut short by %v", sig)
+				return fmt.Errorf("drain aborted by %v", sig)
 			}
 		}
 	}
 }
 
-// end closes everything in the order in which clients notice least.
+// end closes everything in the order that disturbs clients least.
 func (s *server) end() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var closing sync.WaitGroup
-	closing.Go(func() { _ = s.public.Shutdown(ctx) }) // closes the listeners now, waits for handshakes
+	closing.Go(func() { _ = s.public.Shutdown(ctx) }) // closes the listeners, waits for handshakes
 	givenUp := s.gateway.Drain(ctx)
 	cancel()
 	closing.Wait()
@@ -361,11 +360,11 @@ func (s *server) end() error {
 	defer done()
 	err := errors.Join(s.gateway.Close(late), s.bus.Close())
 	if s.admin != nil {
-		_ = s.admin.Close() // last, so that /ready tells of the drain
+		_ = s.admin.Close() // last: /ready reports the drain until then
 	}
 	s.serving.Wait()
 	if givenUp > 0 {
-		err = errors.Join(fmt.Errorf("%d connections were given up", givenUp), err)
+		err = errors.Join(fmt.Errorf("%d connections were dropped", givenUp), err)
 	}
 	s.log.Info("stopped", zap.Int("given_up", givenUp))
 	return err

@@ -25,7 +25,7 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = time.Minute
 
-// running is a server in this process, steered by its channel of signals.
+// running is a server in this process, controlled by its channel of signals.
 type running struct {
 	*server
 	t       *testing.T
@@ -110,7 +110,7 @@ func (r *running) request(raw string) *http.Response {
 	return response
 }
 
-// operate asks the operators' listener, and returns its status and answer.
+// operate sends a request to the admin listener and returns its status and answer.
 func (r *running) operate(path string) (int, string) {
 	r.t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -132,12 +132,12 @@ func (r *running) operate(path string) (int, string) {
 
 const plain = "drain = \"0s\"\n[[route]]\npath = \"/ws\"\nscript = \"/srv/ws.php\"\n"
 
-func TestReloadCountsAndNamesWhatDoesNot(t *testing.T) {
+func TestReloadTakesEffectAndNamesKeysThatNeedARestart(t *testing.T) {
 	r := run(t, plain)
 	r.write("node = \"renamed\"\n" + plain + "[log]\nlevel = \"debug\"\n[[route]]\npath = \"/new\"\nscript = \"/srv/new.php\"\n")
 	r.signals <- unix.SIGHUP
 	r.await("reloaded configuration")
-	if got := fmt.Sprint(r.await("changed keys need a restart to count").ContextMap()["keys"]); got != "[node]" {
+	if got := fmt.Sprint(r.await("changed keys need a restart to take effect").ContextMap()["keys"]); got != "[node]" {
 		t.Errorf("got keys %s, want [node]", got)
 	}
 	if r.level.Level() != zap.DebugLevel {
@@ -155,12 +155,12 @@ func (r *running) expectConfigCurrent(want int) {
 	}
 }
 
-func TestBrokenFileIsRefusedAndTheOldOneGoesOn(t *testing.T) {
+func TestInvalidFileKeepsThePreviousConfiguration(t *testing.T) {
 	r := run(t, plain)
 	r.expectConfigCurrent(1)
 	r.write("nonsense = 1\n")
 	r.signals <- unix.SIGHUP
-	entry := r.await("configuration was refused, the old one goes on")
+	entry := r.await("reload failed; keeping previous configuration")
 	if got := fmt.Sprint(entry.ContextMap()["error"]); !strings.Contains(got, "nonsense: unknown key") {
 		t.Errorf("got %s, want the problem", got)
 	}
@@ -178,7 +178,7 @@ func TestAReloadShowsNoPassword(t *testing.T) {
 	r := run(t, plain)
 	r.write(plain + "[redis]\nurl = \"redis://app:hush/x@h\"\n")
 	r.signals <- unix.SIGHUP
-	entry := r.await("configuration was refused, the old one goes on")
+	entry := r.await("reload failed; keeping previous configuration")
 	if got := fmt.Sprint(entry.ContextMap()["error"]); !strings.Contains(got, "redis.url: has a character that must be escaped") || strings.Contains(got, "hush") {
 		t.Errorf("got %s, want the problem without the password", got)
 	}
@@ -205,7 +205,7 @@ func TestOnlyHTTP1IsSpoken(t *testing.T) {
 	}
 }
 
-func TestSystemdIsToldOfEachStep(t *testing.T) {
+func TestSystemdIsNotifiedOfEachStep(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -225,7 +225,7 @@ func TestSystemdIsToldOfEachStep(t *testing.T) {
 	expectNotice(t, systemd, "STOPPING=1")
 }
 
-// expectNotice reads what systemd is told until it begins as wanted.
+// expectNotice reads states for systemd until one begins as wanted.
 func expectNotice(t *testing.T, systemd *net.UnixConn, want string) {
 	t.Helper()
 	_ = systemd.SetReadDeadline(time.Now().Add(patience))
@@ -233,7 +233,7 @@ func expectNotice(t *testing.T, systemd *net.UnixConn, want string) {
 	for {
 		n, err := systemd.Read(buf)
 		if err != nil {
-			t.Fatalf("systemd was not told %q: %v", want, err)
+			t.Fatalf("systemd was not notified of %q: %v", want, err)
 		}
 		if strings.HasPrefix(string(buf[:n]), want) {
 			return
@@ -256,7 +256,7 @@ func TestLostListenerEndsTheServer(t *testing.T) {
 		}
 		r.ended <- nil // for the cleanup
 	case <-time.After(patience):
-		t.Fatal("the server goes on")
+		t.Fatal("the server is still running")
 	}
 }
 
@@ -265,7 +265,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	signals <- unix.SIGHUP // means nothing any more
 	signals <- unix.SIGTERM
 	err := awaitEnd(make(chan error), signals)
-	if err == nil || !strings.Contains(err.Error(), "cut short by terminated") {
+	if err == nil || !strings.Contains(err.Error(), "aborted by terminated") {
 		t.Errorf("got %v, want an error that names the signal", err)
 	}
 }
@@ -301,7 +301,7 @@ func TestSystemdsSocketIsServedAndStaysOpen(t *testing.T) {
 	}
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
-		t.Fatalf("nobody can wait for a successor: %v", err)
+		t.Fatalf("a client cannot wait for the next process: %v", err)
 	}
 	_ = conn.Close()
 }

@@ -10,23 +10,23 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// What systemd is told (sd_notify(3)).
+// States for systemd (sd_notify(3)).
 const (
 	ready    = daemon.SdNotifyReady
 	stopping = daemon.SdNotifyStopping
 )
 
-// reloading begins a reload; systemd wants to know when.
+// reloading is the state during a reload; systemd requires its start time.
 func reloading() string {
 	return daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()
 }
 
-// notifyTime is how long systemd may take to accept a notice: reloads and the
-// drain wait for that.
+// notifyTime bounds the wait for systemd to accept a state: reload and drain wait for
+// it.
 const notifyTime = time.Second
 
-// notify sends systemd a notice, if it started this process and listens.
-// daemon.SdNotify would wait for ever while systemd does not read.
+// notify sends systemd a state, if systemd started this process. daemon.SdNotify would
+// block while systemd does not read.
 func notify(state string) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
@@ -34,15 +34,15 @@ func notify(state string) {
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
-		return // nothing can be done about a failure
+		return // there is no remedy
 	}
 	defer conn.Close()
 	_ = conn.SetWriteDeadline(time.Now().Add(notifyTime))
 	_, _ = conn.Write([]byte(state))
 }
 
-// watchdog shows systemd that the process lives, when the unit has
-// WatchdogSec. The returned function ends that.
+// watchdog sends systemd's keep-alive pings if the unit has WatchdogSec. Stop ends
+// them.
 func (s *server) watchdog() (stop func()) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {

@@ -16,7 +16,7 @@ func (versionCmd) Run() error {
 	return nil
 }
 
-// version is what the Go toolchain wrote into the binary.
+// version is read from the binary's build information.
 type version struct{ version, commit string }
 
 func readVersion() version {

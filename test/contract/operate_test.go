@@ -34,7 +34,7 @@ func TestCheckLooksAtSpares(t *testing.T) {
 		}
 	}
 	out, code := checkFile(t, fmt.Sprintf(pools, `["default", "spare"]`), "--dial", "--set", "fpm.default.address="+shared.fpm.Address)
-	if code == 0 || !strings.Contains(out, "fpm.spare.address: PHP-FPM takes no connection") || strings.Contains(out, "fpm.default.address: ") {
+	if code == 0 || !strings.Contains(out, "fpm.spare.address: cannot connect to PHP-FPM") || strings.Contains(out, "fpm.default.address: ") {
 		t.Errorf("--dial: got exit code %d: %s, want the spare to be missed", code, out)
 	}
 }

@@ -194,11 +194,11 @@ func (s *secrets) trouble(t *testing.T, g *stack.GatewayServer, server *stack.Re
 		{`url = "`, `url = ["` + s.newPassword + `"] #`},
 	} {
 		bad := strings.Replace(good, change[0], change[1], 1)
-		refused := strings.Count(g.LogText(), "the old one goes on")
+		refused := strings.Count(g.LogText(), "keeping previous configuration")
 		g.WriteConfig(t, bad)
 		g.Reload()
 		stack.Wait(t, "the refusal of "+change[1], func() bool {
-			return strings.Count(g.LogText(), "the old one goes on") > refused
+			return strings.Count(g.LogText(), "keeping previous configuration") > refused
 		})
 		if out, code := stack.Command(t, "check", "--config", g.Config); code == 0 || strings.Contains(out, s.newPassword) {
 			t.Errorf("wsfpm check with %s: exit code %d, %s", change[1], code, out)
