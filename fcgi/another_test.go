@@ -9,12 +9,12 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
-// Another PHP takes the place of one that gave signs of life, as when 8.2 is
-// rolled back to 8.1: what was learned of the one is not believed of the other.
+// A server that answers probes is replaced by one that does not, as when PHP 8.2 is
+// rolled back to 8.1: the pool tests the probe again.
 func TestAnotherServerAtTheSameAddress(t *testing.T) {
 	for name, other := range map[string]fcgitest.Options{
-		"closes behind the probe": {CloseAfterValues: true},
-		"ignores the probe":       {IgnoreValues: true},
+		"closes after the probe": {CloseAfterValues: true},
+		"ignores the probe":      {IgnoreValues: true},
 	} {
 		for when, outage := range map[string]bool{"at once": false, "after an outage": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestAnotherServerAtTheSameAddress(t *testing.T) {
 				defer old.Close()
 				p := poolFor(t, old, Config{MaxConnections: 4, QueueWait: time.Second, Timeout: 2 * time.Second})
 				if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil || !p.Stats().Probe {
-					t.Fatalf("got %v, probe %v, want an answer and a sign of life", err, p.Stats().Probe)
+					t.Fatalf("got %v, probe %v, want an answer and a working probe", err, p.Stats().Probe)
 				}
 				old.Close()
 				if outage {
@@ -52,9 +52,9 @@ func TestAnotherServerAtTheSameAddress(t *testing.T) {
 	}
 }
 
-// A server too busy to answer the first question answers it before the request
-// behind it, and so tells that it works.
-func TestABusyServerTellsOfTheProbeLater(t *testing.T) {
+// A server too busy to answer the first probe answers it before the request after it,
+// which shows that it supports probes.
+func TestABusyServerAnswersTheProbeLater(t *testing.T) {
 	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 1})
 	p := poolFor(t, s, Config{})
 	other, err := net.Dial(s.Network, s.Address)
@@ -79,6 +79,6 @@ func TestABusyServerTellsOfTheProbeLater(t *testing.T) {
 	})
 	other.Close()
 	if err := <-answered; err != nil || !p.Stats().Probe {
-		t.Errorf("got %v, probe %v, want an answer and a sign of life", err, p.Stats().Probe)
+		t.Errorf("got %v, probe %v, want an answer and a working probe", err, p.Stats().Probe)
 	}
 }

@@ -3,16 +3,16 @@ package fcgi
 import "time"
 
 const (
-	// A server that has refused this often, for this long, is taken to be down. A
-	// restart of PHP-FPM is shorter: requests wait for it.
+	// A server that has refused this often, for this long, counts as down. A restart
+	// of PHP-FPM is shorter: requests wait for it.
 	downFailures = 5
 	downAfter    = time.Second
-	// tryEvery is how often one request may try a server that is down.
+	// tryEvery is the interval of attempts while the server is down.
 	tryEvery = 250 * time.Millisecond
 )
 
-// circuit is a circuit breaker: it remembers whether the server can be reached, so
-// that requests for one that is down fail at once and do not hammer it.
+// circuit is a circuit breaker: while the server is down, requests fail without an
+// attempt to connect, except for one trial at a time (half-open).
 type circuit struct {
 	down     bool
 	failures int       // in a row
@@ -23,8 +23,7 @@ type circuit struct {
 // isOpen reports whether requests fail without an attempt to connect.
 func (c *circuit) isOpen(now time.Time) bool { return c.down && now.Before(c.nextTry) }
 
-// allow reports whether to connect now, which takes as long as timeout. While the
-// server is down there is one attempt at a time.
+// allow reports whether to connect now; timeout bounds the attempt.
 func (c *circuit) allow(now time.Time, timeout time.Duration) bool {
 	if c.isOpen(now) {
 		return false
@@ -33,11 +32,10 @@ func (c *circuit) allow(now time.Time, timeout time.Duration) bool {
 	return true
 }
 
-// tried notes that an attempt has ended without a connection.
+// tried records an attempt that ended without a connection.
 func (c *circuit) tried(now time.Time) { c.nextTry = now.Add(tryEvery) }
 
-// failed notes an attempt that failed and tells whether the server has just been
-// found to be down.
+// failed records a failed attempt and reports whether it opened the circuit.
 func (c *circuit) failed(now time.Time) bool {
 	if c.failures == 0 {
 		c.since = now
@@ -50,7 +48,7 @@ func (c *circuit) failed(now time.Time) bool {
 	return true
 }
 
-// succeeded notes a connection and tells whether the server had been down.
+// succeeded records a connection and reports whether it closed the circuit.
 func (c *circuit) succeeded() bool {
 	was := c.down
 	*c = circuit{}

@@ -5,64 +5,64 @@ import (
 	"time"
 )
 
-// Config says where an application server is and what a Pool may take of it. What
-// an operator chooses has no default here: zero means none. The other fields take
-// the defaults named below when they are zero.
+// Config describes an application server and a Pool's limits. Fields without a
+// documented default have none: zero means none.
 type Config struct {
 	// Network and Address are as for net.Dial: "unix" (the default) with a path,
 	// or "tcp" with host:port. Address has no default.
 	Network, Address string
 
-	// MaxConnections is the number of workers that the pool may occupy at once,
-	// running or idle; at least 1. PHP-FPM's stock pool has five, and a pool that
-	// takes them all stops the site.
+	// MaxConnections is the number of workers that the pool may occupy, running or
+	// idle; at least 1. PHP-FPM's default pool has five: occupying all of them blocks
+	// the web site.
 	MaxConnections int
-	// MaxIdle bounds the connections kept between requests, each of which holds a
-	// worker. 0: none are kept. Never more than MaxConnections.
+	// MaxIdle bounds the idle connections, each of which occupies a worker. 0: none.
+	// At most MaxConnections.
 	MaxIdle int
-	// IdleTimeout is how long one is kept. 0: a new connection for every request.
+	// IdleTimeout is how long an idle connection is kept. 0: a new connection for
+	// every request.
 	IdleTimeout time.Duration
 
-	// QueueWait is the longest wait for a slot and for a server that cannot be
-	// reached. 0: a request that finds no slot fails at once.
+	// QueueWait bounds the wait for a slot and for an unreachable server. 0: a request
+	// without a free slot fails at once.
 	QueueWait time.Duration
 	// QueueLen bounds the requests waiting in each lane. Default 10,000.
 	QueueLen int
-	// Share is the part of the slots that one owner may hold while others wait, 0
-	// to 1; at least one slot.
+	// Share is the fraction of the slots that one owner may hold while others wait,
+	// 0 to 1; at least one slot.
 	Share float64
 
-	// Timeout is a request's time when it names none, from having a slot to the
+	// Timeout bounds a request that has none of its own, from getting a slot to the
 	// end of the answer. Default 30 s.
 	Timeout time.Duration
-	// DialTimeout bounds one attempt to connect. 0: as the system does.
+	// DialTimeout bounds one attempt to connect. 0: the system's timeout.
 	DialTimeout time.Duration
 
-	// MaxAnswer bounds an answer's body when the request does not. Default 16 MiB.
+	// MaxAnswer bounds an answer's body if the request does not. Default 16 MiB.
 	MaxAnswer int64
 	// MaxHeader bounds an answer's header block. Default 64 KiB.
 	MaxHeader int64
-	// MaxStderr bounds what is kept of a request's error text. Default 16 KiB.
+	// MaxStderr bounds the kept part of a request's error text. Default 16 KiB.
 	MaxStderr int64
 }
 
 const (
-	// settleExtra is how much longer than its timeout an abandoned script may hold
-	// its slot before its connection is closed.
+	// settleExtra is how long beyond its timeout an abandoned script may hold its slot
+	// before its connection is closed.
 	settleExtra = 5 * time.Second
-	// stallAfter is how soon a worker should have come for a new connection, beside
-	// the time that the network takes.
+	// stallAfter is the time within which a worker should accept a new connection, in
+	// addition to the network's round trip.
 	stallAfter = 50 * time.Millisecond
 )
 
-// Check says what is wrong with c, or nil. [NewPool] and [Pool.Configure] refuse
-// the same.
+// Check returns an error if c is invalid. [NewPool] and [Pool.Configure] return the
+// same error.
 func (c Config) Check() error {
 	_, err := c.withDefaults()
 	return err
 }
 
-// withDefaults returns c with its defaults, or what is wrong with it.
+// withDefaults returns c with its defaults, or an error if it is invalid.
 func (c Config) withDefaults() (*Config, error) {
 	setDefault(&c.Network, "unix")
 	setDefault(&c.QueueLen, 10_000)
@@ -91,7 +91,7 @@ func (c Config) withDefaults() (*Config, error) {
 	return &c, nil
 }
 
-// reuses tells whether a connection may carry more than one request.
+// reuses reports whether a connection may carry more than one request.
 func (c *Config) reuses() bool { return c.IdleTimeout > 0 }
 
 func setDefault[T comparable](field *T, value T) {

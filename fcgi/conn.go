@@ -12,47 +12,47 @@ import (
 	"time"
 )
 
-// inlineWrite is the largest request that is written before its answer is read. It
-// fits into a socket's buffer; a larger one is written beside the reading, since a
-// server may answer before it has read everything.
+// inlineWrite is the size up to which a request is written before its answer is read.
+// It fits into a socket's buffer. A larger one is written concurrently with reading,
+// since a server may answer before it has read everything.
 const inlineWrite = 64 << 10
 
-// readyGrace is how long an answer is held back for the worker's sign of life. It
-// spares most settling slots a goroutine; one answer in twenty waits a moment.
+// readyGrace is how long a complete answer waits for the probe's reply. It saves most
+// settling slots a goroutine; one answer in twenty waits.
 const readyGrace = 200 * time.Microsecond
 
-// errEnded is not an error: the application server sent a proper END_REQUEST.
+// errEnded reports a regular END_REQUEST. It is not a failure.
 var errEnded = errors.New("END_REQUEST")
 
-// conn is one connection to an application server. It belongs to one request, or
-// to the pool, at a time; only interrupt may be called by others.
+// conn is one connection to an application server. It is owned by one request, or by
+// the pool, at a time; only interrupt may be called by others.
 type conn struct {
 	nc    net.Conn
 	sock  *socket
 	dec   decoder
-	probe bool // every request asks for a sign of life, and the connection is kept
-	asked bool // the first question whether that works is still unanswered
+	probe bool // a probe follows every request, and the connection is kept
+	asked bool // the test whether the server answers probes is still unanswered
 	epoch int  // Pool.epoch when it was opened
 
-	dialing   time.Duration // how long connecting took: a way through the network and back
+	dialing   time.Duration // duration of connecting: about a network round trip
 	accepted  bool          // a worker has answered: the connection is not in the backlog
-	held      *holding      // counts the pool's connections of which that is true
-	missed    func()        // tells the pool of that, which misses the worker; nil else
-	answered  bool          // a record of the answer to this request has come
-	refuses   bool          // nothing is read any more, see refuseOutput
-	ready     bool          // the answer to the probe behind this request has come
+	held      *holding      // counts the pool's accepted connections
+	missed    func()        // called on acceptance if the connection counts as missed, else nil
+	answered  bool          // a record of the answer to this request has arrived
+	refuses   bool          // reading has been shut down, see refuseOutput
+	ready     bool          // the reply to the probe after this request has arrived
 	idleSince time.Time
 
-	buf     []byte        // what encode wrote; grown once, kept
-	out     net.Buffers   // what the kernel has not taken yet
-	sent    int64         // bytes of this request that it has taken
+	buf     []byte        // encode's output; reused
+	out     net.Buffers   // not yet taken by the kernel
+	sent    int64         // bytes of this request that the kernel has taken
 	sendErr error         // why the rest was not sent
-	writing chan struct{} // closed when the writing goroutine is done; nil without one
+	writing chan struct{} // closed when the writing goroutine has ended; nil without one
 	head    []byte        // the header block being gathered
 
 	mu          sync.Mutex // guards what follows
-	use         uint64     // which use of the connection this is
-	interrupted bool       // this use is to end: deadlines stay in the past
+	use         uint64     // number of the current use
+	interrupted bool       // the current use is to end: deadlines stay in the past
 }
 
 func newConn(nc net.Conn) *conn {
@@ -65,8 +65,8 @@ func newConn(nc net.Conn) *conn {
 	}
 }
 
-// begin starts another use of the connection. Whoever still holds the number of an
-// earlier use can no longer interrupt it.
+// begin starts another use of the connection. Interrupts of earlier uses have no
+// effect from now on.
 func (c *conn) begin() (use uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *conn) begin() (use uint64) {
 	return c.use
 }
 
-// interrupt makes a blocked or coming read or write of that use fail at once.
+// interrupt makes current and future reads and writes of that use fail at once.
 func (c *conn) interrupt(use uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +85,7 @@ func (c *conn) interrupt(use uint64) {
 	}
 }
 
-// interruptOn interrupts the current use when ctx ends. Call stop in any case.
+// interruptOn interrupts the current use when ctx ends. The caller must call stop.
 func (c *conn) interruptOn(ctx context.Context, use uint64) (stop func() bool) {
 	if ctx.Done() == nil {
 		return func() bool { return true }
@@ -93,7 +93,7 @@ func (c *conn) interruptOn(ctx context.Context, use uint64) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.interrupt(use) })
 }
 
-// readBy bounds reading, unless this use was interrupted.
+// readBy sets the read deadline, unless this use was interrupted.
 func (c *conn) readBy(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *conn) readBy(t time.Time) {
 	}
 }
 
-// writeBy bounds writing, unless this use was interrupted.
+// writeBy sets the write deadline, unless this use was interrupted.
 func (c *conn) writeBy(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,10 +111,10 @@ func (c *conn) writeBy(t time.Time) {
 	}
 }
 
-// send writes r, or, when r is large, begins to write it in a goroutine of its
-// own. An error is final only when sent is 0: a server that stops reading may
-// still answer what it has read. A small request's answer has begun to come when
-// send returns, or the wait for it has failed, as the next read will tell.
+// send writes r; if r is large, a goroutine does. An error is final only if sent is 0:
+// a server that stops reading may still answer what it has read. For a small request
+// send also waits for the first bytes of the answer; the next read returns the error
+// if that fails.
 func (c *conn) send(r *Request, until time.Time) error {
 	c.answered, c.ready, c.dec.ended = false, false, false
 	c.head = c.head[:0]
@@ -139,13 +139,13 @@ func (c *conn) send(r *Request, until time.Time) error {
 	return nil
 }
 
-// sendSmall writes a request that one write takes, and waits for its answer. It
-// returns what the kernel did not take, nil for nothing.
+// sendSmall writes a request in one write and waits for its answer. It returns the
+// part that the kernel did not take, or nil.
 func (c *conn) sendSmall() (rest net.Buffers) {
 	if c.dec.r.Buffered() > 0 || !c.sock.writeFirst(c.buf) {
 		return net.Buffers{c.buf}
 	}
-	c.dec.r.Peek(1) // what failed fails again when the answer is read
+	c.dec.r.Peek(1) // an error recurs when the answer is read
 	n, err := c.sock.written()
 	c.sent, c.sendErr = int64(n), err
 	if n < len(c.buf) {
@@ -154,7 +154,7 @@ func (c *conn) sendSmall() (rest net.Buffers) {
 	return nil
 }
 
-// write writes what is left of c.out.
+// write writes the rest of c.out.
 func (c *conn) write() {
 	n, err := c.out.WriteTo(c.nc)
 	c.sent += n
@@ -168,7 +168,7 @@ func (c *conn) written() {
 	}
 }
 
-// stillWriting tells whether the writing goroutine is at work.
+// stillWriting reports whether the writing goroutine is running.
 func (c *conn) stillWriting() bool {
 	if c.writing == nil {
 		return false
@@ -181,9 +181,9 @@ func (c *conn) stillWriting() bool {
 	}
 }
 
-// gatherHeader reads answer content up to the end of the header block and returns
-// the block, valid until the next request. After a timeout it may be called again
-// and goes on where it was.
+// gatherHeader reads content up to the end of the header block and returns the block,
+// which is valid until the next request. After a timeout it may be called again and
+// resumes.
 func (c *conn) gatherHeader(limit int64, stderr *boundedText) ([]byte, error) {
 	for {
 		if err := c.nextStdout(stderr); err != nil {
@@ -207,11 +207,11 @@ func (c *conn) gatherHeader(limit int64, stderr *boundedText) ([]byte, error) {
 	}
 }
 
-// nextStdout moves to answer content, unless there already is some waiting. At
+// nextStdout advances to answer content, unless some is already buffered. At
 // END_REQUEST it returns errEnded.
 func (c *conn) nextStdout(stderr *boundedText) error {
 	for c.dec.in != typeStdout || c.dec.left == 0 {
-		if c.dec.in == typeStderr { // the rest of a text that a deadline came into
+		if c.dec.in == typeStderr { // the rest of a text that a deadline interrupted
 			if err := c.readStderr(stderr); err != nil {
 				return err
 			}
@@ -223,7 +223,7 @@ func (c *conn) nextStdout(stderr *boundedText) error {
 		c.answered = c.answered || k != gotReady
 		switch k {
 		case gotReady:
-			c.signOfLife()
+			c.probeReply()
 		case gotEnd:
 			return errEnded
 		}
@@ -231,7 +231,7 @@ func (c *conn) nextStdout(stderr *boundedText) error {
 	return nil
 }
 
-// readStderr takes the current record's text.
+// readStderr reads the current record's text.
 func (c *conn) readStderr(stderr *boundedText) error {
 	for c.dec.left > 0 {
 		chunk, err := c.dec.chunk()
@@ -244,9 +244,9 @@ func (c *conn) readStderr(stderr *boundedText) error {
 	return nil
 }
 
-// awaitReady reads the probe's answer, which is usually here already, or comes
-// within microseconds. A timeout means that the worker is busy still, any other
-// error that the connection is of no more use.
+// awaitReady reads the probe's reply, which has usually arrived already or does within
+// microseconds. A timeout means that the worker is still busy; after any other error
+// the connection is unusable.
 func (c *conn) awaitReady() error {
 	if !c.ready && !c.dec.buffered() {
 		c.readBy(time.Now().Add(readyGrace))
@@ -257,15 +257,15 @@ func (c *conn) awaitReady() error {
 			return err
 		}
 		if k == gotReady {
-			c.signOfLife()
+			c.probeReply()
 		}
 	}
 	return nil
 }
 
-// signOfLife takes the answer to a probe: on a new connection the first says that
-// a worker has come for it, every other that the worker is back in its loop.
-func (c *conn) signOfLife() {
+// probeReply handles the reply to a probe. The first on a new connection means that a
+// worker has accepted it, every other that the worker is back in its accept loop.
+func (c *conn) probeReply() {
 	if c.ready = c.accepted; !c.ready {
 		c.accept()
 	}
@@ -275,27 +275,27 @@ func (c *conn) signOfLife() {
 	}
 }
 
-// accept notes that a worker has come for the connection.
+// accept records that a worker has accepted the connection.
 func (c *conn) accept() {
 	c.accepted = true
 	c.held.add()
 }
 
-// clean tells whether the connection stands where a request may follow.
+// clean reports whether another request may follow on the connection.
 func (c *conn) clean() bool {
 	return c.probe && c.ready && c.dec.ended && c.dec.left == 0 && c.dec.r.Buffered() == 0 &&
 		c.sendErr == nil && len(c.out) == 0
 }
 
-// isTimeout tells whether a deadline ended a read or write.
+// isTimeout reports whether a deadline ended a read or write.
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// isFullBacklog tells whether a connect failed because the server has more callers
-// waiting than its listen queue holds.
+// isFullBacklog reports whether a connect failed because the server's listen queue is
+// full.
 func isFullBacklog(err error) bool { return errors.Is(err, syscall.EAGAIN) }
 
-// isOurs tells whether a connect failed for want of a descriptor or a port of this
-// process, whatever the server does.
+// isOurs reports whether a connect failed for lack of a descriptor or port in this
+// process, independent of the server.
 func isOurs(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

@@ -32,7 +32,7 @@ func TestInterruptEndsItsOwnUseOnly(t *testing.T) {
 	}
 }
 
-// A waiter who gives up in the moment of being served gives the slot back.
+// A waiter that gives up at the moment of the grant returns the slot.
 func TestSlotGrantedTooLateIsGivenBack(t *testing.T) {
 	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1})
 	ctx, cancel := context.WithCancel(context.Background())

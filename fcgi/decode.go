@@ -8,33 +8,32 @@ import (
 	"io"
 )
 
-// kind is what a decoder found next.
+// kind is the kind of the record that a decoder found.
 type kind uint8
 
 const (
 	gotStdout kind = iota + 1 // content of the answer
 	gotStderr                 // text for the log
 	gotEnd                    // END_REQUEST with status complete
-	gotReady                  // the answer to the probe
+	gotReady                  // the reply to a probe
 )
 
-// readBuffer is the size of a connection's read buffer. A small answer, its end
-// and the probe's answer fit in one read.
+// readBuffer is the size of a connection's read buffer. A small answer, END_REQUEST
+// and the probe's reply fit into one read.
 const readBuffer = 16 << 10
 
 // decoder reads the records of one connection. After gotStdout or gotStderr, left
-// bytes of content are waiting: take them with chunk and skip, or with readInto.
+// bytes of content follow: take them with chunk and skip, or with readInto.
 type decoder struct {
 	r     *bufio.Reader
 	in    recordType // of the record whose content is being read
 	left  int        // bytes of content not yet taken
-	pad   int        // padding behind the content
-	ended bool       // END_REQUEST was read: nothing may follow but management records
+	pad   int        // padding after the content
+	ended bool       // END_REQUEST was read: only management records may follow
 }
 
-// next moves to the next thing of interest. Content of the record before that was
-// not taken is skipped. An error of the protocol wraps ErrProtocol, others come
-// from the connection.
+// next advances to the next relevant record and skips the rest of the current one. A
+// protocol error wraps ErrProtocol; others come from the connection.
 func (d *decoder) next() (kind, error) {
 	for {
 		if err := d.skipRecord(); err != nil {
@@ -53,7 +52,7 @@ func (d *decoder) next() (kind, error) {
 				return 0, err
 			}
 		}
-		d.r.Discard(recordHeader) // cannot fail: these bytes were peeked at
+		d.r.Discard(recordHeader) // cannot fail: these bytes are buffered
 		switch {
 		case k == gotEnd:
 			if err := d.readEnd(); err != nil {
@@ -62,14 +61,14 @@ func (d *decoder) next() (kind, error) {
 			return k, nil
 		case k == gotReady:
 			return k, d.skipRecord()
-		case k != 0 && d.left > 0: // an empty STDOUT record ends nothing
+		case k != 0 && d.left > 0: // an empty STDOUT record has no meaning
 			return k, nil
 		}
 	}
 }
 
-// whole waits until the record that has begun is here whole. Before that nothing
-// of it is taken, so that whoever asks again after a deadline finds all of it.
+// whole waits until the current record has arrived completely. Nothing of it is taken
+// before, so that a call after a timeout finds all of it.
 func (d *decoder) whole() error {
 	_, err := d.r.Peek(recordHeader + d.left + d.pad)
 	switch {
@@ -82,8 +81,7 @@ func (d *decoder) whole() error {
 	return err
 }
 
-// begin checks a record header and says what its record holds; 0 is a record to
-// be skipped.
+// begin checks a record header and returns the record's kind; 0: to be skipped.
 func (d *decoder) begin(h []byte) (kind, error) {
 	t, id := recordType(h[1]), binary.BigEndian.Uint16(h[2:])
 	if h[0] != recordVersion {
@@ -103,7 +101,7 @@ func (d *decoder) begin(h []byte) (kind, error) {
 	case typeBegin, typeAbort, typeParams, typeStdin, typeData, typeGetValues:
 		return 0, fmt.Errorf("%w: record type %d from an application", ErrProtocol, t)
 	default:
-		wantID = id // types to come are skipped, whoever they are for
+		wantID = id // unknown types are skipped for any id
 	}
 	if id != wantID {
 		return 0, fmt.Errorf("%w: record type %d for request %d, want %d", ErrProtocol, t, id, wantID)
@@ -142,7 +140,7 @@ func (d *decoder) readEnd() error {
 	return fmt.Errorf("%w: protocol status %d", ErrProtocol, status)
 }
 
-// skipRecord drops what is left of the current record.
+// skipRecord discards the rest of the current record.
 func (d *decoder) skipRecord() error {
 	n, err := d.r.Discard(d.left)
 	d.left -= n
@@ -154,8 +152,8 @@ func (d *decoder) skipRecord() error {
 	return err
 }
 
-// chunk waits for at least one byte of content and returns what has arrived of
-// this record. The bytes are valid until the next call; skip takes them.
+// chunk waits for at least one byte of content and returns the part of this record
+// that has arrived. The bytes are valid until the next call; skip takes them.
 func (d *decoder) chunk() ([]byte, error) {
 	if _, err := d.r.Peek(1); err != nil {
 		return nil, err
@@ -170,7 +168,7 @@ func (d *decoder) skip(n int) {
 }
 
 // readInto reads content of this record into b and takes it. A large b is filled
-// straight from the socket.
+// directly from the socket.
 func (d *decoder) readInto(b []byte) (int, error) {
 	n, err := d.r.Read(b[:min(len(b), d.left)])
 	d.left -= n
@@ -183,8 +181,8 @@ func (d *decoder) readInto(b []byte) (int, error) {
 	return 0, err
 }
 
-// buffered tells whether the next record has arrived whole, so that next will not
-// block.
+// buffered reports whether the next record has arrived completely, so that next does
+// not block.
 func (d *decoder) buffered() bool {
 	have := d.r.Buffered() - d.left - d.pad
 	if have < recordHeader {

@@ -14,30 +14,31 @@ const (
 	redialFirst = time.Millisecond // pause after the first failed attempt
 	redialMax   = 50 * time.Millisecond
 
-	// probeAnswer is how long the answer to the first probe may take; a pool whose
-	// workers are all busy does not answer sooner than they are free.
+	// probeAnswer bounds the wait for the reply to the first probe; while all workers
+	// are busy there is none.
 	probeAnswer = time.Second
-	// probeClose is how long a server that will close the connection behind that
-	// answer has to do so. PHP before 8.2 does (php-src bug 76922).
+	// probeClose bounds the wait for the server to close the connection after that
+	// reply. PHP before 8.2 does (php-src bug 76922).
 	probeClose = 20 * time.Millisecond
 
-	// provenFor is how long an idle connection counts as good without a look.
+	// provenFor is how long after its last use an idle connection needs no check.
 	provenFor = time.Millisecond
 )
 
-// probing is what is known of the server's answers to FCGI_GET_VALUES.
+// probing is the state of knowledge about the server's support for probes
+// (FCGI_GET_VALUES).
 type probing uint8
 
 const (
 	probeUnknown probing = iota
-	probeAsking          // one request is finding out; others do without meanwhile
+	probeAsking          // one request is testing it; others do without meanwhile
 	probeWorks
-	probeDoubted // works, as far as is known, and the next connection is to make sure
+	probeDoubted // assumed to work; the next connection is to test it
 	probeFails
 )
 
-// connect gives the slot a connection that is good at this moment: the idle one it
-// came with, another idle one, or a new one.
+// connect gives the slot a working connection: the idle one that it came with, another
+// idle one, or a new one.
 func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool) error {
 	for !fresh && s.conn != nil {
 		if s.justProven() || !s.conn.sock.readable() {
@@ -55,16 +56,16 @@ func (p *Pool) connect(ctx context.Context, s *slot, until time.Time, fresh bool
 	return err
 }
 
-// justProven tells whether the worker has given its sign of life so lately that
-// the connection need not be looked at. Should it have been closed since, a unix
-// socket refuses the write, and the request is sent again; a network would take
-// it, and leave open whether the script ran.
+// justProven reports whether the probe's reply is so recent that the connection needs
+// no check. If the server has closed it since, a write to a unix socket fails, and the
+// request is sent again; TCP would accept the write and leave open whether the script
+// ran.
 func (s *slot) justProven() bool {
 	return s.cfg.Network == "unix" && s.since.Sub(s.conn.idleSince) < provenFor
 }
 
-// dial opens a connection. While the server refuses, it tries again until the time
-// is over, or until others have found the server to be down.
+// dial opens a connection. While the server refuses, it retries until the deadline, or
+// until the circuit opens.
 func (p *Pool) dial(ctx context.Context, s *slot, until time.Time) (*conn, error) {
 	pause := redialFirst
 	for {
@@ -90,14 +91,14 @@ func (p *Pool) dial(ctx context.Context, s *slot, until time.Time) (*conn, error
 	}
 }
 
-// errGiveUp marks a failure after which the same request should not dial again,
-// errDown one without an attempt.
+// errGiveUp marks a failure after which the request must not dial again, errDown one
+// without an attempt.
 var (
 	errGiveUp = errors.New("not tried again")
 	errDown   = fmt.Errorf("%w for %v or longer: %w", ErrUnavailable, downAfter, errGiveUp)
 )
 
-// dialOnce makes one attempt, unless the circuit forbids it.
+// dialOnce makes one attempt, unless the circuit is open.
 func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	p.mu.Lock()
 	allowed := s.epoch != p.epoch || p.circuit.allow(time.Now(), s.cfg.DialTimeout)
@@ -118,12 +119,12 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	c.dialing = time.Since(began)
 	if asks && !p.askForProbe(ctx, c) {
 		p.drop(c)
-		return nil, fmt.Errorf("%w: the connection served to find out about the ready probe", ErrUnavailable)
+		return nil, fmt.Errorf("%w: the connection was used up by testing the ready probe", ErrUnavailable)
 	}
 	return c, nil
 }
 
-// dialFailed notes a failed attempt and returns its error.
+// dialFailed records a failed attempt and returns its error.
 func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 	p.mu.Lock()
 	p.circuit.tried(time.Now())
@@ -152,8 +153,8 @@ func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// dialed takes a new connection into the pool; nil when the pool is closed. The
-// caller may have to find out about the probe with it.
+// dialed adds a new connection to the pool; c is nil if the pool is closed. If asks is
+// set, the caller must test the probe with it.
 func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	c = newConn(nc)
 	c.epoch = epoch
@@ -187,11 +188,10 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	return c, asks
 }
 
-// askForProbe sends FCGI_GET_VALUES by itself on a new connection and sees whether
-// the connection survives the answer. It tells whether c can still be used: it can
-// also when there was no answer, because all workers are busy or because the server
-// does not know the question. Which of the two, the answer to the request will tell
-// (see learn).
+// askForProbe sends FCGI_GET_VALUES alone on a new connection and tests whether the
+// connection survives the reply. It reports whether c is still usable. It is if there
+// was no reply: all workers are busy, or the server does not support probes; learn
+// finds out which, after the request.
 func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	use := c.begin()
 	stop := c.interruptOn(ctx, use)
@@ -219,7 +219,7 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
 	return false
 }
 
-// tryProbe asks and waits: for the answer, then for the connection to be closed.
+// tryProbe sends a probe and waits for the reply, then for the connection to be closed.
 func (c *conn) tryProbe() (survived bool, err error) {
 	limit := time.Now().Add(probeAnswer)
 	c.readBy(limit)
@@ -236,7 +236,7 @@ func (c *conn) tryProbe() (survived bool, err error) {
 	return isTimeout(err), nil
 }
 
-// learn ends the asking that went on while c carried a request.
+// learn ends a test of the probe that was pending while c carried a request.
 func (p *Pool) learn(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -244,8 +244,8 @@ func (p *Pool) learn(c *conn) {
 	p.concludeLocked(c)
 }
 
-// doubt is for a connection that disproves what is known: its server is another one
-// than that which gave signs of life.
+// doubt is called for a connection that contradicts the state of probing: the server
+// has been replaced by another.
 func (p *Pool) doubt(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -254,9 +254,9 @@ func (p *Pool) doubt(c *conn) {
 	}
 }
 
-// concludeLocked takes what became of a probe and the request behind it: a server
-// that has answered both keeps the connection, and one that has answered the request
-// only never answers the probe. In any other case the next connection is to find out.
+// concludeLocked evaluates a probe and the request after it: a server that has answered
+// both supports probes, and one that has answered the request only does not. Otherwise
+// the next connection repeats the test.
 func (p *Pool) concludeLocked(c *conn) {
 	switch {
 	case c.epoch != p.epoch:
@@ -270,9 +270,9 @@ func (p *Pool) concludeLocked(c *conn) {
 	}
 }
 
-// doubtLocked has the next connection find out. Until then what worked is taken to
-// work: without the probe ahead of them, requests in the backlog of a server that
-// is stopped could not be sent again.
+// doubtLocked makes the next connection test the probe. Until then probes continue if
+// they worked: without them, requests in the backlog of a server that stops could not
+// be sent again.
 func (p *Pool) doubtLocked() {
 	if p.probing == probeWorks {
 		p.probing = probeDoubted
@@ -281,7 +281,7 @@ func (p *Pool) doubtLocked() {
 	}
 }
 
-// netDial is Pool.netDial outside of tests.
+// netDial is Pool.netDial except in tests.
 func netDial(ctx context.Context, cfg *Config) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}
 	return dialer.DialContext(ctx, cfg.Network, cfg.Address)

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// inlineBody is the largest body that is copied behind the parameters, so that
-// the whole request is one write. A larger one is written from where it lies.
+// inlineBody is the size up to which a body is copied after the parameters, so that
+// the request is one write. A larger one is written from Request.Body.
 const inlineBody = 16 << 10
 
 // appendBegin appends the records before the body: BEGIN_REQUEST and PARAMS. The
@@ -26,7 +26,7 @@ func appendBegin(b []byte, r *Request, keep bool) []byte {
 		b = append(b, r.Env.pairs[from:cut]...)
 		from = cut
 	}
-	open := len(b) // where the header of the last, still growing record lies
+	open := len(b) // offset of the header of the last, still growing record
 	b = appendRecordHeader(b, typeParams, 0)
 	b = append(b, r.Env.common.Value()...)
 	b = append(b, r.Env.pairs[from:]...)
@@ -35,7 +35,7 @@ func appendBegin(b []byte, r *Request, keep bool) []byte {
 			b, open = appendVar(b, open, v)
 		}
 	}
-	// Without strconv's string: this runs for every request.
+	// No string from strconv: this runs for every request.
 	var digits [20]byte
 	n := strconv.AppendInt(digits[:0], int64(len(r.Body)), 10)
 	if len(b)-open-recordHeader+2+len(contentLength)+len(n) > maxContent {
@@ -49,8 +49,8 @@ func appendBegin(b []byte, r *Request, keep bool) []byte {
 	return appendRecordHeader(b, typeParams, 0)
 }
 
-// appendVar appends v to the PARAMS record whose header lies at open, or to a new
-// one when that is full. It returns where the growing record's header lies.
+// appendVar appends v to the PARAMS record whose header is at open, or to a new one if
+// that is full. It returns the offset of the growing record's header.
 func appendVar(b []byte, open int, v Var) ([]byte, int) {
 	if len(b)-open-recordHeader+v.size() > maxContent {
 		b, open = nextParams(b, open)
@@ -64,7 +64,7 @@ func nextParams(b []byte, open int) ([]byte, int) {
 	return appendRecordHeader(b, typeParams, 0), len(b)
 }
 
-// appendEnd appends what follows the body: the end of STDIN and the ready probe.
+// appendEnd appends the end of STDIN and the ready probe.
 func appendEnd(b []byte, withProbe bool) []byte {
 	b = appendRecordHeader(b, typeStdin, 0)
 	if withProbe {
@@ -73,10 +73,9 @@ func appendEnd(b []byte, withProbe bool) []byte {
 	return b
 }
 
-// encode returns r's bytes, ready to be written in order. They lie in buf, which
-// is grown as needed and returned, and, above inlineBody, in r.Body itself. A probe
-// behind the request asks when the worker is free, one ahead of it whether there is
-// a worker at all.
+// encode returns r's bytes in order. They are in buf, which grows as needed and is
+// returned, and, above inlineBody, in r.Body itself. WithProbe adds a probe after the
+// request, probeAhead one before it.
 func encode(buf []byte, r *Request, withProbe, probeAhead bool) (out net.Buffers, grown []byte) {
 	b := buf[:0]
 	if probeAhead {

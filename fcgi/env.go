@@ -11,15 +11,15 @@ import (
 	"unique"
 )
 
-// contentLength is the one parameter that only this package sets: a wrong or
-// missing one makes PHP read the body wrongly and lose its place in the stream.
+// contentLength is set by this package only: with a wrong or missing one PHP misreads
+// the body and the rest of the stream.
 const contentLength = "CONTENT_LENGTH"
 
 // Env holds the parameters that many requests share, encoded once. It is
 // immutable and safe for concurrent use.
 type Env struct {
 	script string
-	common unique.Handle[string] // encoded name-value pairs that come first; held once for all that have the same
+	common unique.Handle[string] // encoded name-value pairs that come first, shared by equal Envs
 	pairs  []byte                // the others, sorted by name
 	cuts   []int                 // offsets into pairs at which one PARAMS record must end
 }
@@ -28,14 +28,13 @@ type Env struct {
 // hold any bytes.
 type Var struct{ Name, Value string }
 
-// NewEnv encodes params. SCRIPT_FILENAME is required; CONTENT_LENGTH is left out,
-// since every request has its own. The error is about one parameter and names it:
-// an empty name, a control byte or '=' in a name, NUL in a value, or a pair that
-// does not fit into a record of its own (ErrTooLarge), where PHP would drop the
-// connection.
+// NewEnv encodes params. SCRIPT_FILENAME is required; CONTENT_LENGTH is ignored, since
+// every request has its own. The error names the invalid parameter: an empty name, a
+// control byte or '=' in a name, NUL in a value, or a pair larger than a record
+// (ErrTooLarge), at which PHP would drop the connection.
 //
-// Common names parameters with values that many other Envs have, too, such as
-// SERVER_NAME: Envs that are alike in all of these share the memory for them.
+// Common lists parameters whose values many Envs have in common, such as SERVER_NAME:
+// Envs that are equal in all of these share their memory.
 func NewEnv(params map[string]string, common ...string) (*Env, error) {
 	e := &Env{script: params["SCRIPT_FILENAME"]}
 	if e.script == "" {
@@ -46,7 +45,7 @@ func NewEnv(params map[string]string, common ...string) (*Env, error) {
 		size += Var{name, value}.size()
 	}
 	if size > maxContent {
-		common = nil // several records, all of them in pairs
+		common = nil // several records: keep all in pairs
 	}
 	var shared []byte
 	e.pairs = make([]byte, 0, size)
@@ -73,14 +72,14 @@ func NewEnv(params map[string]string, common ...string) (*Env, error) {
 		e.pairs = v.append(e.pairs)
 	}
 	e.common = unique.Make(string(shared))
-	e.pairs = bytes.Clone(e.pairs) // kept for as long as a client is there: no slack
+	e.pairs = bytes.Clone(e.pairs) // without spare capacity: an Env lives as long as its client
 	return e, nil
 }
 
-// Script is the SCRIPT_FILENAME, for errors and logs.
+// Script returns SCRIPT_FILENAME, for errors and logs.
 func (e *Env) Script() string { return e.script }
 
-// check tells whether PHP would take v.
+// check returns an error if PHP would reject v.
 func (v Var) check() error {
 	if v.Name == "" {
 		return errors.New("fcgi: parameter without a name")
@@ -123,7 +122,7 @@ func appendLength(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(n)|1<<31)
 }
 
-// Params decodes the parameters again, into a map of the caller's.
+// Params decodes the parameters into a new map.
 func (e *Env) Params() map[string]string {
 	params := make(map[string]string)
 	for b := slices.Concat([]byte(e.common.Value()), e.pairs); len(b) > 0; {
@@ -136,7 +135,7 @@ func (e *Env) Params() map[string]string {
 	return params
 }
 
-// cutLength reads the length that appendLength wrote at the beginning of b.
+// cutLength decodes a length that appendLength wrote.
 func cutLength(b []byte) (n int, rest []byte) {
 	if b[0]>>7 == 0 {
 		return int(b[0]), b[1:]

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// What can go wrong; test with [errors.Is]. Errors of [Pool.Do] and of [Response]
-// are an [*Error] around one of these.
+// Causes of an [*Error], for [errors.Is]. Every error of [Pool.Do] and of [Response]
+// wraps one of these.
 var (
-	// ErrOverloaded: no slot came free in time, or would not have.
+	// ErrOverloaded: no slot became free in time, or none was expected to.
 	ErrOverloaded = errors.New("overloaded")
-	// ErrTimeout: the request's time, or its context's deadline, is over.
+	// ErrTimeout: the request's timeout or its context's deadline has passed.
 	ErrTimeout = errors.New("timed out")
 	// ErrCanceled: the caller's context ended.
 	ErrCanceled = errors.New("canceled")
-	// ErrTruncated: the connection was lost, or the answer ended, before it was
-	// complete. What had arrived must not be taken for an answer.
+	// ErrTruncated: the connection or the answer ended before the answer was complete.
+	// The part that arrived must not be used.
 	ErrTruncated = errors.New("answer cut off")
 	// ErrTooLarge: a parameter, the header block or the body exceeds its limit.
 	ErrTooLarge = errors.New("too large")
-	// ErrProtocol: the application server broke the FastCGI or CGI rules.
+	// ErrProtocol: the application server violated FastCGI or CGI.
 	ErrProtocol = errors.New("protocol error")
 	// ErrUnavailable: the application server cannot be reached.
 	ErrUnavailable = errors.New("application server unreachable")
@@ -29,7 +29,7 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// Phase is how far a request had come when it failed.
+// Phase is the stage at which a request failed.
 type Phase uint8
 
 // The phases, in order.
@@ -39,7 +39,7 @@ const (
 	PhaseSend               // writing the request
 	PhaseWait               // waiting for the answer's header block
 	PhaseBody               // reading the answer's body
-	PhaseEnd                // at END_REQUEST: the answer does not add up
+	PhaseEnd                // at END_REQUEST: the answer is inconsistent
 )
 
 // String returns the phase as one word, fit for a metric's label.
@@ -47,26 +47,26 @@ func (p Phase) String() string {
 	return [...]string{"queue", "dial", "send", "wait", "body", "end"}[p]
 }
 
-// doing says what was going on, for Error.
+// doing describes the phase, for Error.
 func (p Phase) doing() string {
 	return [...]string{"wait for a worker for", "connect for", "send the request for",
 		"wait for the answer of", "read the answer of", "end the answer of"}[p]
 }
 
-// Sent says whether the script may have run.
+// Sent reports whether the script may have run.
 type Sent uint8
 
-// Only after SentNo may a request be repeated without a thought.
+// Only after SentNo is it safe to repeat a request.
 const (
-	SentNo    Sent = iota // it certainly did not start
-	SentMaybe             // it may have run, in part or whole
+	SentNo    Sent = iota // the script did not start
+	SentMaybe             // it may have run, partly or completely
 	SentYes               // it ran: part of its answer arrived
 )
 
 // String returns no, maybe or yes.
 func (s Sent) String() string { return [...]string{"no", "maybe", "yes"}[s] }
 
-// Error is how a request failed.
+// Error describes a failed request.
 type Error struct {
 	Phase  Phase
 	Sent   Sent
@@ -77,9 +77,9 @@ type Error struct {
 	freed <-chan struct{} // see Freed; nil when the slot was free at once
 }
 
-// Freed is for an error that leaves a script running: the channel is closed when
-// the script has ended, or is waited for no longer. It is nil for any other error,
-// and after a timeout, which is an end as well.
+// Freed returns, for an error that leaves a script running, a channel that is closed
+// when the script has ended or is no longer waited for. It returns nil for any other
+// error, timeouts included.
 func Freed(err error) <-chan struct{} {
 	var e *Error
 	if !errors.As(err, &e) || errors.Is(err, ErrTimeout) {
@@ -88,7 +88,7 @@ func Freed(err error) <-chan struct{} {
 	return e.freed
 }
 
-// Error says all of it in words.
+// Error returns a one-line description.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "fcgi: %s %s", e.Phase.doing(), e.Script)
@@ -110,7 +110,7 @@ func (e *Error) Error() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// reason is the sentinel that err wraps, as one word for a metric's label.
+// reason returns the cause that err wraps as one word, for a metric's label.
 func reason(err error) string {
 	for _, r := range []struct {
 		err  error
@@ -127,7 +127,7 @@ func reason(err error) string {
 	return "other"
 }
 
-// contextError turns the end of a context into one of ours that wraps it.
+// contextError returns one of the causes above for the end of ctx, which it wraps.
 func contextError(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())

@@ -50,7 +50,7 @@ func TestAnswerCutAtAnyByteIsAnError(t *testing.T) {
 	}
 }
 
-func TestTellsHowFarAnAnswerCame(t *testing.T) {
+func TestErrorReportsHowFarAnAnswerCame(t *testing.T) {
 	whole := string(fcgitest.Bytes("A: b\r\n\r\nhello"))
 	for _, c := range []struct {
 		name   string
@@ -215,7 +215,7 @@ func TestSentIsNeverSentAgain(t *testing.T) {
 }
 
 // Workers that are recycled after every request, and connections that the server
-// closed while they were idle, cost nobody an answer.
+// closed while they were idle, make no request fail.
 func TestRecycledWorkersCostNothing(t *testing.T) {
 	for max := 1; max <= 3; max++ {
 		s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 2, MaxRequests: max})
@@ -281,9 +281,9 @@ func TestRequestInTheBacklogSurvivesARestart(t *testing.T) {
 	}
 }
 
-// TestLimitRisesWhileSomebodyWaits has one script that never ends and a limit that
-// has fallen to one: there is nobody whose end could let it rise.
-func TestLimitRisesWhileSomebodyWaits(t *testing.T) {
+// TestLimitRisesWhileARequestWaits has one script that never ends and a limit that has
+// fallen to one: no request ends that could raise it.
+func TestLimitRisesWhileARequestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})
 		p := pipePool(t, func(w *fcgitest.Writer, r *fcgitest.Request) {

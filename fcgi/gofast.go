@@ -10,18 +10,17 @@ import (
 	"github.com/yookoala/gofast"
 )
 
-// Middleware is gofast's: it may change the parameters that a request has. This is
-// the only file that knows gofast.
+// Middleware is gofast's type. A middleware may change the parameters of a request.
+// Only this file uses gofast.
 type Middleware = gofast.Middleware
 
 // Params returns the CGI parameters of r for a script: those of gofast's
-// NewFileEndpoint, changed by mw in the given order. Nothing is sent anywhere: the
-// client that a middleware sees answers every request with an error, and the
-// response it gets back is empty. A middleware that does not pass the request on,
-// or panics, makes an error.
+// NewFileEndpoint, changed by mw in order. No request is sent: the client passed to a
+// middleware returns an error for every request, and the response is empty. Params
+// returns an error if a middleware does not pass the request on, or panics.
 //
-// The map holds whatever the client sent, such as HTTP_PROXY: it is the caller's
-// to clean and to overlay.
+// The map holds all headers of the client, such as HTTP_PROXY: the caller must
+// sanitize it.
 func Params(r *http.Request, script string, mw ...Middleware) (params map[string]string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -44,25 +43,25 @@ func Params(r *http.Request, script string, mw ...Middleware) (params map[string
 	return params, nil
 }
 
-// noClient is the client of a chain that only makes parameters.
+// noClient is the client of a middleware chain that only produces parameters.
 type noClient struct{}
 
 func (noClient) Do(*gofast.Request) (*gofast.ResponsePipe, error) {
-	return nil, errors.New("no requests are made while parameters are")
+	return nil, errors.New("no requests are sent while parameters are produced")
 }
 
 func (noClient) Close() error { return nil }
 
-// serveScript runs one PHP page by gofast's client on a connection of its own.
-// overlay is put over gofast's parameters.
+// serveScript runs one PHP page with gofast's client on its own connection. Overlay
+// overrides gofast's parameters.
 func (h *webHandler) serveScript(w http.ResponseWriter, r *http.Request, overlay map[string]string) error {
 	dialer := net.Dialer{Timeout: webTimeout}
 	nc, err := dialer.DialContext(r.Context(), h.network, h.address)
 	if err != nil {
 		return err
 	}
-	// gofast's Client.Close races with the goroutines of Do, so the connection is
-	// closed underneath it.
+	// gofast's Client.Close races with the goroutines of Do: close the connection
+	// instead.
 	defer nc.Close()
 	client, err := gofast.SimpleClientFactory(func() (net.Conn, error) { return nc, nil })()
 	if err != nil {

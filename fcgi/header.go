@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Field is one line of an answer's header: the name as PHP spelt it, and the
-// value without the white space around it.
+// Field is one line of an answer's header: the name as sent, and the value without
+// surrounding white space.
 type Field struct{ Name, Value string }
 
 // Header holds an answer's header fields in PHP's order. A name may occur more
@@ -36,9 +36,9 @@ func (h Header) Values(name string) []string {
 	return values
 }
 
-// headerEnd finds the blank line that ends a header block in b, of which the
-// first seen bytes were searched before. It returns the length of the block with
-// the blank line, or 0. Lines end in LF or CRLF.
+// headerEnd finds the blank line that ends a header block in b; the first seen bytes
+// were searched before. It returns the length of the block including the blank line,
+// or 0. Lines end in LF or CRLF.
 func headerEnd(b []byte, seen int) int {
 	for i := max(0, seen-2); ; {
 		n := bytes.IndexByte(b[i:], '\n')
@@ -47,7 +47,7 @@ func headerEnd(b []byte, seen int) int {
 		}
 		i += n + 1
 		switch {
-		case i == 1, i == 2 && b[0] == '\r': // a blank line at once
+		case i == 1, i == 2 && b[0] == '\r': // an empty block
 			return i
 		case i < len(b) && b[i] == '\n':
 			return i + 1
@@ -57,9 +57,9 @@ func headerEnd(b []byte, seen int) int {
 	}
 }
 
-// parseHeader appends the fields of a whole header block to h and takes the
-// status out of them: 200 when there is none (RFC 3875, 6.3.3). A block without a
-// field is an error, as is a line that is none.
+// parseHeader appends the fields of a complete header block to h, without Status,
+// which it returns: 200 by default (RFC 3875, 6.3.3). A block without fields, or with
+// an invalid line, is an error.
 func parseHeader(h Header, block string) (status int, _ Header, err error) {
 	for line := range strings.SplitSeq(block, "\n") {
 		line = strings.TrimSuffix(line, "\r")
@@ -94,7 +94,7 @@ func parseHeader(h Header, block string) (status int, _ Header, err error) {
 	return status, h, nil
 }
 
-// validName tells whether name has no white space and no control bytes.
+// validName reports whether name has neither white space nor control bytes.
 func validName(name string) bool {
 	for i := range len(name) {
 		if name[i] <= ' ' || name[i] == 0x7f {

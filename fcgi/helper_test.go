@@ -9,8 +9,8 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
-// patience is how long a test waits for something that should happen soon. It
-// is long because machines that run tests are slow and shared.
+// patience bounds the wait for a condition. It is long because machines that run tests
+// are slow and shared.
 const patience = time.Minute
 
 // serve starts a fake application server for the test's time.

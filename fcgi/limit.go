@@ -7,13 +7,12 @@ const (
 	raiseAfterMax = 5 * time.Minute
 )
 
-// workingLimit is the adaptive concurrency limit: how many workers may be occupied,
-// the configured number or, when there turned out to be fewer (see shortage), as
-// many as there are. It rises at once to what has been seen, when the workers came
-// after all, and otherwise after a while, by one at first and by twice as many each
-// time that goes well. When such a rise proves wrong at once the while doubles. So
-// a pool configured too large is not tried for ever, and one that was only
-// restarting its workers soon has them all back.
+// workingLimit is the adaptive concurrency limit: the current number of usable workers,
+// at most MaxConnections. It falls to the number of workers that shortage has measured.
+// It rises at once to a larger number that was observed, and otherwise after a wait, by
+// one at first and then by twice as many each time. If such a rise fails immediately
+// the wait doubles (exponential backoff). So a pool that is configured too large is not
+// probed for ever, and one that was restarting its workers soon has all of them again.
 type workingLimit struct {
 	now        int
 	configured int
@@ -27,7 +26,7 @@ func newWorkingLimit(n int) workingLimit {
 	return workingLimit{now: n, configured: n, wait: raiseAfter, step: 1}
 }
 
-// lower makes n the limit and reports whether that is news.
+// lower sets the limit to n and reports whether that changed it.
 func (l *workingLimit) lower(n int, now time.Time) bool {
 	if n < 1 || n >= l.now {
 		return false
@@ -44,7 +43,7 @@ func (l *workingLimit) lower(n int, now time.Time) bool {
 	return true
 }
 
-// tick adds workers when the wait is over.
+// tick raises the limit when the wait is over.
 func (l *workingLimit) tick(now time.Time) {
 	if l.now < l.configured && now.Sub(l.changed) >= l.wait {
 		l.now = min(l.now+l.step, l.configured)
@@ -53,7 +52,7 @@ func (l *workingLimit) tick(now time.Time) {
 	}
 }
 
-// seen says that n workers are there, and tells whether that is news.
+// seen records that n workers were observed and reports whether that raised the limit.
 func (l *workingLimit) seen(n int, now time.Time) bool {
 	if n = min(n, l.configured); n <= l.now {
 		return false

@@ -10,8 +10,8 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
-// TestFewerWorkersThanConfigured has a server with two workers and a pool that
-// believes in four: the pool must find out, say so, and serve everybody.
+// A server has two workers and the pool is configured for four: the pool detects it,
+// reports it, and serves every request.
 func TestFewerWorkersThanConfigured(t *testing.T) {
 	hold := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -40,8 +40,8 @@ func TestFewerWorkersThanConfigured(t *testing.T) {
 	}
 }
 
-// A connection in the backlog is served before ours that are idle, even when the
-// pool believes in more workers than there are.
+// A connection in the backlog takes precedence over idle ones, even if the limit is
+// higher than the number of workers.
 func TestIdleConnectionsMakeWayForTheBacklog(t *testing.T) {
 	hold := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
@@ -71,8 +71,8 @@ func TestIdleConnectionsMakeWayForTheBacklog(t *testing.T) {
 	}
 }
 
-// An idle connection costs the pool a new one when it makes way, so that no more do
-// so than are missed, however long it takes the worker to come.
+// Closing an idle connection costs the pool a new one, so that no more are closed than
+// are missed, however late the worker is.
 func TestOneConnectionMakesWayForOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := machine{workers: 3, script: time.Minute}.pool(t, Config{MaxConnections: 4, MaxIdle: 4, IdleTimeout: time.Hour})
@@ -99,7 +99,7 @@ func TestOneConnectionMakesWayForOne(t *testing.T) {
 	})
 }
 
-// Workers that others held are all used again at once when those leave.
+// Workers that other clients held are used at once when those leave.
 func TestLimitFollowsWorkersThatCome(t *testing.T) {
 	const workers = 4
 	hold := make(chan struct{})
@@ -149,9 +149,9 @@ func TestLimitFollowsWorkersThatCome(t *testing.T) {
 	}
 }
 
-// A server that is stopped, or that others have wholly, says nothing of how many
-// workers it has.
-func TestNoWorkerAtAllSaysNothing(t *testing.T) {
+// A server that is stopped, or that serves other clients only, gives no evidence of its
+// number of workers.
+func TestNoWorkerAtAllProvesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := machine{workers: 1, script: ms}
 		p := m.pool(t, Config{MaxConnections: 4, MaxIdle: -1})

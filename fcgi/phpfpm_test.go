@@ -270,7 +270,7 @@ func TestFPMRestartIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestFPMStrangerIsServedWithinIdleTimeout(t *testing.T) {
+func TestFPMAnotherClientIsServedWithinIdleTimeout(t *testing.T) {
 	f := startFPM(t, 2, "")
 	e := f.env("slow.php", "usleep(50000); "+phpEcho)
 	p := f.pool(Config{MaxConnections: 2, MaxIdle: 2, IdleTimeout: time.Second})

@@ -10,27 +10,27 @@ import (
 
 // Pool runs requests on one application server. It is safe for concurrent use.
 //
-// It never occupies more than Config.MaxConnections workers, counting those that
+// It never occupies more than Config.MaxConnections workers, including those that
 // still run a script whose caller has left. A request takes the newest idle
-// connection, or opens one, or waits in the gateway's own queue: what waits in
-// PHP-FPM's backlog runs even when its caller has gone.
+// connection, opens one, or waits in the pool's own queue: a request in PHP-FPM's
+// backlog would run even after its caller has left.
 type Pool struct {
 	events  chan Event
 	closing chan struct{}  // closed by Close
-	running sync.WaitGroup // sweep, watch and those who settle
+	running sync.WaitGroup // sweep, watch and settling goroutines
 	netDial func(context.Context, *Config) (net.Conn, error)
 
 	mu       sync.Mutex // guards what follows
 	cfg      *Config    // replaced whole, never changed
-	epoch    int        // which address: connections of an earlier one are not kept
+	epoch    int        // of the address: connections of an earlier one are not kept
 	closed   bool
-	cutOff   bool // Close has lost its patience
+	cutOff   bool // Close has timed out
 	limit    workingLimit
 	open     int // slots taken: connecting, running, settling
 	settling int // of these, without a caller
 	streams  int // of these, with an answer of unknown length
-	missing  int // of these, on connections that no worker has come for in time
-	owed     int // connections to be closed for these, between requests
+	missing  int // of these, on connections that no worker has accepted in time
+	owed     int // connections to close in exchange, between requests
 	shortage shortage
 	looking  bool
 	held     *holding // by workers, of this epoch
@@ -38,29 +38,29 @@ type Pool struct {
 	conns    map[*conn]struct{}
 	queue    queue
 	spare    []*waiter
-	service  time.Duration // moving average of a slot's time, from 0: one late start is not the rule
+	service  time.Duration // moving average of a slot's time, starting at 0
 	probing  probing
 	circuit  circuit
 	sweeping bool
 	freed    chan struct{} // closed when open falls to 0 after Close; nil before
-	stats    Stats         // the counters; Stats fills in the rest
+	stats    Stats         // the counters only
 	failures map[Failure]uint64
 }
 
-// slot is the right to one worker's time, held by one request, or by the goroutine
-// that waits for the worker after it.
+// slot is a permit of the pool's counting semaphore: the right to occupy one worker. It
+// is held by a request, or by the goroutine that waits for the worker afterwards.
 type slot struct {
 	cfg    *Config
-	epoch  int // Pool.epoch when it was taken: whose address cfg has
+	epoch  int // Pool.epoch of cfg
 	owner  *owner
 	since  time.Time
 	conn   *conn // nil until connected
 	stream bool
-	freed  chan struct{} // closed when it is free; nil when nobody asks
+	freed  chan struct{} // closed when the slot is free; nil if not requested
 }
 
-// NewPool returns a pool for the server that cfg describes. It connects to nothing
-// before the first request.
+// NewPool returns a pool for the server that cfg describes. It does not connect before
+// the first request.
 func NewPool(cfg Config) (*Pool, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -79,8 +79,8 @@ func NewPool(cfg Config) (*Pool, error) {
 	}, nil
 }
 
-// acquire waits for a slot. It also returns until when the request may wait for a
-// connection: the rest of its time in the queue.
+// acquire waits for a slot. It also returns the deadline for connecting, which is that
+// of waiting in the queue.
 func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error) {
 	if ctx.Err() != nil {
 		return slot{}, time.Time{}, contextError(ctx)
@@ -92,7 +92,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 		p.mu.Unlock()
 		return slot{}, until, ErrClosed
 	}
-	if len(p.idle) == 0 && p.circuit.isOpen(now) { // takes no slot from the attempt that is made
+	if len(p.idle) == 0 && p.circuit.isOpen(now) { // leaves the slots to the trial
 		p.mu.Unlock()
 		return slot{}, until, errDown
 	}
@@ -121,8 +121,8 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 	return s, until, err
 }
 
-// takeLocked gives one of the free slots away, with the newest idle connection if
-// there is one. The owner has been charged for it.
+// takeLocked grants a free slot, with the newest idle connection if there is one. The
+// owner has been charged for it.
 func (p *Pool) takeLocked(o *owner, now time.Time) slot {
 	p.open++
 	s := slot{cfg: p.cfg, epoch: p.epoch, owner: o, since: now}
@@ -130,7 +130,7 @@ func (p *Pool) takeLocked(o *owner, now time.Time) slot {
 	return s
 }
 
-// popIdleLocked takes the newest idle connection: few stay warm, the others expire.
+// popIdleLocked removes the newest idle connection, so that unneeded ones expire.
 func (p *Pool) popIdleLocked() *conn {
 	n := len(p.idle)
 	if n == 0 {
@@ -142,10 +142,10 @@ func (p *Pool) popIdleLocked() *conn {
 	return c
 }
 
-// refuseLocked tells whether waiting is pointless: the lane is full, or those ahead
-// would take longer than QueueWait. The first in the queue has nobody ahead and is
-// never refused by the second rule, so there is always somebody whose turn brings
-// the average back. Streams, which may take minutes, count neither as service nor as slots.
+// refuseLocked is the load shedding: it returns an error if the lane is full, or if the
+// requests ahead are expected to take longer than QueueWait. The head of the queue is
+// never shed by the second rule, so at least one request keeps updating the moving
+// average. Streams, which may take minutes, count neither as service time nor as slots.
 func (p *Pool) refuseLocked(lane Lane, o *owner) error {
 	if p.queue.waiting[lane] >= p.cfg.QueueLen {
 		p.stats.Overloads++
@@ -162,12 +162,11 @@ func (p *Pool) refuseLocked(lane Lane, o *owner) error {
 	return nil
 }
 
-// mostSpares is how many waiters and owners are kept for the next to come. With
-// its timer and its channel one takes half a kilobyte, and a storm may have had
-// as many as there are clients.
+// mostSpares bounds the waiters and owners kept for reuse. With timer and channel each
+// takes half a kilobyte, and a burst may need as many as there are clients.
 const mostSpares = 256
 
-// waiterLocked returns a waiter, a used one if possible.
+// waiterLocked returns a waiter, reused if possible.
 func (p *Pool) waiterLocked() *waiter {
 	if n := len(p.spare); n > 0 {
 		w := p.spare[n-1]
@@ -179,7 +178,7 @@ func (p *Pool) waiterLocked() *waiter {
 	return w
 }
 
-// wait waits until w is granted a slot, at most for limit.
+// wait waits until w is granted a slot, for limit at most.
 func (p *Pool) wait(ctx context.Context, w *waiter, limit time.Duration) (slot, error) {
 	w.timer.Reset(limit)
 	var g grant
@@ -194,7 +193,7 @@ func (p *Pool) wait(ctx context.Context, w *waiter, limit time.Duration) (slot, 
 	w.timer.Stop()
 
 	p.mu.Lock()
-	late := gaveUp != nil && w.list == nil // granted in this very moment
+	late := gaveUp != nil && w.list == nil // granted concurrently
 	if gaveUp != nil && !late {
 		p.queue.remove(w, p.shareLocked())
 		g.err = gaveUp
@@ -220,17 +219,17 @@ func (p *Pool) wait(ctx context.Context, w *waiter, limit time.Duration) (slot, 
 	return g.slot, g.err
 }
 
-// shareLocked is how many slots one owner may hold while others wait.
+// shareLocked returns the number of slots that one owner may hold while others wait.
 func (p *Pool) shareLocked() int {
 	return max(1, int(p.cfg.Share*float64(p.limit.now)))
 }
 
-// release ends the holding of a slot. Its connection is kept for others when keep
-// says so and there is a use for it, and closed otherwise.
+// release frees a slot. Its connection is kept if keep is set and there is use for it,
+// and closed otherwise.
 func (p *Pool) release(s slot, keep bool) {
 	now := time.Now()
 	p.mu.Lock()
-	held := min(now.Sub(s.since), p.cfg.QueueWait) // more makes no difference to who waits, and lingers
+	held := min(now.Sub(s.since), p.cfg.QueueWait) // more would not change a decision, but distort the average for long
 	if s.stream {
 		p.streams--
 	} else {
@@ -245,7 +244,7 @@ func (p *Pool) release(s slot, keep bool) {
 	}
 }
 
-// giveBack returns a slot that was never used.
+// giveBack returns an unused slot.
 func (p *Pool) giveBack(s slot) {
 	p.mu.Lock()
 	drop := p.freeLocked(s, true, time.Now())
@@ -253,7 +252,7 @@ func (p *Pool) giveBack(s slot) {
 	p.drop(drop...)
 }
 
-// freeLocked frees the slot and returns connections to be closed, after the lock.
+// freeLocked frees the slot and returns connections to close without the lock.
 func (p *Pool) freeLocked(s slot, keep bool, now time.Time) (drop []*conn) {
 	p.open--
 	p.queue.finished(s.owner, p.shareLocked())
@@ -273,10 +272,10 @@ func (p *Pool) freeLocked(s slot, keep bool, now time.Time) (drop []*conn) {
 	return drop
 }
 
-// settleIdleLocked restores what holds whenever the lock is free: nobody waits
-// while a slot is free, no more workers are occupied than the limit allows, idle
-// connections make way for those in the server's backlog, and no more are idle
-// than MaxIdle. Connections in excess are appended to drop.
+// settleIdleLocked restores the invariants of the pool: no request waits while a slot
+// is free, no more workers are occupied than the limit allows, idle connections make
+// way for those in the server's backlog, and at most MaxIdle are idle. Excess
+// connections are appended to drop.
 func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
 	drop = p.makeWayLocked(drop)
 	drop = p.trimIdleLocked(max(0, p.limit.now-p.open), drop)
@@ -285,7 +284,7 @@ func (p *Pool) settleIdleLocked(drop []*conn) []*conn {
 		if w == nil {
 			break
 		}
-		w.granted <- grant{slot: p.takeLocked(w.owner, time.Now())} // has room for one
+		w.granted <- grant{slot: p.takeLocked(w.owner, time.Now())} // capacity 1
 	}
 	drop = p.trimIdleLocked(p.cfg.MaxIdle, drop)
 	p.sweepLocked()
@@ -305,13 +304,13 @@ func (p *Pool) trimIdleLocked(n int, drop []*conn) []*conn {
 	return drop
 }
 
-// drop closes connections, and waits for what still writes to them.
+// drop closes connections and waits for their writing goroutines.
 func (p *Pool) drop(cs ...*conn) {
 	if len(cs) == 0 {
 		return
 	}
 	p.mu.Lock()
-	for _, c := range cs { // before their workers are free for others: see found
+	for _, c := range cs { // before their workers become free: see found
 		if _, open := p.conns[c]; open && c.accepted {
 			c.held.now.Add(-1)
 		}
@@ -331,7 +330,7 @@ func (p *Pool) drop(cs ...*conn) {
 	}
 }
 
-// startedStream notes that a slot will be held for an unknown time.
+// startedStream records that a slot will be held for an unknown time.
 func (p *Pool) startedStream() {
 	p.mu.Lock()
 	p.streams++

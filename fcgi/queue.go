@@ -2,7 +2,7 @@ package fcgi
 
 import "time"
 
-// waiter is one request without a slot. Waiters are used again and again.
+// waiter is one request without a slot. Waiters are reused.
 type waiter struct {
 	lane    Lane
 	owner   *owner
@@ -10,10 +10,10 @@ type waiter struct {
 	number  uint64 // arrival
 	granted chan grant
 	timer   *time.Timer
-	excess  bool // its owner had more than a share waiting when it came
+	excess  bool // its owner had more than a share waiting when it arrived
 	passed  bool // it has been parked
 
-	list       *fifo // where it waits; nil once it has been granted something
+	list       *fifo // that it waits in; nil after the grant
 	prev, next *waiter
 }
 
@@ -23,40 +23,41 @@ type grant struct {
 	err  error
 }
 
-// owner is whom requests are for. It exists while it holds a slot or waits for one.
+// owner is the unit of fairness: a user or address whose requests share a quota. It
+// exists while it holds a slot or waits for one.
 type owner struct {
 	name    string
 	running int // slots held
 	waiting int // requests in the queue
-	excess  int // of these, those marked so
-	// parked are the requests passed over because the owner had its share.
+	excess  int // of these, the ones marked excess
+	// parked holds the requests passed over because the owner had its share.
 	parked [lanes]fifo
 }
 
-// queue decides who is next. The pool's lock guards it.
+// queue is a fair priority queue. The pool's lock guards it.
 //
-// A waiter stands in its lane, or is parked with its owner. One rule keeps parked
-// requests from being forgotten: an owner below its share has its oldest request
-// of every lane in that lane. So whoever finishes or leaves calls unpark.
+// A waiter is in its lane, or parked with its owner. Invariant: an owner below its
+// share has its oldest request of every lane in that lane, so that none is parked for
+// ever. Every operation that lowers an owner's count calls unpark.
 type queue struct {
 	lanes   [lanes]fifo
 	waiting [lanes]int // parked ones too
 	total   int
-	excess  int    // requests that others need not wait for
+	excess  int    // requests that do not delay others
 	passed  uint64 // requests that have been parked, each counted once
 	owners  map[string]*owner
-	spare   []*owner // for the next owners to come
+	spare   []*owner // for reuse
 	last    uint64   // the latest arrival's number
-	streak  int      // how often LaneHigh was served since LaneNormal was
-	fasted  int      // how often other lanes were served since LaneLow was
+	streak  int      // number of turns of LaneHigh since LaneNormal's last
+	fasted  int      // number of turns of other lanes since LaneLow's last
 }
 
-// lowEvery is the floor of LaneLow: one of so many slots is its, if it has a request
-// waiting. Turns add up while it has none, so that one that gave up and comes again
-// is as far as it was.
+// lowEvery is the guarantee of LaneLow: one slot of so many, while a request waits in
+// it. Turns are counted while none waits, so that a request that timed out and comes
+// again keeps its progress.
 const lowEvery = 16
 
-// owner returns the owner of that name, nil for "".
+// owner returns the owner with that name, nil for "".
 func (q *queue) owner(name string) *owner {
 	if name == "" {
 		return nil
@@ -75,7 +76,7 @@ func (q *queue) owner(name string) *owner {
 	return o
 }
 
-// push adds w behind all others of its lane.
+// push appends w to its lane.
 func (q *queue) push(w *waiter, share int) {
 	q.last++
 	w.number = q.last
@@ -93,9 +94,9 @@ func (q *queue) push(w *waiter, share int) {
 	}
 }
 
-// ahead is about how many requests will be served before one of owner o that
-// comes now: of every other owner no more than a share counts, for the rest is
-// passed over. Of others than LaneLow's own, it waits for its turn at most.
+// ahead estimates how many requests will be served before a new one of owner o. Of
+// every other owner at most a share counts, since the rest is passed over. A request
+// of LaneLow waits for at most lowEvery of the other lanes.
 func (q *queue) ahead(lane Lane, o *owner) int {
 	n := q.total - q.excess
 	if o != nil {
@@ -107,9 +108,9 @@ func (q *queue) ahead(lane Lane, o *owner) int {
 	return min(n, lowEvery*q.waiting[LaneLow]+max(0, lowEvery-1-q.fasted))
 }
 
-// next takes the waiter to be served now out of the queue; its owner has one slot
-// more. Nobody is left waiting for the sake of fairness alone: when all owners have
-// their share, the oldest goes.
+// next removes the waiter to be served now from the queue and charges its owner for a
+// slot. The scheduler is work-conserving: if all owners have their share, the oldest
+// waiter is next.
 func (q *queue) next(share int) *waiter {
 	w := q.turn(share)
 	if w == nil {
@@ -134,8 +135,8 @@ func (q *queue) next(share int) *waiter {
 	return w
 }
 
-// turn returns the first of the lane whose turn it is, of those whose owners are
-// below their share.
+// turn returns the first waiter of the lane whose turn it is whose owner is below its
+// share.
 func (q *queue) turn(share int) *waiter {
 	high, normal, low := q.front(LaneHigh, share), q.front(LaneNormal, share), q.front(LaneLow, share)
 	switch {
@@ -149,8 +150,8 @@ func (q *queue) turn(share int) *waiter {
 	return low
 }
 
-// front returns the first in the lane whose owner is below its share. Those before
-// it are parked.
+// front returns the first waiter in the lane whose owner is below its share, and parks
+// those before it.
 func (q *queue) front(lane Lane, share int) *waiter {
 	l := &q.lanes[lane]
 	for w := l.first; w != nil; w = l.first {
@@ -167,8 +168,8 @@ func (q *queue) front(lane Lane, share int) *waiter {
 	return nil
 }
 
-// oldestParked finds who has been passed over longest. Only owners with a full
-// share have parked requests, so there are few to look at.
+// oldestParked returns the oldest parked waiter. Only owners with a full share have
+// any, so the search is short.
 func (q *queue) oldestParked() *waiter {
 	for lane := range lanes {
 		var oldest *waiter
@@ -184,7 +185,7 @@ func (q *queue) oldestParked() *waiter {
 	return nil
 }
 
-// remove takes w out: it is served, or has given up.
+// remove takes w out of the queue: it is served, or has given up.
 func (q *queue) remove(w *waiter, share int) {
 	w.list.remove(w)
 	q.waiting[w.lane]--
@@ -200,7 +201,7 @@ func (q *queue) remove(w *waiter, share int) {
 	}
 }
 
-// finished says that o has one slot less.
+// finished records that o has released a slot.
 func (q *queue) finished(o *owner, share int) {
 	if o != nil {
 		o.running--
@@ -209,8 +210,8 @@ func (q *queue) finished(o *owner, share int) {
 	}
 }
 
-// unpark puts o's oldest request of every lane back into the lane, if o may run
-// more.
+// unpark puts o's oldest request of every lane back into the lane if o is below its
+// share.
 func (q *queue) unpark(o *owner, share int) {
 	if o.running >= share {
 		return
@@ -223,7 +224,7 @@ func (q *queue) unpark(o *owner, share int) {
 	}
 }
 
-// forget drops an owner who holds nothing and waits for nothing.
+// forget removes an owner without slots and waiters.
 func (q *queue) forget(o *owner) {
 	if o != nil && o.running == 0 && o.waiting == 0 {
 		delete(q.owners, o.name)
@@ -233,7 +234,7 @@ func (q *queue) forget(o *owner) {
 	}
 }
 
-// fifo is a list of waiters in the order of their arrival.
+// fifo is a list of waiters in order of arrival.
 type fifo struct{ first, last *waiter }
 
 func (l *fifo) pushBack(w *waiter) {
@@ -246,8 +247,8 @@ func (l *fifo) pushBack(w *waiter) {
 	l.last = w
 }
 
-// insert puts w before the first that arrived later. Whoever is put back is older
-// than almost all, and whoever is parked younger, so both ends are tried first.
+// insert adds w in order of arrival. A waiter that is unparked is older than almost
+// all, one that is parked younger, so both ends are tried first.
 func (l *fifo) insert(w *waiter) {
 	if l.last == nil || l.last.number < w.number {
 		l.pushBack(w)

@@ -23,8 +23,8 @@ func (q *queue) add(lane Lane, name string) *waiter {
 	return w
 }
 
-// The queue of one owner is not what others have to wait for.
-func TestOneOwnersQueueTurnsNobodyElseAway(t *testing.T) {
+// The queue of one owner does not count into the expected wait of others.
+func TestOneOwnersQueueDoesNotShedOthers(t *testing.T) {
 	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 4, QueueWait: 10 * time.Second})
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,8 +48,8 @@ func TestOneOwnersQueueTurnsNobodyElseAway(t *testing.T) {
 	}
 }
 
-// One script that hangs turns nobody away for long.
-func TestOneLongScriptIsNotTakenForTheRule(t *testing.T) {
+// One script that hangs does not cause load shedding for long.
+func TestOneLongScriptDoesNotDominateTheAverage(t *testing.T) {
 	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1, QueueWait: time.Second})
 	p.mu.Lock()
 	p.service, p.open = 5*time.Millisecond, 1
@@ -78,7 +78,7 @@ func TestOwnerWithItsShareLetsOthersPass(t *testing.T) {
 		order = append(order, q.next(1).owner.name)
 	}
 	// One of a; then b, and c although its lane is low; then a all the same, since
-	// nobody else waits.
+	// no other request waits.
 	if want := []string{"a", "b", "c", "a"}; !slices.Equal(order, want) {
 		t.Errorf("got %v, want %v", order, want)
 	}
@@ -122,7 +122,7 @@ func TestQueueAgainstItsDefinition(t *testing.T) {
 					running[name]++
 				}
 			case 3:
-				if rnd.IntN(2) == 0 && len(waiting) > 0 { // somebody gives up
+				if rnd.IntN(2) == 0 && len(waiting) > 0 { // a waiter gives up
 					i := rnd.IntN(len(waiting))
 					q.remove(waiting[i], share)
 					waiting = slices.Delete(waiting, i, i+1)
@@ -188,7 +188,7 @@ func definedNext(waiting []*waiter, share int, streak, fasted *int) *waiter {
 	return next
 }
 
-// TestNoSlotIsLost has many callers who give up at any moment.
+// TestNoSlotIsLost has many callers that give up at any moment.
 func TestNoSlotIsLost(t *testing.T) {
 	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 3})
 	p := poolFor(t, s, Config{MaxConnections: 3, MaxIdle: 2})
@@ -265,10 +265,9 @@ func TestWaitEndsAfterQueueWait(t *testing.T) {
 	})
 }
 
-// TestSlowTimesDoNotLockAnybodyOut: after requests of 30 s, all but one of those
-// who would have to wait too long are refused; when PHP is well again, so is the
-// pool, after a few requests.
-func TestSlowTimesDoNotLockAnybodyOut(t *testing.T) {
+// After requests of 30 s all but one of those that would wait too long are shed; when
+// PHP is fast again the pool recovers after a few requests.
+func TestLoadSheddingEndsAfterSlowRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		takes := 30 * time.Second
 		p := pipePool(t, func(w *fcgitest.Writer, _ *fcgitest.Request) {
@@ -309,7 +308,7 @@ func TestSlowTimesDoNotLockAnybodyOut(t *testing.T) {
 	})
 }
 
-func TestNobodyTakesMoreThanItsShareWhileOthersWait(t *testing.T) {
+func TestOwnersKeepToTheirShareWhileOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		running, most := map[string]int{}, 0
 		var mu sync.Mutex
@@ -351,7 +350,7 @@ func TestNobodyTakesMoreThanItsShareWhileOthersWait(t *testing.T) {
 	})
 }
 
-// What a storm has needed is not kept for ever.
+// Memory that a burst needed is released.
 func TestFewWaitersAreKeptAfterAStorm(t *testing.T) {
 	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1})
 	var waiting sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
-func TestServerThatIsDownIsTriedNotHammered(t *testing.T) {
+func TestServerThatIsDownIsTriedAtIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipePool(t, fcgitest.Echo, fcgitest.Options{}, Config{})
 		up := p.netDial
@@ -130,7 +130,7 @@ func TestFullBacklogIsOverload(t *testing.T) {
 	})
 }
 
-func TestAConnectWithoutADescriptorSaysNothingOfTheServer(t *testing.T) {
+func TestAConnectWithoutADescriptorLeavesTheCircuitClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipePool(t, nil, fcgitest.Options{}, Config{QueueWait: 3 * time.Second})
 		p.netDial = func(context.Context, *Config) (net.Conn, error) {
@@ -187,7 +187,7 @@ func TestConnectionPerRequest(t *testing.T) {
 	}
 }
 
-func TestStrangerIsServedWithinIdleTimeout(t *testing.T) {
+func TestAnotherClientIsServedWithinIdleTimeout(t *testing.T) {
 	s := serve(t, fcgitest.Echo, fcgitest.Options{Workers: 2})
 	p := poolFor(t, s, Config{MaxConnections: 2, MaxIdle: 2, IdleTimeout: 300 * time.Millisecond})
 	call(p, &Request{Env: testEnv(t)})

@@ -29,9 +29,9 @@ const (
 	// connection and does not look at ids.
 	requestID = 1
 
-	// maxContent is the largest content of a record that we send. PHP refuses a
-	// PARAMS record whose length and padding exceed 65,535; this is the largest
-	// multiple of eight, so no record needs padding.
+	// maxContent bounds the content of a record that we send. PHP refuses a PARAMS
+	// record whose length and padding exceed 65,535; this is the largest multiple of
+	// eight, so that no record needs padding.
 	maxContent = 65528
 )
 
@@ -43,8 +43,8 @@ const (
 	statusBadRole    = 3
 )
 
-// probe asks for the value of FCGI_MPXS_CONNS. The answer itself is of no
-// interest; that it comes proves that the worker is back in its accept loop.
+// probe is a FCGI_GET_VALUES record for FCGI_MPXS_CONNS. The value is irrelevant; a
+// reply proves that the worker is back in its accept loop.
 const probe = "\x01\x09\x00\x00\x00\x11\x07\x00" +
 	"\x0f\x00FCGI_MPXS_CONNS" +
 	"\x00\x00\x00\x00\x00\x00\x00"
@@ -54,7 +54,7 @@ func appendRecordHeader(b []byte, t recordType, length int) []byte {
 	return append(b, recordVersion, byte(t), 0, requestID, byte(length>>8), byte(length), 0, 0)
 }
 
-// setRecordLength corrects the length in the record header that begins at b[0].
+// setRecordLength sets the length in the record header at b[0].
 func setRecordLength(b []byte, length int) {
 	binary.BigEndian.PutUint16(b[4:], uint16(length))
 }

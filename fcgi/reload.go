@@ -2,11 +2,11 @@ package fcgi
 
 import "context"
 
-// Configure changes everything about a pool, its address too, while it runs.
-// Requests that have a slot go on as they began; those that wait do so by the new
-// limits, but for their own deadline. What was learned of the server stays known
-// as long as the address is the same, and of the number of its workers as long as
-// MaxConnections is, too. On an error nothing changes.
+// Configure replaces the configuration of a running pool, including the address.
+// Requests that have a slot are not affected; for waiting ones the new limits apply,
+// but not to their deadline. The state of probe and circuit is kept while the address
+// stays the same, the adapted limit while MaxConnections does, too. After an error
+// nothing has changed.
 func (p *Pool) Configure(cfg Config) error {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -35,9 +35,9 @@ func (p *Pool) Configure(cfg Config) error {
 	return nil
 }
 
-// Retire closes the idle connections and keeps none from now on, so that a pool
-// without requests holds nothing and may be forgotten. Requests still run, each on
-// a connection of its own.
+// Retire closes the idle connections and keeps none from now on, so that an unused
+// pool holds no resources and may be dropped. Requests still run, each on a new
+// connection.
 func (p *Pool) Retire() {
 	p.mu.Lock()
 	last := *p.cfg
@@ -48,9 +48,8 @@ func (p *Pool) Retire() {
 	p.drop(drop...)
 }
 
-// Close refuses new requests and those that wait, and lets those that run go on
-// until ctx ends; then it closes their connections and returns ctx's error. Slots
-// that settle are waited for as well.
+// Close refuses new and waiting requests and waits for running ones and settling slots.
+// When ctx ends it closes their connections and returns ctx's error.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	var drop []*conn
@@ -83,8 +82,8 @@ func (p *Pool) Close(ctx context.Context) error {
 	return err
 }
 
-// cut closes the connections of requests that did not end in time. Their callers
-// find out by reading.
+// cut closes the connections of requests that did not end in time. Their callers get
+// an error from their next read.
 func (p *Pool) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

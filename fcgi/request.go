@@ -10,8 +10,8 @@ import (
 // Lane is the queue in which a request waits while all slots are taken.
 type Lane uint8
 
-// While all have requests waiting, LaneHigh is served three times as often as
-// LaneNormal, and LaneLow gets one slot of sixteen.
+// While all lanes have requests waiting, LaneHigh is served three times as often as
+// LaneNormal, and LaneLow gets one slot of sixteen (weighted scheduling).
 const (
 	LaneHigh Lane = iota
 	LaneNormal
@@ -20,39 +20,40 @@ const (
 	lanes = 3
 )
 
-// Request is one run of a script. [Pool.Do] does not change it.
+// Request is one execution of a script. [Pool.Do] does not modify it.
 type Request struct {
-	// Env holds the parameters that stay the same; it names the script.
+	// Env holds the constant parameters, SCRIPT_FILENAME among them.
 	Env *Env
 	// Vars are this request's own parameters, such as REQUEST_METHOD and
 	// CONTENT_TYPE. They follow the Env's. CONTENT_LENGTH is set from Body.
 	Vars []Var
-	// Body is complete before anything is sent: PHP would run a script on half a
-	// body and say nothing. It must never be changed again, not even after Do has
-	// failed: a worker that was slow to read may still be receiving it.
+	// Body is the complete body: PHP would run a script on a truncated one without an
+	// error. It must never be modified, not even after Do has failed: a slow worker may
+	// still be receiving it.
 	Body []byte
-	// ID is for errors and events only.
+	// ID appears in errors and events.
 	ID string
-	// Lane is where to wait while all slots are taken.
+	// Lane is the queue to wait in while all slots are taken.
 	Lane Lane
-	// Owner is whom the request is for: while others wait, all requests of one
-	// owner hold at most Config.Share of the slots. Empty: nobody in particular.
+	// Owner is the user or address that the request is for: while others wait, the
+	// requests of one owner hold at most Config.Share of the slots. Empty: no owner, no
+	// such limit.
 	Owner string
-	// Finish keeps a request that is being sent from ending with Do's context: that
-	// bounds the wait for a slot and a connection only.
+	// Finish limits Do's context to the wait for a slot and a connection: the end of the
+	// context does not end a request that is being sent.
 	Finish bool
-	// Timeout is the time from having a slot to the end of the answer.
+	// Timeout bounds the time from getting a slot to the end of the answer.
 	// 0: Config.Timeout.
 	Timeout time.Duration
 	// MaxAnswer bounds the answer's body. 0: Config.MaxAnswer.
 	MaxAnswer int64
 }
 
-// Do waits for a slot, sends r and returns when the answer's header block has come.
-// The caller must then read the response to its end, or close it.
+// Do waits for a slot, sends r and returns when the answer's header block has arrived.
+// The caller must read the response to its end, or close it.
 //
-// Every error is an [*Error]. When ctx ends, Do returns at once, unless r is to be
-// finished; a script that has begun runs on, and its slot is taken until it ends.
+// Every error is an [*Error]. When ctx ends, Do returns at once, unless r.Finish is
+// set; a script that has started keeps running and occupies its slot until it ends.
 func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 	if err := r.check(); err != nil {
 		return nil, p.failed(r, PhaseQueue, SentNo, err)
@@ -78,7 +79,7 @@ func (p *Pool) Do(ctx context.Context, r *Request) (*Response, error) {
 	return resp, nil
 }
 
-// check finds what could never be sent.
+// check returns an error if r is invalid.
 func (r *Request) check() error {
 	if r.Env == nil {
 		return errors.New("request without an Env")
@@ -94,7 +95,7 @@ func (r *Request) check() error {
 	return nil
 }
 
-// failed counts a failure and puts it into words.
+// failed counts a failure and returns its [*Error].
 func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 	script := ""
 	if r.Env != nil {
@@ -104,8 +105,8 @@ func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 	return &Error{Phase: phase, Sent: sent, Script: script, ID: r.ID, Err: err}
 }
 
-// send connects and sends r. When not one byte was taken by the kernel it is sent
-// again, once, on a new connection.
+// send connects and sends r. If the kernel took no byte of it, it is sent again, once,
+// on a new connection.
 func (r *Response) send(req *Request, until time.Time) error {
 	if r.deadline.Before(until) {
 		until = r.deadline
@@ -128,7 +129,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 		c.readBy(read)
 		err := c.send(req, r.deadline)
 		if err == nil || c.sent > 0 {
-			return nil // sent in part: the answer, or its lack, decides
+			return nil // sent in part: the server may still answer
 		}
 		r.stop()
 		r.pool.drop(c)

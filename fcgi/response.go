@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// maxTries is how often a request is sent that no worker has seen.
+// maxTries bounds how often a request is sent that no worker has received.
 const maxTries = 3
 
-// Response is the answer to one request: its header has come, its body is still to
-// be read, by ReadAll or by Next to the end, or given up by Close. It is for one
-// goroutine, except that Close may be called from any.
+// Response is the answer to one request. The header has arrived; the body must be read
+// to its end with ReadAll or Next, or discarded with Close. It is not safe for
+// concurrent use, except for Close.
 type Response struct {
-	// Status is the HTTP status, 200 when PHP named none.
+	// Status is the HTTP status, 200 by default.
 	Status int
 	// Header holds the header fields in PHP's order, without Status.
 	Header Header
 
 	pool     *Pool
-	ctx      context.Context // of Do: a response is a call in progress
+	ctx      context.Context // of Do: the call is still in progress
 	stop     func() bool     // stops watching ctx
 	script   string
 	id       string
@@ -36,9 +36,9 @@ type Response struct {
 	deadline time.Time
 	limit    int64 // bytes of body
 	use      uint64
-	fields   [8]Field // Header's first room, so that a usual one costs no allocation
+	fields   [8]Field // Header's initial array, saves an allocation
 
-	closing atomic.Bool // here, and short below, where they fill a word: 704 bytes in all
+	closing atomic.Bool // here, and short below, they fill a word: 704 bytes in total
 	mu      sync.Mutex  // guards what follows, and reading
 	short   bool        // the connection's deadline is not yet the response's
 	slot    slot
@@ -46,7 +46,7 @@ type Response struct {
 	pending int   // bytes that Next handed out, still in the connection's buffer
 	silence time.Duration
 	stderr  boundedText
-	err     error // how it ended: io.EOF is well
+	err     error // how it ended: io.EOF after success
 }
 
 func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
@@ -65,8 +65,8 @@ func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
 	return resp
 }
 
-// readHeader waits for the header block and parses it. A request that no worker
-// has seen is sent again.
+// readHeader waits for the header block and parses it. A request that no worker has
+// received is sent again.
 func (r *Response) readHeader(req *Request, until time.Time) error {
 	block, err := r.awaitHeader()
 	for tries := 1; tries < maxTries && r.unseen(err); tries++ {
@@ -80,25 +80,25 @@ func (r *Response) readHeader(req *Request, until time.Time) error {
 		block, err = r.awaitHeader()
 	}
 	if err == errEnded {
-		return r.abandon(PhaseEnd, fmt.Errorf("%w: the answer ended before its header did", ErrProtocol))
+		return r.endEarly(PhaseEnd, fmt.Errorf("%w: the answer ended before its header did", ErrProtocol))
 	}
 	if err != nil {
 		return r.fail(PhaseWait, err)
 	}
 	r.Status, r.Header, err = parseHeader(r.fields[:0], string(block))
 	if err != nil {
-		return r.abandon(PhaseWait, fmt.Errorf("%w: %w", ErrProtocol, err))
+		return r.endEarly(PhaseWait, fmt.Errorf("%w: %w", ErrProtocol, err))
 	}
 	return nil
 }
 
-// awaitHeader waits for the header block. On a new connection the first wait is a
-// short one, to notice that no worker has come for it.
+// awaitHeader waits for the header block. On a new connection the first wait is short,
+// to detect that no worker has accepted it.
 func (r *Response) awaitHeader() ([]byte, error) {
 	c := r.slot.conn
 	block, err := c.gatherHeader(r.slot.cfg.MaxHeader, &r.stderr)
 	if isTimeout(err) && r.short && r.ctx.Err() == nil {
-		if !c.accepted && !c.sock.readable() { // what waits here unread has come in time
+		if !c.accepted && !c.sock.readable() { // unread data has arrived in time
 			r.pool.stalled(r)
 		}
 		r.extend()
@@ -107,20 +107,19 @@ func (r *Response) awaitHeader() ([]byte, error) {
 	return block, err
 }
 
-// unseen tells whether err is the end of a connection that no worker had come for,
-// as when the server was stopped with the request in its backlog: a worker answers
-// the probe that goes ahead of the request before it reads on. On a unix socket
-// that answer would have come before the end; a network may lose it.
+// unseen reports whether err is the end of a connection that no worker had accepted,
+// as when the server was stopped with the request in its backlog: a worker answers the
+// probe before the request first. On a unix socket that reply would have arrived before
+// the end; a network may lose it.
 func (r *Response) unseen(err error) bool {
 	c := r.slot.conn
 	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) &&
 		c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
 }
 
-// ReadAll reads the rest of the body. The error is nil only after END_REQUEST for
-// this request with status complete, and with as many bytes as PHP's
-// Content-Length promised, if it made one. By then the worker's slot is free
-// again, or settling. The slice is the caller's to keep.
+// ReadAll reads the rest of the body. The error is nil only after END_REQUEST with
+// status complete, and if the length matches PHP's Content-Length, if any. By then the
+// slot is free or settling. The caller owns the slice.
 func (r *Response) ReadAll() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,9 +143,8 @@ func (r *Response) ReadAll() ([]byte, error) {
 	}
 }
 
-// Next returns the next piece of the body, as PHP flushed it or smaller. It is
-// valid until the next call of any method. After the proper end the error is
-// io.EOF, and never otherwise.
+// Next returns the next piece of the body, at most one flush of PHP. It is valid until
+// the next call of any method. The error is io.EOF only after a complete answer.
 func (r *Response) Next() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,8 +162,7 @@ func (r *Response) Next() ([]byte, error) {
 	return chunk, nil
 }
 
-// advance moves to body content that has not been taken. At the end it returns
-// what the response ended with.
+// advance moves to unread body content. At the end it returns the response's result.
 func (r *Response) advance() error {
 	if r.err != nil {
 		return r.err
@@ -175,7 +172,7 @@ func (r *Response) advance() error {
 	r.pending = 0
 	if r.silence > 0 {
 		c.readBy(earlier(r.deadline, time.Now().Add(r.silence)))
-	} else if r.short && !c.dec.buffered() { // most answers are here by now
+	} else if r.short && !c.dec.buffered() { // most answers have arrived by now
 		r.extend()
 	}
 	err := c.nextStdout(&r.stderr)
@@ -188,7 +185,7 @@ func (r *Response) advance() error {
 	return nil
 }
 
-// extend lets the connection wait as long as the response may.
+// extend sets the connection's deadline to the response's.
 func (r *Response) extend() {
 	r.slot.conn.readBy(r.deadline)
 	r.short = false
@@ -198,16 +195,16 @@ func (r *Response) extend() {
 func (r *Response) grow(n int) error {
 	r.got += int64(n)
 	if r.got > r.limit {
-		return r.abandon(PhaseBody, fmt.Errorf("%w: body over %d bytes", ErrTooLarge, r.limit))
+		return r.endEarly(PhaseBody, fmt.Errorf("%w: body over %d bytes", ErrTooLarge, r.limit))
 	}
 	return nil
 }
 
-// SetStream makes the answer a stream, for [Response.Next]: from now on silence is
-// the longest wait for the next piece (0: as total) and total the longest for all
-// of it, in place of the request's timeout; its body may be of any size. A stream
-// that is closed or canceled has PHP's output refused, so that PHP stops at its next
-// flush, where another answer's script would be left to run to its end.
+// SetStream makes the answer a stream, to be read with [Response.Next]: silence bounds
+// the wait for each piece (0: total), and total the whole, instead of the request's
+// timeout; the size is unlimited. If a stream is closed or canceled PHP's output is
+// refused, so that the script stops at its next flush; the script of any other answer
+// runs to its end.
 func (r *Response) SetStream(silence, total time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,8 +219,8 @@ func (r *Response) SetStream(silence, total time.Duration) {
 	r.pool.startedStream()
 }
 
-// Stderr returns the end of what PHP wrote to its error stream, and how many bytes
-// before it did not fit into Config.MaxStderr. It is complete after the end of the body.
+// Stderr returns the last Config.MaxStderr bytes of PHP's error stream, and how many
+// bytes before them were dropped. It is complete after the end of the body.
 func (r *Response) Stderr() (text []byte, dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -231,31 +228,30 @@ func (r *Response) Stderr() (text []byte, dropped int) {
 	return r.stderr.text, r.stderr.dropped
 }
 
-// Close gives up what has not been read; after the end it does nothing. A blocked
+// Close discards the rest of the answer; after the end it does nothing. A blocked
 // ReadAll or Next returns ErrClosed.
 func (r *Response) Close() {
-	if !r.mu.TryLock() { // somebody is reading
+	if !r.mu.TryLock() { // a read is in progress
 		r.closing.Store(true)
 		r.slot.conn.interrupt(r.use)
 		r.mu.Lock()
 	}
 	defer r.mu.Unlock()
 	if r.err == nil {
-		r.abandon(PhaseBody, ErrClosed)
+		r.endEarly(PhaseBody, ErrClosed)
 	}
 }
 
-// Freed is [Freed] of how the response ended. It is called after Close, when that
-// changes no more.
+// Freed returns [Freed] of the response's error. Call it after Close.
 func (r *Response) Freed() <-chan struct{} {
-	if r.err == io.EOF { // as a rule
+	if r.err == io.EOF { // the usual case
 		return nil
 	}
 	return Freed(r.err)
 }
 
-// finish takes a proper END_REQUEST: the slot is released, or settles, and then
-// the answer must add up.
+// finish handles a regular END_REQUEST: it releases the slot or lets it settle, and
+// checks the answer's length.
 func (r *Response) finish() error {
 	r.stop()
 	r.pool.ended(r.slot, r.timeout, r.script, r.id)
@@ -270,18 +266,19 @@ func (r *Response) finish() error {
 	return io.EOF
 }
 
-// fail ends the response by an error of its connection: a deadline or interruption
-// leaves a script that may be running, everything else a connection to be closed.
+// fail ends the response after an error of its connection. After a deadline or
+// interruption the script may be running; after any other error the connection is
+// closed.
 func (r *Response) fail(phase Phase, err error) error {
 	c := r.slot.conn
 	if isTimeout(err) {
-		return r.abandon(phase, r.cause(err))
+		return r.endEarly(phase, r.cause(err))
 	}
 	r.stop()
 	if c.probe && r.use == 1 && c.accepted && !c.answered {
-		r.pool.doubt(c) // PHP before 8.2 closes behind the probe
+		r.pool.doubt(c) // PHP before 8.2 closes after the probe
 	}
-	r.pool.drop(c) // now the writing goroutine, if any, has ended
+	r.pool.drop(c) // after this the writing goroutine, if any, has ended
 	sent := r.sent()
 	if c.sent == 0 || r.unseen(err) {
 		sent = SentNo
@@ -293,7 +290,7 @@ func (r *Response) fail(phase Phase, err error) error {
 	case errors.Is(err, ErrProtocol), errors.Is(err, ErrOverloaded):
 	case errors.Is(err, net.ErrClosed):
 		err = fmt.Errorf("%w: %w", ErrClosed, err)
-	case errors.Is(err, io.EOF): // which says well of a response
+	case errors.Is(err, io.EOF): // means success for a response
 		err = fmt.Errorf("%w: the connection was closed", ErrTruncated)
 	default:
 		err = fmt.Errorf("%w: %w", ErrTruncated, err)
@@ -302,10 +299,10 @@ func (r *Response) fail(phase Phase, err error) error {
 	return r.failed(phase, sent, err)
 }
 
-// abandon ends the response early while its script may be running: the slot
-// settles. A stream's script is made to stop; where its end cannot be seen, the
-// connection is closed and the slot is free.
-func (r *Response) abandon(phase Phase, err error) error {
+// endEarly ends the response while its script may be running: the slot settles. The
+// script of a stream is made to stop; if its end cannot be observed, the connection is
+// closed and the slot released.
+func (r *Response) endEarly(phase Phase, err error) error {
 	r.stop()
 	sent := r.sent()
 	r.slot.freed = make(chan struct{})
@@ -318,7 +315,7 @@ func (r *Response) abandon(phase Phase, err error) error {
 	return r.failed(phase, sent, err)
 }
 
-// failed records how the response ended, when its slot has been seen to.
+// failed records the response's error. The slot has been released or settles.
 func (r *Response) failed(phase Phase, sent Sent, err error) error {
 	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err, freed: r.slot.freed}
 	r.pool.countFailure(phase, err)
@@ -333,7 +330,7 @@ func (r *Response) sent() Sent {
 	return SentMaybe
 }
 
-// cause says why a deadline or an interruption ended the waiting.
+// cause returns the reason for a deadline or an interruption.
 func (r *Response) cause(err error) error {
 	switch {
 	case !isTimeout(err):
@@ -348,8 +345,8 @@ func (r *Response) cause(err error) error {
 	return fmt.Errorf("%w after %v", ErrTimeout, time.Since(r.slot.since).Round(time.Millisecond))
 }
 
-// boundedText keeps the last limit bytes of a text, where PHP says what ended the
-// script, and counts the rest.
+// boundedText keeps the last limit bytes of a text, which hold PHP's fatal error, and
+// counts the rest.
 type boundedText struct {
 	text    []byte
 	limit   int
@@ -358,12 +355,12 @@ type boundedText struct {
 
 func (t *boundedText) add(b []byte) {
 	t.text = append(t.text, b...)
-	if len(t.text) > 2*t.limit { // seldom, so that little is moved
+	if len(t.text) > 2*t.limit { // amortizes moving the text
 		t.cut()
 	}
 }
 
-// cut drops what is beyond the limit.
+// cut drops the bytes beyond the limit.
 func (t *boundedText) cut() {
 	if extra := len(t.text) - t.limit; extra > 0 {
 		t.text = append(t.text[:0], t.text[extra:]...)

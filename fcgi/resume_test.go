@@ -13,7 +13,7 @@ import (
 	"wsfpm/fcgi/fcgitest"
 )
 
-// A record that is half here when a deadline passes is not lost.
+// A record that has partly arrived when a deadline passes is not lost.
 func TestStderrThatADeadlineCutsIsNotLost(t *testing.T) {
 	const text = "PHP message: PHP Fatal error:  Uncaught Exception in x.php:1"
 	synctest.Test(t, func(t *testing.T) {
@@ -55,13 +55,13 @@ func (s *stuttering) Read(b []byte) (int, error) {
 	return copy(b, part), nil
 }
 
-func TestSignOfLifeThatADeadlineCutsIsNotLost(t *testing.T) {
+func TestProbeReplyThatADeadlineCutsIsNotLost(t *testing.T) {
 	d := decoder{r: bufio.NewReader(&stuttering{[]string{readyRecord[:12], "", readyRecord[12:]}})}
 	if k, err := d.next(); !isTimeout(err) {
 		t.Fatalf("got %d, %v, want the deadline", k, err)
 	}
 	if k, err := d.next(); k != gotReady || err != nil {
-		t.Errorf("got %d, %v, want the sign of life", k, err)
+		t.Errorf("got %d, %v, want the probe's reply", k, err)
 	}
 }
 

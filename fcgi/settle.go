@@ -5,18 +5,17 @@ import (
 	"time"
 )
 
-// writeGrace is how long the rest of a request may take when its answer has ended.
+// writeGrace bounds sending the rest of a request whose answer has ended.
 const writeGrace = time.Second
 
-// errUnsent: the server answered and did not care for the rest of the request.
+// errUnsent: the server answered without reading the rest of the request.
 var errUnsent = errors.New("request not read to its end")
 
-// ended sees to the slot of an answer that has ended well. If the worker is proven
-// free the slot is released now; otherwise the script runs on in the background
-// (fastcgi_finish_request), and the slot settles.
+// ended releases the slot of a complete answer if the worker is known to be free.
+// Otherwise the script is still running (fastcgi_finish_request), and the slot settles.
 func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
 	c := s.conn
-	if c.probe && !c.accepted { // no sign of life will come
+	if c.probe && !c.accepted { // there will be no reply to a probe
 		p.doubt(c)
 		c.probe = false
 	}
@@ -35,11 +34,11 @@ func (p *Pool) ended(s slot, timeout time.Duration, script, id string) {
 	p.release(s, err == nil && c.clean())
 }
 
-// settle keeps the slot until the worker is proven free, without a caller, and
-// then releases it. After timeout and settleExtra it gives up.
+// settle holds the slot on behalf of a caller that has left, and releases it when the
+// worker is known to be free, after timeout and settleExtra at the latest.
 func (p *Pool) settle(s slot, timeout time.Duration, script, id string) {
 	p.mu.Lock()
-	if p.cutOff { // nobody waits for anybody any more
+	if p.cutOff { // Close has timed out
 		p.mu.Unlock()
 		p.release(s, false)
 		return
@@ -53,7 +52,7 @@ func (p *Pool) settle(s slot, timeout time.Duration, script, id string) {
 	p.mu.Unlock()
 }
 
-// settled releases the slot after the wait.
+// settled releases the slot after settling.
 func (p *Pool) settled(s slot, err error, script, id string) {
 	p.mu.Lock()
 	p.settling--
@@ -65,19 +64,19 @@ func (p *Pool) settled(s slot, err error, script, id string) {
 	p.release(s, err == nil && s.conn.clean())
 }
 
-// settle finishes sending, so that no script runs on half a body, and reads to the
-// sign of life behind the answer.
+// settle finishes sending, so that no script runs on a truncated body, and reads up to
+// the probe's reply after the answer.
 func (c *conn) settle(limit time.Duration) error {
 	c.begin()
 	deadline := time.Now().Add(limit)
 	write := deadline
 	if c.dec.ended {
-		write = time.Now().Add(writeGrace) // the server has done with this request
+		write = time.Now().Add(writeGrace) // the server has finished this request
 	}
 	c.readBy(deadline)
 	c.writeBy(write)
 	c.written()
-	if isTimeout(c.sendErr) { // interrupted: go on where it stopped
+	if isTimeout(c.sendErr) { // interrupted: resume
 		c.writeBy(write)
 		c.write()
 	}
@@ -96,15 +95,15 @@ func (c *conn) settle(limit time.Duration) error {
 			return err
 		}
 		if k == gotReady {
-			c.signOfLife()
+			c.probeReply()
 		}
 	}
 	return nil
 }
 
-// refuseOutput makes the script stop at its next flush, as when the connection is
-// closed, and yet leaves its end to be seen: the worker takes the probe behind the
-// request when it has done with that. It reports false where that cannot be.
+// refuseOutput makes the script stop at its next flush, as closing the connection
+// would, but its end remains observable: the worker still reads the probe after the
+// request. It reports false if that is not supported.
 func (c *conn) refuseOutput() bool {
 	c.refuses = c.probe && c.sock.refuseInput()
 	return c.refuses

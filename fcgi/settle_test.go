@@ -57,7 +57,7 @@ func TestTimeoutReturnsAtOnceAndKeepsTheSlotWhileTheScriptRuns(t *testing.T) {
 	})
 }
 
-func TestSettlingGivesUpAndSaysSo(t *testing.T) {
+func TestSettlingTimesOutAndReportsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		p := pipePool(t, func(*fcgitest.Writer, *fcgitest.Request) { <-stuck }, fcgitest.Options{},
@@ -143,7 +143,7 @@ func TestARequestToBeFinishedIsOnlyCanceledUnsent(t *testing.T) {
 	}
 }
 
-func TestAFailedRequestTellsWhenItsScriptHasEnded(t *testing.T) {
+func TestAFailedRequestReportsTheEndOfItsScript(t *testing.T) {
 	gate := make(chan struct{})
 	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
 		w.Stdout("X: y\r\n\r\ntoo long an answer")

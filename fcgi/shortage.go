@@ -6,44 +6,44 @@ import (
 )
 
 const (
-	// lookEvery is how often the pool looks at its connections while workers are
-	// missed, and a window is that many looks: 1.2 s, longer than PHP-FPM takes to
-	// start one more worker with pm = dynamic, which it considers once a second.
+	// lookEvery is the sampling interval while connections are missed. A window is
+	// that many samples: 1.2 s, longer than PHP-FPM takes to start another worker with
+	// pm = dynamic, which it considers once a second.
 	lookEvery  = 100 * time.Millisecond
 	windowSize = 12
 )
 
-// shortage finds out, over a window of looks, that PHP-FPM has fewer workers than
-// the pool works with. A new connection that is still in PHP-FPM's backlog after
-// stallAfter is missed. That alone proves nothing: the worker may be late for want
-// of CPU time. But a late worker comes, and holds the connection from then on. So
-// there are only as many workers as ever held connections at once if
+// shortage estimates, over a window of samples, whether PHP-FPM has fewer workers than
+// the pool's limit. A new connection that is still in PHP-FPM's backlog after
+// stallAfter is missed. That alone is no proof: the worker may be late for lack of CPU
+// time. But a late worker does accept the connection, and holds it from then on. So the
+// number of workers is the largest number of connections held at once, if
 //
 //   - connections were missed in every interval of the window,
-//   - more slots than that were taken at every look,
-//   - the number did not grow, for growth begins another window, and
-//   - those workers were busy: at the looks, three in four of them held connections
-//     on average. With a connection for every event, workers that come late are
-//     seldom held at the same time.
+//   - more slots than that were taken at every sample,
+//   - the number did not grow, since growth restarts the window, and
+//   - those workers were busy: on average three in four of them held connections at the
+//     samples. With a connection for every event, late workers seldom hold connections
+//     at the same time.
 //
-// When no worker held a connection, PHP-FPM is stopped or others have all of it,
-// and how many workers there are is not known. The time is counted in looks: a
-// gateway that was paused does not take the pause for a wait.
+// If no worker held a connection, PHP-FPM is stopped or serves other clients only, and
+// nothing is known about the number of workers. Time is counted in samples, so that a
+// pause of the gateway does not count as a wait.
 //
-// Other signals say less. The gateway's own timers are not late when only PHP-FPM
-// is, on another machine. READY takes as long from a worker that is late as from
-// one that ran another script first. The status page needs a listener of its own,
-// and counts the idle connections of others as active.
+// Other signals are weaker. The gateway's own timers are not late if PHP-FPM is slow on
+// another machine. A probe's reply takes as long from a late worker as from one that
+// ran another script first. The status page needs a listener of its own, and counts
+// idle connections of other clients as active.
 type shortage struct {
-	missed bool // since the last look
-	most   int  // connections that workers held at once in this window, at most
-	looks  int  // of this window
-	busy   int  // connections that workers held at these looks, all added up
+	missed bool // since the last sample
+	most   int  // maximum of connections held at once in this window
+	looks  int  // samples of this window
+	busy   int  // sum of connections held at these samples
 }
 
-// look takes a look: held connections are held by workers, most were at once since
-// the last look, and open slots are taken. It returns how many workers there are
-// when a window has proved it, and 0 otherwise.
+// look adds a sample: held is the number of connections that workers hold, most its
+// maximum since the last sample, and open the number of slots taken. It returns the
+// number of workers at the end of a conclusive window, and 0 otherwise.
 func (s *shortage) look(held, most, open int) (workers int) {
 	if most > s.most {
 		*s = shortage{missed: s.missed, most: most}
@@ -63,13 +63,13 @@ func (s *shortage) look(held, most, open int) (workers int) {
 	return workers
 }
 
-// holding counts connections that are held by a worker, idle or not.
+// holding counts the connections held by a worker, idle or not.
 type holding struct {
 	now  atomic.Int64
-	most atomic.Int64 // since the last look
+	most atomic.Int64 // maximum since the last sample
 }
 
-// add counts one more.
+// add counts one connection.
 func (h *holding) add() {
 	n := h.now.Add(1)
 	for most := h.most.Load(); n > most && !h.most.CompareAndSwap(most, n); {
@@ -77,18 +77,18 @@ func (h *holding) add() {
 	}
 }
 
-// look returns both numbers and begins to look for the most anew.
+// look returns both numbers and resets the maximum.
 func (h *holding) look() (now, most int) {
 	n := h.now.Load()
 	return int(n), int(max(n, h.most.Swap(n)))
 }
 
-// stalled takes note of a new connection that no worker came for in time.
+// stalled records a new connection that no worker accepted in time.
 func (p *Pool) stalled(r *Response) {
 	c := r.slot.conn
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.epoch != p.epoch { // says nothing about the server at the new address
+	if c.epoch != p.epoch { // of the old address
 		return
 	}
 	p.stats.Stalls++
@@ -101,8 +101,8 @@ func (p *Pool) stalled(r *Response) {
 	}
 }
 
-// found takes note of the worker that came for a stalled connection. With those
-// that our other connections hold at this moment it proves how many there are.
+// found records that a worker accepted a stalled connection. Together with the
+// connections held at this moment it gives a lower bound of the number of workers.
 func (p *Pool) found(c *conn) {
 	p.mu.Lock()
 	var drop []*conn
@@ -116,21 +116,21 @@ func (p *Pool) found(c *conn) {
 	p.drop(drop...)
 }
 
-// unmissLocked takes n connections off those that are missed.
+// unmissLocked subtracts n missed connections.
 func (p *Pool) unmissLocked(n int) {
 	p.missing -= n
 	p.owed = min(p.owed, p.missing)
 }
 
-// makeWayLocked moves idle connections to drop, the oldest first, one for each that
-// is owed to those in the backlog.
+// makeWayLocked moves idle connections to drop, oldest first, one for each that is owed
+// to the backlog.
 func (p *Pool) makeWayLocked(drop []*conn) []*conn {
 	n := min(p.owed, len(p.idle))
 	p.owed -= n
 	return p.trimIdleLocked(len(p.idle)-n, drop)
 }
 
-// watch looks at the pool as long as connections are missed.
+// watch samples the pool while connections are missed.
 func (p *Pool) watch() {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
@@ -147,12 +147,12 @@ func (p *Pool) watch() {
 	}
 }
 
-// look makes the limit what a window has proved, and has one connection make way for
-// each that is missed, as soon as its request has ended: one in the backlog and one
-// that holds a worker could otherwise wait for each other, for as long as there is
-// load. No more make way between two looks. Each costs a new connection, which may
-// be missed in turn. It reports whether to look again: not when none was missed
-// since the look before.
+// look takes a sample, lowers the limit after a conclusive window, and schedules one
+// connection to be closed for each missed one, as soon as its request has ended:
+// otherwise a connection in the backlog could wait for one that holds a worker for as
+// long as there is load. At most that many are closed between two samples, since each
+// costs a new connection, which may be missed in turn. It reports whether to continue:
+// not if none was missed since the sample before.
 func (p *Pool) look() (again bool) {
 	p.mu.Lock()
 	again = p.shortage.missed

@@ -163,8 +163,8 @@ func TestLateWorkersAreNotMissing(t *testing.T) {
 	}
 }
 
-// A pool that has fewer workers is found out within two seconds, on a quiet machine
-// and on a busy one, however short each wait in the backlog is.
+// A shortage of workers is detected within two seconds, on a quiet machine and on a
+// busy one, however short each wait in the backlog is.
 func TestFewerWorkersAreFoundWithinTwoSeconds(t *testing.T) {
 	for what, m := range map[string]machine{
 		"scripts of 100 ms":                {workers: 2, script: 100 * ms},
@@ -192,7 +192,7 @@ func TestFewerWorkersAreFoundWithinTwoSeconds(t *testing.T) {
 	}
 }
 
-// What proves that there are fewer workers, and what does not.
+// Conclusive and inconclusive windows.
 func TestShortage(t *testing.T) {
 	full := func(n int, l look) (looks []look) {
 		for range n {

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a connection's file descriptor. It is not safe for concurrent use.
-// Over something that is no socket (net.Pipe in tests) it sees nothing and says
-// that all is well.
+// socket gives access to a connection's file descriptor. It is not safe for concurrent
+// use. For a connection without one (net.Pipe in tests) it reports no data and no error.
 type socket struct {
 	nc  net.Conn
 	raw syscall.RawConn // nil: no socket
@@ -23,7 +22,7 @@ type socket struct {
 	polled [1]unix.PollFd
 	silent bool
 
-	out    []byte // what the next Read writes before it reads; nil: nothing
+	out    []byte // to be written by the next Read before it reads; may be nil
 	sent   int    // bytes of out that the kernel took
 	outErr error  // why it took no more
 	in     []byte
@@ -40,8 +39,8 @@ func newSocket(nc net.Conn) *socket {
 	return s
 }
 
-// writeFirst has the next Read write b before it reads. It reports false where
-// that cannot be.
+// writeFirst makes the next Read write b before it reads. It reports false if that is
+// not supported.
 func (s *socket) writeFirst(b []byte) bool {
 	if s.raw == nil {
 		return false
@@ -50,16 +49,15 @@ func (s *socket) writeFirst(b []byte) bool {
 	return true
 }
 
-// written is what has become of writeFirst's bytes. None written without an
-// error means that the time for reading was over before; writing has its own.
+// written returns the result of writeFirst. 0 without an error means that the read
+// deadline had passed before; writing has its own.
 func (s *socket) written() (n int, err error) {
 	s.out = nil
 	return s.sent, s.outErr
 }
 
-// Read reads from the connection. With bytes to write first it does that and
-// waits for what comes then: a read before the wait, which would find nothing,
-// is spared.
+// Read reads from the connection. If there are bytes to write first it writes them and
+// then waits for data, which saves a read that would find nothing.
 func (s *socket) Read(b []byte) (int, error) {
 	if s.out == nil {
 		return s.nc.Read(b)
@@ -76,9 +74,9 @@ func (s *socket) Read(b []byte) (int, error) {
 	return s.n, err
 }
 
-// exchange is what RawConn.Read calls: at first, and whenever the socket has
-// become readable since. Readiness is told once per change, and forgotten
-// before the first call; what answers the write comes later and is not missed.
+// exchange is called by RawConn.Read: once at first, and whenever the socket has become
+// readable. Readiness is edge-triggered and reset before the first call, so the answer
+// to the write, which comes later, is not missed.
 func (s *socket) exchange(fd uintptr) bool {
 	if s.sent == 0 && s.outErr == nil {
 		s.sent, s.outErr = ignoringEINTR(unix.Write, int(fd), s.out)
@@ -106,7 +104,7 @@ func (s *socket) exchange(fd uintptr) bool {
 	return true
 }
 
-// errUnwritten ends a Read whose bytes to write first were not all taken.
+// errUnwritten ends a Read whose bytes to write first were not taken completely.
 var errUnwritten = errors.New("not all was written")
 
 func ignoringEINTR(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
@@ -118,9 +116,8 @@ func ignoringEINTR(call func(int, []byte) (int, error), fd int, b []byte) (int, 
 	}
 }
 
-// readable reports whether there is something to read: data, the end or an error.
-// An idle connection is of no more use then: the server closed it, or sent what
-// was not asked for.
+// readable reports whether a read would not block: there is data, the end or an error.
+// An idle connection is unusable then: the server closed it, or sent unexpected data.
 func (s *socket) readable() bool {
 	if s.raw == nil {
 		return false
@@ -140,15 +137,15 @@ func (s *socket) readPoll(fd uintptr) {
 	}
 }
 
-// refuseInput makes the peer's writes fail, while what was written to it stays to
-// be read. Only a unix socket does so; a network's peer would go on writing.
+// refuseInput makes the peer's writes fail, while data written to it remains readable.
+// It works on unix sockets only; a TCP peer would keep writing.
 func (s *socket) refuseInput() bool {
 	u, isUnix := s.nc.(*net.UnixConn)
 	return isUnix && runtime.GOOS == "linux" && u.CloseRead() == nil
 }
 
-// awaitTaken waits until the peer has read all that was written to it, or has
-// closed the socket. The time for writing bounds it.
+// awaitTaken waits until the peer has read everything written to it, or has closed the
+// socket, at most until the write deadline.
 func (s *socket) awaitTaken() error {
 	return s.raw.Write(func(fd uintptr) bool { // called again whenever the peer has read
 		left, err := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)

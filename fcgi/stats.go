@@ -6,41 +6,41 @@ import (
 	"time"
 )
 
-// Stats is a moment of a pool's life. Counters count from its beginning.
+// Stats is a snapshot of a pool's figures. Counters start at 0 with the pool.
 type Stats struct {
 	// Now.
 	Running  int // slots held for a caller
 	Settling int // slots of workers whose caller has left or has its answer
-	Idle     int // kept connections
+	Idle     int // idle connections
 	Streams  int // of Running, streams
 	Waiting  [lanes]int
-	Limit    int           // workers that the pool occupies at most now
-	Config   int           // workers that it may occupy
+	Limit    int           // current concurrency limit, in workers
+	Config   int           // Config.MaxConnections
 	Service  time.Duration // moving average of the time that a slot is held; Config.QueueWait at most
-	Down     bool          // the server cannot be reached
-	Probe    bool          // the server gives signs of life (see the package)
+	Down     bool          // the server is unreachable
+	Probe    bool          // the server answers probes (see the package)
 
 	// Counters.
-	Completed      uint64 // answers read to their proven end
+	Completed      uint64 // answers read to their end
 	Failures       map[Failure]uint64
 	Dials          uint64
 	DialErrors     uint64
 	Reuses         uint64 // requests on a connection that had carried one before
 	Recycles       uint64 // idle connections that the server had closed
-	Retries        uint64 // requests sent again, of which nothing had left
+	Retries        uint64 // requests sent again, of which no byte had been sent
 	Settled        uint64 // slots that had to settle
-	SettleTimeouts uint64 // of these, given up while the script ran on
-	Stalls         uint64 // new connections that no worker had come for after 50 ms
-	Overloads      uint64 // requests refused, or waited too long, for a slot
-	PassedOver     uint64 // requests that later ones went before, because their owner had its share
-	Waited         uint64 // waits in the queue that ended in any way
+	SettleTimeouts uint64 // of these, released while the script was still running
+	Stalls         uint64 // new connections that no worker had accepted after 50 ms
+	Overloads      uint64 // requests shed, or timed out in the queue
+	PassedOver     uint64 // requests overtaken by later ones because their owner had its share
+	Waited         uint64 // waits in the queue, however they ended
 	WaitSum        time.Duration
 	StderrBytes    uint64
 	StderrDropped  uint64 // of these, beyond Config.MaxStderr
 	EventsLost     uint64
 }
 
-// Failure is a way to fail, for counting.
+// Failure classifies failures, for counting.
 type Failure struct {
 	Phase  Phase
 	Reason string // overloaded, timeout, canceled, truncated, too_large, protocol, unavailable, closed, other
@@ -80,29 +80,29 @@ func (s *Stats) countStderr(t *boundedText) {
 	s.StderrDropped += uint64(t.dropped)
 }
 
-// EventKind is what an Event is about.
+// EventKind is the kind of an Event.
 type EventKind uint8
 
-// Rare things that an operator should know.
+// The kinds of events, all rare.
 const (
-	// EventStalled: for more than a second workers came for no more than Limit
-	// connections at once, so PHP-FPM has fewer free ones than Config.MaxConnections.
-	// Limit is what the pool works with for a while.
+	// EventStalled: for more than a second workers held no more than Limit connections
+	// at once, so PHP-FPM has fewer free ones than Config.MaxConnections. Limit is the
+	// concurrency limit for some time.
 	EventStalled EventKind = iota + 1
-	// EventStillRunning: PHP is still running an abandoned script, Script for
-	// request ID. Its slot was given up.
+	// EventStillRunning: PHP is still running an abandoned script, Script for request
+	// ID. Its slot was released.
 	EventStillRunning
-	// EventNoProbe: the server gives no sign of life after a request, so its
-	// connections are not kept, and a slot is free when the answer ends.
+	// EventNoProbe: the server does not answer probes, so its connections are not
+	// kept, and a slot is free when the answer ends.
 	EventNoProbe
-	// EventUnreachable: the server has refused connections for a second; Err says
-	// how. Requests fail at once until EventReachable.
+	// EventUnreachable: the server has refused connections for a second; Err is the
+	// last error. Requests fail at once until EventReachable.
 	EventUnreachable
 	// EventReachable: the server can be reached again.
 	EventReachable
 )
 
-// Event is one of them.
+// Event is a change of state that an operator should know of.
 type Event struct {
 	Kind       EventKind
 	Script, ID string
@@ -111,10 +111,10 @@ type Event struct {
 	Err        error
 }
 
-// maxEvents is how many events wait to be read; more are lost and counted.
+// maxEvents is the capacity of the channel of events; more are dropped and counted.
 const maxEvents = 64
 
-// String says it in words.
+// String returns the event's description, for a log.
 func (e Event) String() string {
 	switch e.Kind {
 	case EventStalled:
@@ -131,8 +131,8 @@ func (e Event) String() string {
 	return "unknown event"
 }
 
-// Events returns what an operator should know, as it happens. It is always the
-// same channel and never closed; when nobody reads it, events are lost.
+// Events returns the channel of events. It is always the same and never closed; events
+// that do not fit are dropped.
 func (p *Pool) Events() <-chan Event { return p.events }
 
 func (p *Pool) notify(e Event) {

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// sweepEvery is how often idle connections are looked at. A worker that PHP-FPM
-// recycles is not replaced before we have closed its connection.
+// sweepEvery is the interval at which idle connections are checked. PHP-FPM does not
+// replace a recycled worker before its connection is closed.
 const sweepEvery = 250 * time.Millisecond
 
-// sweepLocked starts the sweeper when there is work for it.
+// sweepLocked starts the sweeper if there is work for it.
 func (p *Pool) sweepLocked() {
 	if !p.sweeping && p.unsweptLocked() {
 		p.sweeping = true
@@ -17,15 +17,15 @@ func (p *Pool) sweepLocked() {
 	}
 }
 
-// unsweptLocked tells whether there is work for the sweeper: idle connections, or
+// unsweptLocked reports whether there is work for the sweeper: idle connections, or
 // requests that wait for a lowered limit to rise.
 func (p *Pool) unsweptLocked() bool {
 	return len(p.idle) > 0 || p.queue.total > 0 && p.limit.now < p.limit.configured
 }
 
-// sweep closes idle connections that have expired or that the server has closed,
-// and lets a lowered limit rise while all slots are held for long, as by streams.
-// It runs only while there is work for it.
+// sweep closes idle connections that have expired or that the server has closed, and
+// raises a lowered limit while all slots are held for long, for example by streams. It
+// runs only while there is work.
 func (p *Pool) sweep() {
 	timer := time.NewTimer(p.sweepInterval())
 	defer timer.Stop()
@@ -40,7 +40,7 @@ func (p *Pool) sweep() {
 		p.mu.Lock()
 		now := time.Now()
 		p.limit.tick(now)
-		drop := p.staleLocked(now.Add(every)) // before the time is over, not after
+		drop := p.staleLocked(now.Add(every)) // rather early than late
 		drop = p.settleIdleLocked(drop)
 		p.sweeping = p.unsweptLocked()
 		done := !p.sweeping
@@ -62,8 +62,8 @@ func (p *Pool) sweepInterval() time.Duration {
 	return min(sweepEvery, max(p.cfg.IdleTimeout/4, time.Millisecond))
 }
 
-// staleLocked takes out the idle connections that are of no more use at that time.
-// Looking at a socket does not block.
+// staleLocked removes the idle connections that are unusable or will have expired at
+// that time. Checking a socket does not block.
 func (p *Pool) staleLocked(at time.Time) (drop []*conn) {
 	p.idle = slices.DeleteFunc(p.idle, func(c *conn) bool {
 		closed := c.sock.readable()

@@ -21,9 +21,8 @@ const (
 	webMaxBody = 64 << 20         // bytes of an upload
 )
 
-// assets are the extensions of files that make up a page. All others, such as
-// logs, databases, dumps, archives, JSON and text, may be data that lies in a
-// project's folder by chance.
+// assets are the extensions of files that are served. All others, such as logs,
+// databases, dumps, archives, JSON and text, may be private data in a project's folder.
 var assets = map[string]bool{
 	".html": true, ".htm": true, ".css": true, ".js": true, ".mjs": true, ".map": true, ".wasm": true, ".webmanifest": true,
 	".png": true, ".jpg": true, ".jpeg": true, ".gif": true, ".svg": true, ".webp": true, ".avif": true, ".ico": true,
@@ -31,32 +30,32 @@ var assets = map[string]bool{
 	".mp3": true, ".ogg": true, ".mp4": true, ".webm": true,
 }
 
-// noPage is the answer for what is not served, there or not.
+// noPage is the answer for files that are not served, whether they exist or not.
 const noPage = "There is no such page. wsfpm --web serves html, css, js, mjs, map, wasm, webmanifest, pictures, fonts, sound and video by their usual extensions, and runs *.php outside of vendor and node_modules."
 
 // webHandler serves the pages of one folder.
 type webHandler struct {
 	network, address string
-	root             string // as it was given, perhaps a link that deploys switch
+	root             string // as configured, perhaps a symbolic link that deploys switch
 }
 
-// webPage is a file of the folder, as one request finds it.
+// webPage is a file of the folder.
 type webPage struct {
 	root string // the folder, without symbolic links
 	name string // the file below it
 }
 
-// WebHandler serves the page assets below root (styles, scripts, pictures, …), and
-// runs the *.php among them on the application server at network and address
-// through gofast's client: the pages of an application, for development. It is not
-// for production: every page opens a connection, uploads are held in memory, and
-// PHP's error text is not kept.
+// WebHandler serves the pages of an application in development: the page assets below
+// root (styles, scripts, pictures, …), and *.php files, which it runs on the
+// application server at network and address through gofast's client. It is not for
+// production: every page opens a connection, uploads are held in memory, and PHP's
+// error text is dropped.
 //
-// Folders are served by their index.html or index.php. Nothing outside root is
-// served, names that begin with a dot do not exist, and PHP files of packages
-// (below vendor or node_modules) are not run. A symbolic link is followed when it is
-// relative and both its name and its target's may be served in the same way. There
-// is no PATH_INFO. A page that fails is a 502.
+// A folder is served by its index.html or index.php. Files outside root, names that
+// begin with a dot, and PHP files of packages (below vendor or node_modules) are not
+// served. A symbolic link is followed if it is relative and both its name and its
+// target may be served in the same way. There is no PATH_INFO. A page that fails is a
+// 502.
 func WebHandler(network, address, root string) http.Handler {
 	if abs, err := filepath.Abs(root); err == nil {
 		root = abs
@@ -95,7 +94,7 @@ func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fileKind is what is done with a file.
+// fileKind is how a file is served.
 type fileKind int
 
 const (
@@ -104,8 +103,8 @@ const (
 	asset
 )
 
-// kindOf is the kind of a file by its path below the folder. PHP files of packages
-// are not run: some do whatever a request asks for.
+// kindOf returns the kind of a file by its path below the folder. PHP files of packages
+// are not run: some execute arbitrary requests.
 func kindOf(name string) fileKind {
 	path, ext := "/"+name, filepath.Ext(name)
 	switch {
@@ -119,10 +118,10 @@ func kindOf(name string) fileKind {
 	return notServed
 }
 
-// errFolder: the path of a folder lacks its slash.
+// errFolder: the path of a folder lacks its final slash.
 var errFolder = errors.New("a folder")
 
-// find returns the file for a URL path, or an error when there is none to show.
+// find returns the file for a URL path, or an error if none is served.
 func find(root fs.FS, urlPath string) (string, error) {
 	if !strings.HasPrefix(urlPath, "/") || strings.Contains(urlPath, "/.") || strings.ContainsAny(urlPath, "\x00\\") {
 		return "", fs.ErrNotExist
@@ -156,8 +155,7 @@ func find(root fs.FS, urlPath string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// page runs a PHP file. Its body is read first: PHP cannot wait for a body of
-// unknown length.
+// page runs a PHP file. The request's body is read first, since PHP needs its length.
 func (h *webHandler) page(w http.ResponseWriter, r *http.Request, file webPage) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, webMaxBody))
 	if err != nil {
@@ -184,8 +182,8 @@ func (h *webHandler) page(w http.ResponseWriter, r *http.Request, file webPage) 
 	late.begin()
 }
 
-// pageHeader leaves out what must not become a parameter: Proxy (httpoxy), and
-// names with an underscore, which could pass for another header.
+// pageHeader drops headers that must not become parameters: Proxy (httpoxy), and names
+// with an underscore, which could be mistaken for another header.
 func pageHeader(from http.Header) http.Header {
 	h := make(http.Header, len(from))
 	for name, values := range from {
@@ -200,7 +198,7 @@ func pageHeader(from http.Header) http.Header {
 	return h
 }
 
-// params are the parameters that gofast does not know or gets wrong.
+// params returns the parameters that gofast lacks or sets wrongly.
 func (p webPage) params(r *http.Request) map[string]string {
 	params := map[string]string{
 		"SCRIPT_FILENAME": filepath.Join(p.root, filepath.FromSlash(p.name)),
@@ -226,8 +224,8 @@ func (p webPage) params(r *http.Request) map[string]string {
 	return params
 }
 
-// lateWriter holds the status back until there is a body, or an end, since gofast
-// writes a status of its own before it returns an error.
+// lateWriter delays the status until the body or the end, since gofast writes a status
+// of its own before it returns an error.
 type lateWriter struct {
 	to     http.ResponseWriter
 	status int
@@ -243,7 +241,7 @@ func (w *lateWriter) Write(b []byte) (int, error) {
 	return w.to.Write(b)
 }
 
-// begin sends the status.
+// begin writes the status.
 func (w *lateWriter) begin() {
 	if !w.begun && w.status >= 200 {
 		w.to.WriteHeader(w.status)

@@ -23,11 +23,11 @@ const (
 	UnknownType     = 11
 )
 
-// Request is one request as it arrived.
+// Request is one request as received.
 type Request struct {
 	ID     uint16
 	Keep   bool              // FCGI_KEEP_CONN
-	Params map[string]string // the last of several with one name
+	Params map[string]string // the last one of each name
 	Pairs  [][2]string       // all, in order
 	Body   []byte
 	N      int // 1 for the first request on its connection
@@ -121,7 +121,7 @@ func (in reader) body(r *Request) error {
 	}
 }
 
-// rest reads what is left of a request's body.
+// rest reads the rest of a request's body.
 func (in reader) rest(id uint16) error { return in.body(&Request{ID: id}) }
 
 func (r *Request) addParams(b []byte) error {
@@ -135,7 +135,7 @@ func (r *Request) addParams(b []byte) error {
 			return err
 		}
 		if len(rest) < name+value {
-			return errors.New("parameter cut by the end of its record")
+			return errors.New("parameter exceeds its record")
 		}
 		pair := [2]string{string(rest[:name]), string(rest[name : name+value])}
 		r.Pairs = append(r.Pairs, pair)
@@ -150,7 +150,7 @@ func length(b []byte) (int, []byte, error) {
 		return int(b[0]), b[1:], nil
 	}
 	if len(b) < 4 {
-		return 0, nil, errors.New("length cut by the end of its record")
+		return 0, nil, errors.New("length exceeds its record")
 	}
 	return int(binary.BigEndian.Uint32(b) &^ (1 << 31)), b[4:], nil
 }

@@ -10,30 +10,30 @@ import (
 	"sync/atomic"
 )
 
-// Options says how a server differs from a stock PHP-FPM pool.
+// Options describes how a server differs from a default PHP-FPM pool.
 type Options struct {
 	// Network is "unix" (the default) or "tcp", on a free port of 127.0.0.1.
 	Network string
 	// Address is where to listen; by default a new place.
 	Address string
-	// Workers is how many connections are served at once; others wait in the
+	// Workers is the number of connections served at once; others wait in the
 	// backlog, unread. Default 4.
 	Workers int
-	// MaxRequests is after how many requests a worker ends its connection, without
-	// answering what follows. 0: never.
+	// MaxRequests is the number of requests after which a worker closes its
+	// connection. 0: no limit.
 	MaxRequests int
-	// CloseAfterValues closes the connection behind an answer to FCGI_GET_VALUES,
-	// as PHP before 8.2 does.
+	// CloseAfterValues closes the connection after the reply to FCGI_GET_VALUES, as PHP
+	// before 8.2 does.
 	CloseAfterValues bool
 	// IgnoreValues leaves FCGI_GET_VALUES unanswered.
 	IgnoreValues bool
-	// Early starts the handler at the end of the parameters; Request.Body is empty
-	// and what follows is not read before the handler returns.
+	// Early starts the handler after the parameters; Request.Body is empty and the rest
+	// is not read before the handler returns.
 	Early bool
 }
 
-// Handler is the script. When it returns, the answer is ended for it unless it has
-// done so itself.
+// Handler is the script. When it returns, the server ends the answer unless the handler
+// has done so.
 type Handler func(w *Writer, r *Request)
 
 // Server is an application server on a real socket.
@@ -55,7 +55,7 @@ type Server struct {
 	closed bool
 }
 
-// NewServer starts a server. It panics when it cannot listen, as httptest does.
+// NewServer starts a server. Like httptest, it panics if it cannot listen.
 func NewServer(handler Handler, opts Options) *Server {
 	if opts.Workers == 0 {
 		opts.Workers = 4
@@ -112,15 +112,15 @@ func (s *Server) CloseConnections() {
 	}
 }
 
-// Open returns how many connections are being served.
+// Open returns the number of connections being served.
 func (s *Server) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
 
-// Accepted returns how many connections were accepted, Served how many requests
-// were run, and Peak how many of them at once at most.
+// Accepted returns the number of connections accepted, Served that of requests run, and
+// Peak the maximum of requests run at once.
 func (s *Server) Accepted() int { return int(s.accepted.Load()) }
 
 // Served is described at Accepted.
@@ -156,8 +156,7 @@ func (s *Server) track(c net.Conn) bool {
 	return !s.closed
 }
 
-// Serve serves one connection that was made by other means, such as net.Pipe,
-// until it ends. The caller closes it.
+// Serve serves one connection, such as a net.Pipe, until it ends. The caller closes it.
 func Serve(c net.Conn, handler Handler, opts Options) {
 	(&Server{handler: handler, opts: opts}).serve(c)
 }
@@ -179,8 +178,7 @@ func (s *Server) serve(c net.Conn) {
 			return
 		}
 		if n == s.opts.MaxRequests {
-			// PHP's way to go: nothing more is written, but the worker waits until
-			// its peer closes.
+			// As PHP does: close the writing side and wait until the peer closes.
 			closeWrite(c)
 			io.Copy(io.Discard, in)
 			return

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Writer answers one request. Errors of writing are not reported: the peer may go
-// whenever it likes.
+// Writer answers one request. Write errors are ignored: the peer may disconnect at any
+// time.
 type Writer struct {
 	conn   net.Conn
 	id     uint16
@@ -30,8 +30,8 @@ func (w *Writer) End(appStatus uint32, protocolStatus byte) {
 	w.ended = true
 }
 
-// Ended tells the server that the handler has ended the request by itself, with
-// Raw, and that nothing is to be added.
+// Ended marks the request as ended by the handler, with Raw, so that the server adds
+// nothing.
 func (w *Writer) Ended() { w.ended = true }
 
 // Record sends any record, padded to a multiple of eight.
@@ -42,10 +42,10 @@ func (w *Writer) Record(kind byte, id uint16, content []byte) {
 // Raw sends bytes as they are.
 func (w *Writer) Raw(b []byte) { w.conn.Write(b) }
 
-// Hangup closes the connection when the handler returns, without another word.
+// Hangup closes the connection when the handler returns, without END_REQUEST.
 func (w *Writer) Hangup() { w.hungUp = true }
 
-// Bytes returns the bytes of a whole answer to request 1: stdout in records of at
+// Bytes returns the bytes of a complete answer to request 1: stdout in records of at
 // most 65,528 bytes, and END_REQUEST.
 func Bytes(stdout string) []byte {
 	var b []byte
