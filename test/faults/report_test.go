@@ -74,7 +74,7 @@ func (p *programme) goals() {
 	of := func(i invariant) string {
 		return fmt.Sprintf("%d of %d checks violated", v.violations(i), v.checked[i].Load())
 	}
-	stack.Promise(p.t, "G4", "never one client's data to another").
+	stack.Promise(p.t, "G4", "no client gets another's data").
 		Reached("%s: answers %s, pushes %s", run, of(ownAnswer), of(rightPush))
 	stack.Promise(p.t, "G6", "PHP never runs an event twice").Reached("%s: %s", run, of(ranOnce))
 	var longest time.Duration
@@ -83,8 +83,8 @@ func (p *programme) goals() {
 			longest = max(longest, d)
 		}
 	}
-	stack.Promise(p.t, "G12", "an outage of Redis breaks no request and answer").
-		Reached("%s: nobody left without an answer, an error or an end in %d checks; all names heard again %v after a fault of Redis at most",
+	stack.Promise(p.t, "G12", "an outage of Redis fails no event").
+		Reached("%s: every request got an answer, an error or an end in %d checks; all names confirmed again at most %v after a fault of Redis",
 			run, v.checked[noSilence].Load(), longest.Round(time.Millisecond))
 }
 

@@ -222,8 +222,8 @@ func document(rows []row) string {
 	var b strings.Builder
 	b.WriteString(`# Goals
 
-What wsfpm promises to be, the test that holds each promise, the figure that was reached last, and how to see it. ` + "`make goals`" + ` shows this table for
-your machine, from what the tests have left in ` + "`build/goals`" + `; ` + "`make test`" + ` ends with it and fails when a goal's test has failed. Tests named
+For users who want proof: each goal of wsfpm, the tests that hold it, the last figure reached, and the command that measures it. ` + "`make goals`" + ` prints this table for
+your machine, from results in ` + "`build/goals`" + `; ` + "`make test`" + ` ends with it and fails when a test of a goal has failed. Tests named
 ` + "`TestSoak…`" + ` judge time or memory against the machine or take long: ` + "`make soak`" + ` runs them before a release, and ends with their part of the table.
 
 | goal | promise | to reach | test | reached | command |

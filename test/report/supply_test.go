@@ -110,7 +110,7 @@ func TestTheBinaryDoesNotDependOnItsFolder(t *testing.T) {
 
 func TestSoakSupplyChain(t *testing.T) {
 	stack.Integration(t)
-	goal := stack.Promise(t, "G18", "what is built is what is in the repository")
+	goal := stack.Promise(t, "G18", "builds are reproducible from the repository")
 	root := stack.Root(t)
 	out, err := runIn(t, root, nil, "go", "mod", "verify")
 	if err != nil || !strings.Contains(out, "all modules verified") {
