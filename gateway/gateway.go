@@ -42,7 +42,7 @@ type Options struct {
 	// together; 0: any number. Beyond it newcomers are refused.
 	Files int
 	// Middleware describes handshakes further, in the manner of gofast: it may
-	// add parameters for PHP. It sees no answer.
+	// add parameters for PHP. It sees no answer, and no later change of cookies.
 	Middleware []fcgi.Middleware
 }
 

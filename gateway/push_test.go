@@ -149,6 +149,26 @@ func TestACommandThatJoinsHoldsNoOtherClientUp(t *testing.T) {
 	}
 }
 
+// A reply that changes no membership does not wait for Redis when a command does.
+func TestAPlainReplyDoesNotWaitForACommandThatJoins(t *testing.T) {
+	slow := slowBus{release: make(chan struct{})}
+	h := startOn(t, echo, nil, func(b *bus.Bus) Bus { slow.Bus = b; return slow })
+	release := sync.OnceFunc(func() { close(slow.release) })
+	defer release()
+	p := h.dial("/", nil)
+	p.send("a")
+	p.want("a")
+	_, err := h.Push(t.Context(), []session.Command{{To: []session.Address{session.All}, Join: []string{"new"}, Message: session.NewMessage(false, []byte("in"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the command to wait for Redis", func() bool { return waitsIn("gateway.slowBus.Join") })
+	p.send("b")
+	p.want("b")
+	release()
+	p.want("in")
+}
+
 func TestPushWithLeaveEscapesQueueBound(t *testing.T) {
 	h := start(t, func(map[string]string, string) (string, string) { return "WS-User: u", "" }, nil)
 	h.dial("/", nil) // never reads
