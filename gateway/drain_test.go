@@ -52,7 +52,7 @@ func TestDrainEndsThoughAStreamRuns(t *testing.T) {
 	close(stop)
 }
 
-// countBus counts members like the roster does.
+// countBus counts members as the bus does.
 type countBus struct {
 	Bus
 	mu      sync.Mutex

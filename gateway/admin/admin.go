@@ -26,7 +26,7 @@ import (
 // maxPush bounds the body of POST /push, in bytes.
 const maxPush = 16 << 20
 
-// Gateway is what the listener shows and steers; [gateway.Gateway] is one.
+// Gateway is the part of [gateway.Gateway] that the listener uses.
 type Gateway interface {
 	Ready() error
 	Stats() gateway.Stats
@@ -34,25 +34,24 @@ type Gateway interface {
 	Connections() iter.Seq[gateway.Connection]
 }
 
-// Options is what a listener needs.
+// Options configures the handler.
 type Options struct {
 	Gateway Gateway
-	// Bus is the bus's counters; nil when there is none.
+	// Bus returns the bus's counters; nil if there is no bus.
 	Bus func() bus.Stats
-	// Token opens every path to "Authorization: Bearer <token>". Without a token
-	// /push, /connections and /debug/pprof are shut, unless Private is set.
+	// Token grants access to every path with "Authorization: Bearer <token>". Without
+	// a token /push, /connections and /debug/pprof are disabled, unless Private is set.
 	Token string
-	// Private says that only the operator's programs can reach the listener,
-	// because it is a unix socket: then only browsers are asked for the token.
+	// Private is set for a unix socket, which only the operator's programs can reach:
+	// then only browsers need the token.
 	Private bool
-	// Hosts are the names in a Host header that are this listener's own, in
-	// lower case and without port. IP addresses and localhost always are.
+	// Hosts are the accepted names in the Host header, in lower case and without
+	// port, in addition to IP addresses and localhost.
 	Hosts []string
-	// ConfigRefused says that the file, when it was last read, was broken, so
-	// that an older configuration is in force. It may be nil: never.
+	// ConfigRefused reports whether the last reload failed, so that the previous
+	// configuration is in force. It may be nil: never.
 	ConfigRefused func() bool
-	// LogDropped is the number of log lines that were never written. It may be
-	// nil: none.
+	// LogDropped returns the number of dropped log lines. It may be nil: none.
 	LogDropped func() int64
 	// Sockets are the listener's connections; it may be nil.
 	Sockets *Sockets
@@ -71,8 +70,8 @@ type Options struct {
 //	GET  /connections  the clients, one JSON object a line
 //	GET  /debug/pprof/ profiles of the Go runtime
 //
-// The last three need the token. A browser needs it for all of them, and a
-// request without it needs a Host that no foreign page can have.
+// The last three need the token. A browser needs it for all of them. A request without
+// it needs a known Host, as protection against DNS rebinding.
 func New(o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -99,13 +98,12 @@ func New(o Options) http.Handler {
 	return patient(o.guarded(mux))
 }
 
-// patience is how long a request's body may take to come, and its answer to be
-// read; a profile lasts as long as it was asked to.
+// patience bounds receiving a request's body and sending its answer, in addition to the
+// requested duration of a profile.
 const patience = time.Minute
 
-// patient lets no asker hold a request for longer, with or without a token. A
-// request without a body has been read: net/http would take a deadline for its
-// end.
+// patient applies patience to every request, with or without a token. A request without
+// a body gets no read deadline: net/http would take it for the client's disconnect.
 func patient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		within, to := time.Now().Add(patience), http.NewResponseController(w)
@@ -127,8 +125,8 @@ func (o Options) ready(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ready\n")
 }
 
-// push takes commands. A page in a visitor's browser cannot make one: the
-// content type is none that a form can send, and an Origin is refused.
+// push accepts commands. Cross-site requests are refused: forms cannot send this
+// content type, and an Origin is an error.
 func (o Options) push(w http.ResponseWriter, r *http.Request) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
@@ -167,7 +165,7 @@ func (o Options) connections(w http.ResponseWriter, _ *http.Request) {
 	lines := json.NewEncoder(w)
 	for c := range o.Gateway.Connections() {
 		if lines.Encode(c) != nil {
-			return // the operator left
+			return // the client disconnected
 		}
 	}
 }
@@ -179,5 +177,5 @@ func problem(w http.ResponseWriter, status int, text string) {
 func answer(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // the asker left
+	_ = json.NewEncoder(w).Encode(value) // fails if the client disconnected
 }

@@ -49,7 +49,7 @@ func ask(h http.Handler, method, path, body string, header http.Header) *httptes
 	return w
 }
 
-func TestOnlyTheTokenOpensWhatIsPrivate(t *testing.T) {
+func TestPrivatePathsNeedTheToken(t *testing.T) {
 	const token = "0123456789abcdef"
 	for _, test := range []struct {
 		name    string
@@ -87,7 +87,7 @@ func TestOnlyTheTokenOpensWhatIsPrivate(t *testing.T) {
 	}
 }
 
-func TestPushSaysWhatIsWrong(t *testing.T) {
+func TestPushReportsWhatIsWrong(t *testing.T) {
 	f := &fake{}
 	h := New(Options{Gateway: f, Private: true})
 	json := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
@@ -165,7 +165,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
-func TestNoAskerIsWaitedForWithoutEnd(t *testing.T) {
+func TestRequestsOfOperatorsAreBoundedInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		request string
 		reads   bool

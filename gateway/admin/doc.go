@@ -1,5 +1,8 @@
-// Package admin is the operators' listener: whether the process lives and is
-// ready, what it counts, who is connected, and pushes over HTTP. Begin with
-// [New], then guard.go. It is served on a listener of its own, which clients
-// cannot reach.
+// Package admin is the HTTP handler of the admin listener: health checks, metrics, the
+// list of connections, and pushes.
+//
+//	handler := admin.New(admin.Options{Gateway: gw, Token: token})
+//
+// It is served on a separate listener, which clients cannot reach. Reading order:
+// admin.go, guard.go (access), metrics.go, sockets.go.
 package admin

@@ -19,13 +19,13 @@ import (
 // open are the paths that need no token.
 var open = []string{"/live", "/ready", "/metrics"}
 
-// guarded lets in what may ask. The token opens everything. Without it the Host
-// must be one that no foreign page can have: with DNS rebinding a page gives
-// its own name the address of this listener, and reads the answers as those of
-// its own server. And nothing is open to browsers, which anybody's page steers.
+// guarded is the access control. The token grants everything. Without it the Host must
+// be known, as protection against DNS rebinding, in which a page gives its own name the
+// address of this listener to read the answers. Browsers have no access without the
+// token, since any page can make them send requests.
 func (o Options) guarded(next http.Handler) http.Handler {
 	log := o.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0) // health checks ask again and again
+		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0) // health checks repeat
 	}))
 	want := sha256.Sum256([]byte(o.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +41,7 @@ func (o Options) guarded(next http.Handler) http.Handler {
 			problem(w, http.StatusForbidden, "a request with an Origin or Sec-Fetch headers comes from a browser, which needs the admin_token, and none is set")
 			return
 		case o.Token == "":
-			problem(w, http.StatusForbidden, "this path is shut on a TCP listener without admin_token")
+			problem(w, http.StatusForbidden, "this path is disabled on a TCP listener without admin_token")
 			return
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -52,14 +52,14 @@ func (o Options) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// bears reports whether a request has the token with this hash.
+// bears reports whether a request carries the token with this hash.
 func bears(r *http.Request, want [sha256.Size]byte) bool {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	got := sha256.Sum256([]byte(token))
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// knows reports whether a Host is no foreign page's. Every browser sends one.
+// knows reports whether a Host is this listener's own. Every browser sends one.
 func (o Options) knows(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

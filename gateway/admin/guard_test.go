@@ -24,7 +24,7 @@ func askAs(h http.Handler, path, host string, headers ...string) int {
 	return w.Code
 }
 
-// TestDNSRebinding asks as a page does whose own name leads to this listener.
+// TestDNSRebinding sends requests like a page whose own name resolves to this listener.
 func TestDNSRebinding(t *testing.T) {
 	const token = "0123456789abcdef"
 	for _, options := range []Options{{Private: true}, {Private: true, Token: token}, {}, {Token: token}} {

@@ -6,20 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// Sockets counts and bounds the connections of operators.
+// Sockets counts and bounds the connections to the listener.
 type Sockets struct {
-	Most int // that may be open at once
+	Most int // limit of open connections
 
 	open atomic.Int64
 }
 
-// State is the ConnState of the listener's server. One connection too many is
-// closed at once.
+// State is the server's ConnState hook. A connection beyond the limit is closed at once.
 func (s *Sockets) State(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		if s.open.Add(1) > int64(s.Most) {
-			_ = c.Close() // the server finds out by reading
+			_ = c.Close() // the server's next read fails
 		}
 	case http.StateClosed, http.StateHijacked:
 		s.open.Add(-1)

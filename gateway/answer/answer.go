@@ -1,10 +1,10 @@
-// Package answer reads what a PHP script answered to an event, and puts it into
-// commands (docs/contract.md, 2 to 4).
+// Package answer parses the answer of a PHP script to an event into commands
+// (docs/contract.md, 2 to 4).
 //
 //	h, err := answer.ParseHead(response.Status, response.Header)
 //	reply, err := answer.Parse(h, body) // reply.Own for the client itself, reply.Others for others
 //
-// It knows no sockets and no routes, and decides nothing about errors of PHP's.
+// It depends on neither sockets nor routes, and does not handle errors of PHP.
 package answer
 
 import (
@@ -21,19 +21,19 @@ import (
 	"wsfpm/session"
 )
 
-// The media types with a meaning of their own.
+// The media types with a special meaning.
 const (
 	typeCommands = "application/vnd.wsfpm+json"
 	typeStream   = "application/x-ndjson"
 )
 
-// Reply is a complete and valid answer, in the words of package session.
+// Reply is a complete and valid answer.
 type Reply struct {
-	Own    session.Command   // for the connection itself: what the headers and the body say
+	Own    session.Command   // for the connection itself, from the headers and the body
 	More   []session.Command // for the connection itself, after Own
 	Others []session.Command // for any clients, in order
 	Head   Head
-	Oddity string // what was odd but harmless: a leading BOM, blank output
+	Oddity string // a harmless mistake, for the log: a leading BOM, blank output
 }
 
 // own calls yield for the commands for the connection itself, in order.
@@ -48,7 +48,7 @@ func (a *Reply) own(yield func(*session.Command) bool) {
 	}
 }
 
-// Messages appends what the connection itself is sent, in order.
+// Messages appends the messages for the connection itself, in order.
 func (a *Reply) Messages(list []*session.Message) []*session.Message {
 	for c := range a.own {
 		if c.Message != nil {
@@ -58,8 +58,7 @@ func (a *Reply) Messages(list []*session.Message) []*session.Message {
 	return list
 }
 
-// IsChange reports whether the answer names a user, a state or channels of the
-// connection.
+// IsChange reports whether the answer changes the connection's user, state or channels.
 func (a *Reply) IsChange() bool {
 	for c := range a.own {
 		if c.User != nil || c.State != nil || len(c.Join)+len(c.Leave) > 0 {
@@ -80,7 +79,7 @@ func (a *Reply) Membership(from session.Membership, maxChannels int) (after sess
 	return from, nil
 }
 
-// Closing returns the last close that the answer asks for, or nil.
+// Closing returns the last close in the answer, or nil.
 func (a *Reply) Closing() (last *session.Close) {
 	for c := range a.own {
 		if c.Close != nil {
@@ -90,32 +89,31 @@ func (a *Reply) Closing() (last *session.Close) {
 	return last
 }
 
-// Head is what an answer's header block says.
+// Head is the parsed header block of an answer.
 type Head struct {
 	Status   int
 	Fields   fcgi.Header
 	Own      session.Command
 	Protocol string   // WS-Protocol, "" none
 	Accepted bool     // WS-Accept: 1
-	Died     bool     // WS-Failed, which PHP-FPM sets by itself: see deploy/php-fpm
+	Died     bool     // WS-Failed, set by PHP-FPM itself: see deploy/php-fpm
 	Cookies  []string // Set-Cookie
 
 	mediaType string // lower case, without parameters
 	publish   publish
 }
 
-// IsStream reports whether the body is sent on line by line.
+// IsStream reports whether the body is a stream of lines, each a message.
 func (h *Head) IsStream() bool { return h.mediaType == typeStream }
 
-// publish is where WS-Publish sends the body.
+// publish is the value of WS-Publish: the addresses that get the body.
 type publish struct {
-	named      bool // the header is there, though perhaps with no address
+	named      bool // the header is present, perhaps without an address
 	to, except []session.Address
 }
 
-// ParseHead reads the header block of an answer. Anything in it that is not by the
-// contract makes the answer malformed, which the error says. The head is good for
-// [Head.IsStream] all the same.
+// ParseHead parses the header block of an answer. It returns an error for anything that
+// the contract does not allow. [Head.IsStream] is valid in any case.
 func ParseHead(status int, fields fcgi.Header) (Head, error) {
 	h := Head{Status: status, Fields: fields}
 	seen := make(map[string]bool)
@@ -141,12 +139,12 @@ func ParseHead(status int, fields fcgi.Header) (Head, error) {
 		return h, fmt.Errorf("WS-Join and WS-Leave name %d channels, at most %d are allowed", n, session.MaxAddresses)
 	}
 	if h.publish.named && (h.mediaType == typeCommands || h.mediaType == typeStream) {
-		return h, fmt.Errorf("WS-Publish beside %s: put the addresses into the commands", h.mediaType)
+		return h, fmt.Errorf("WS-Publish with %s: put the addresses into the commands", h.mediaType)
 	}
 	return h, nil
 }
 
-// extra reads one WS-* header. Lists may be repeated, single values not.
+// extra parses one WS-* header. Only lists may be repeated.
 func (h *Head) extra(name, value string, seen map[string]bool) error {
 	isList := name == "ws-join" || name == "ws-leave" || name == "ws-publish"
 	if seen[name] && !isList {
@@ -166,7 +164,7 @@ func (h *Head) extra(name, value string, seen map[string]bool) error {
 	case "ws-accept":
 		h.Accepted = value == "1"
 		if !h.Accepted {
-			return fmt.Errorf("WS-Accept is 1 or is not sent, got %q: a connect is refused by its status", excerpt.Of(value))
+			return fmt.Errorf("WS-Accept: got %q, want 1 or no such header: a connect is refused by its status", excerpt.Of(value))
 		}
 		return nil
 	case "ws-failed":
@@ -214,7 +212,7 @@ func (h *Head) close(value string) error {
 	return nil
 }
 
-// appendNames reads a comma list of channels; an empty list is no name.
+// appendNames parses a comma-separated list of channels, which may be empty.
 func appendNames(list *[]string, header, value string, star bool) error {
 	if value == "" {
 		return nil
@@ -233,8 +231,7 @@ func appendNames(list *[]string, header, value string, star bool) error {
 	return nil
 }
 
-// parse reads addresses and, after a semicolon, "except=self". An empty list is
-// no address.
+// parse parses addresses and, after a semicolon, "except=self". The list may be empty.
 func (p *publish) parse(value string) error {
 	p.named = true
 	addresses, parameters, _ := strings.Cut(value, ";")
@@ -271,8 +268,8 @@ func (p *publish) parse(value string) error {
 	return nil
 }
 
-// Accepts reports whether a status makes an answer to an event an ordinary one: 2xx, or
-// one of statuses, in the form of the key answer_statuses: "422" or "4xx".
+// Accepts reports whether an answer with this status is an ordinary one: 2xx, or one of
+// statuses, in the form of the key answer_statuses: "422" or "4xx".
 func Accepts(statuses []string, status int) bool {
 	if status >= 200 && status <= 299 {
 		return true
@@ -283,8 +280,8 @@ func Accepts(statuses []string, status int) bool {
 	})
 }
 
-// Parse puts a complete answer with an accepted status into commands. The error says
-// what is not by the contract.
+// Parse converts a complete answer with an accepted status to commands. It returns an
+// error for anything that the contract does not allow.
 func Parse(h Head, body []byte) (Reply, error) {
 	a := Reply{Head: h, Own: h.Own}
 	if h.Status == 204 {
@@ -310,7 +307,7 @@ func Parse(h Head, body []byte) (Reply, error) {
 	return a, nil
 }
 
-// commands takes the body as commands of section 4 of the contract.
+// commands parses the body as commands (docs/contract.md, 4).
 func (a Reply) commands(body []byte) (Reply, error) {
 	body = trimBOM(body)
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -330,8 +327,7 @@ func (a Reply) commands(body []byte) (Reply, error) {
 	return a, nil
 }
 
-// lines takes the body of a stream that is complete already, as on connect:
-// each line is a message.
+// lines parses the body of a complete stream, as on connect: each line is a message.
 func (a Reply) lines(body []byte) (Reply, error) {
 	for line := range bytes.Lines(body) {
 		message, err := ParseLine(line)
@@ -345,7 +341,7 @@ func (a Reply) lines(body []byte) (Reply, error) {
 	return a, nil
 }
 
-// ParseLine makes one line of a stream a message; an empty line is none, nil.
+// ParseLine converts one line of a stream to a message; nil for an empty line.
 func ParseLine(line []byte) (*session.Message, error) {
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) == 0 {
@@ -357,8 +353,8 @@ func ParseLine(line []byte) (*session.Message, error) {
 	return session.NewMessage(false, line), nil
 }
 
-// parseMessage makes a body one message: binary or text by its media type,
-// nil when there is nothing to send.
+// parseMessage converts a body to one message, binary or text by its media type; nil if
+// there is nothing to send.
 func parseMessage(mediaType string, body []byte) (m *session.Message, oddity string, err error) {
 	if isBinary(mediaType) {
 		if len(body) == 0 {

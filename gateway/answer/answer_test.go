@@ -195,7 +195,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, c := range a.Others {
 			if len(c.To) == 0 {
-				t.Fatal("a command for others names nobody")
+				t.Fatal("a command for others has no address")
 			}
 		}
 	})

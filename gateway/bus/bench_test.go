@@ -10,7 +10,7 @@ import (
 	"wsfpm/session"
 )
 
-// manyNames is what a node with a hundred thousand connections hears.
+// manyNames are the names of a node with a hundred thousand connections.
 const manyNames = 100_000
 
 func connNames(n int) []session.Address {
@@ -87,9 +87,9 @@ func joinOneByOne(b *testing.B, bus *testBus, names []session.Address) {
 	}
 }
 
-// BenchmarkRoster is the state machine alone: a name comes and goes.
-func BenchmarkRoster(b *testing.B) {
-	r := newRoster(1)
+// BenchmarkSubscriptions measures the state machine alone: join and leave one name.
+func BenchmarkSubscriptions(b *testing.B) {
+	r := newSubscriptions(1)
 	r.connected(0)
 	names := connNames(1)
 	b.ReportAllocs()
@@ -103,7 +103,7 @@ func BenchmarkRoster(b *testing.B) {
 	}
 }
 
-// BenchmarkDeliver is a push of the fast door on its way through the Bus.
+// BenchmarkDeliver passes a plain text push through the Bus.
 func BenchmarkDeliver(b *testing.B) {
 	bus := newTestBus(b, Config{})
 	e := event{kind: eventMessage, name: "ws:channel:lobby", payload: string(make([]byte, 200))}

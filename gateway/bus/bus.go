@@ -17,14 +17,13 @@ import (
 	"wsfpm/session"
 )
 
-// ErrDown is returned by [Bus.Publish], at once, while the last attempt to
-// reach Redis has failed.
+// ErrDown is returned by [Bus.Publish] without delay while Redis is unreachable.
 var ErrDown = errors.New("redis is down")
 
 // ErrClosed is returned by methods of a Bus that was closed.
 var ErrClosed = errors.New("bus is closed")
 
-// Config says how pushes travel. Zero fields take the defaults named.
+// Config configures a Bus. Zero fields take the documented defaults.
 type Config struct {
 	// URL names the Redis that carries pushes between processes:
 	//
@@ -36,45 +35,45 @@ type Config struct {
 	//	redis://s1:26379,s2:26379/?master_name=main   the master of a Sentinel group
 	//
 	// With Sentinel, user and password before the host are the Sentinels' own;
-	// those of Redis stand behind as &username= and &password=. Further
-	// parameters are those of go-redis; its protocol, retries, timeouts and
-	// database number are set by the Bus, whatever the URL says.
+	// those of Redis follow as &username= and &password=. Further parameters are
+	// those of go-redis; the Bus overrides protocol, retries, timeouts and database
+	// number.
 	URL string
 	// Listen is the TCP address of the embedded server; default
 	// "127.0.0.1:6379". Port 0 takes any, see [Bus.EmbeddedAddr].
 	Listen string
-	// Prefixes stand before all names in Redis; default {"ws:"}. All are
-	// heard, the first is spoken.
+	// Prefixes precede all names in Redis; default {"ws:"}. The Bus subscribes
+	// under all and publishes under the first.
 	Prefixes []string
-	// Relays bring to clients what an application publishes already.
+	// Relays forward an application's existing messages to clients.
 	Relays []Relay
-	// PushLimit is the largest text of the fast door and of relays, in bytes;
-	// default 1 MiB. A larger one is dropped, logged and counted.
+	// PushLimit is the largest plain text of an address's own channel and of relays,
+	// in bytes; default 1 MiB. A larger one is dropped, logged and counted.
 	PushLimit int64
-	// Confirm is the longest that Join and Publish wait for Redis; default 1 s.
+	// Confirm bounds the wait of Join and Publish for Redis; default 1 s.
 	Confirm time.Duration
-	// Logger is told what goes wrong; default none.
+	// Logger logs problems; default none.
 	Logger *zap.Logger
 }
 
 // Bus carries pushes between the processes that share a Redis, or within one
 // process when there is none. All methods are safe for concurrent use.
 //
-// While the one that listens has no room, Redis is not read, and after some
-// megabytes Redis cuts the connection.
+// While the receiver of commands has no room, Redis is not read (back-pressure), and
+// after some megabytes Redis closes the connection.
 type Bus struct {
 	cfg      Config
 	log      *zap.Logger
 	droplog  *zap.Logger // log, at most a few lines a second
 	relays   map[string]relay
 	patterns []string // of the relays
-	fixed    []string // Redis channels that every node hears, and own
-	own      string   // Redis channel of this node; "" where Redis never moves, see watch
+	fixed    []string // Redis channels that every node subscribes to, and own
+	own      string   // Redis channel of this node; "" for a single Redis, see watch
 	client   *client  // nil without Redis
 	embedded *embedded
 
 	hand   Deliver       // set by Listen
-	work   chan struct{} // holds a token when the roster may have a command
+	work   chan struct{} // holds a token if subs may have a command
 	end    context.CancelFunc
 	ended  <-chan struct{}
 	ending sync.WaitGroup // the goroutines
@@ -82,16 +81,16 @@ type Bus struct {
 	joined atomic.Int64 // when a command that joins was last published, in Unix nanoseconds
 
 	mu     sync.Mutex // guards what follows
-	roster *roster
+	subs   *subscriptions
 	status status
 	reason error         // why the last connection ended or failed
-	epochs uint64        // connections that were made
-	heard  time.Time     // when Redis last said anything
-	pinged time.Time     // when a PING was sent that has no answer, else zero
-	stuck  chan struct{} // closed while Redis is not read, because there is no room for commands
+	epochs uint64        // connections opened
+	heard  time.Time     // of the last data from Redis
+	pinged time.Time     // of the unanswered PING, else zero
+	stuck  chan struct{} // closed while Redis is not read for lack of room for commands
 }
 
-// status is how things stand with Redis.
+// status is the state of the connection to Redis.
 type status string
 
 const (
@@ -102,15 +101,15 @@ const (
 	statusClosed     status = "closed"
 )
 
-// counts are what Stats tells, beside what the roster knows.
+// counts are the counters of Stats that are kept by the Bus itself.
 type counts struct {
 	fast, command, relay                     atomic.Uint64
 	tooLarge, notUTF8, badAddress, malformed atomic.Uint64
 	published, failed, unconfirmed           atomic.Uint64
 }
 
-// New checks cfg and makes a Bus, which hears nothing before [Bus.Listen]. The
-// embedded server, if one is asked for, runs from now on. A Bus lives until Close.
+// New checks cfg and returns a Bus, which receives nothing before [Bus.Listen]. It
+// starts the embedded server, if configured. The caller must call Close.
 func New(cfg Config) (*Bus, error) {
 	b, err := newBus(cfg)
 	if err != nil {
@@ -119,14 +118,14 @@ func New(cfg Config) (*Bus, error) {
 	return b, nil
 }
 
-// Deliver takes a command for the clients of this process. It does not block: without
-// room it returns a function that waits for it until its context ends.
+// Deliver accepts a command for the clients of this process. It does not block: if
+// there is no room it returns a function that waits for it until its context ends.
 type Deliver = func(c *session.Command) (wait func(context.Context) error)
 
-// Listen connects to Redis and gives what is heard to deliver, in the order in which
-// Redis gave it, from one goroutine; without Redis, from the goroutines that publish.
-// It does not wait for Redis: connecting goes on in the background, and again after
-// every loss. It is called once, before any other method but Stats.
+// Listen connects to Redis and passes received commands to deliver, in order, from one
+// goroutine; without Redis, from the publishing goroutines. It does not wait for Redis:
+// connecting and reconnecting happen in the background. It is called once, before any
+// other method except Stats.
 func (b *Bus) Listen(deliver Deliver) {
 	run, end := context.WithCancel(context.Background())
 	b.hand, b.end, b.ended = deliver, end, run.Done()
@@ -152,7 +151,7 @@ func newBus(cfg Config) (*Bus, error) {
 		work:   make(chan struct{}, 1),
 		end:    func() {},
 		stuck:  make(chan struct{}),
-		roster: newRoster(len(cfg.Prefixes)),
+		subs:   newSubscriptions(len(cfg.Prefixes)),
 		status: statusLocal,
 	}
 	b.droplog = b.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
@@ -171,7 +170,7 @@ func newBus(cfg Config) (*Bus, error) {
 	return b, b.reach()
 }
 
-// reach makes the client, and the embedded server when that is asked for.
+// reach creates the client, and the embedded server if configured.
 func (b *Bus) reach() error {
 	url := b.cfg.URL
 	if url == embeddedURL {
@@ -196,7 +195,7 @@ func (b *Bus) reach() error {
 // embeddedURL is the URL of a server inside this process.
 const embeddedURL = "embedded"
 
-// withDefaults fills the zero fields and checks the rest.
+// withDefaults sets defaults and checks the configuration.
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:6379"
@@ -219,7 +218,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, checkPrefixes(cfg.Prefixes)
 }
 
-// checkPrefixes makes sure that a name in Redis can be read in one way only.
+// checkPrefixes makes sure that names in Redis are unambiguous.
 func checkPrefixes(prefixes []string) error {
 	if slices.Contains(prefixes, "") {
 		return errors.New("a prefix is empty")
@@ -234,11 +233,10 @@ func checkPrefixes(prefixes []string) error {
 	return nil
 }
 
-// Publish sends a command to all processes, this one included, once. It
-// returns when Redis has answered, after Config.Confirm, or when ctx ends;
-// after an error the command may still arrive. c.To may not be empty, and Self
-// must be resolved. Without Redis the command is delivered here and now, and
-// Publish waits for room.
+// Publish sends a command to all processes, including this one. It returns when Redis
+// has answered, after Config.Confirm, or when ctx ends; after an error the command may
+// still arrive. It does not retry. c.To may not be empty, and Self must be resolved.
+// Without Redis the command is delivered synchronously, and Publish waits for room.
 func (b *Bus) Publish(ctx context.Context, c session.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
 	defer cancel()
@@ -257,7 +255,7 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
 		return errors.New("the text is not UTF-8")
 	}
-	switch b.standing() {
+	switch b.currentStatus() {
 	case statusClosed:
 		return ErrClosed
 	case statusLocal:
@@ -283,17 +281,16 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	return err
 }
 
-// fast reports whether the fast door carries all that c says. After a command that
-// joins none does for a while: a node may not have subscribed to the channel yet, and
-// hears the door for commands in any case.
+// fast reports whether c can be published as plain text on its address's own channel.
+// For a while after a command that joins none can: a node may not have subscribed to
+// that channel yet, but always receives the channel for commands.
 func (b *Bus) fast(c session.Command) bool {
 	return time.Since(time.Unix(0, b.joined.Load())) > b.cfg.Confirm && len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
 		len(c.Except)+len(c.Join)+len(c.Leave) == 0 && c.Close == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
 }
 
-// EmbeddedAddr is the address that the embedded server listens on, "" without
-// one.
+// EmbeddedAddr returns the embedded server's address, "" without one.
 func (b *Bus) EmbeddedAddr() string {
 	if b.embedded == nil {
 		return ""
@@ -301,8 +298,8 @@ func (b *Bus) EmbeddedAddr() string {
 	return b.embedded.addr()
 }
 
-// Close ends all goroutines and releases every Join that waits. It takes
-// milliseconds; while Redis hangs, up to 3 seconds. Later calls do nothing.
+// Close ends all goroutines and every waiting Join. It takes milliseconds; while Redis
+// hangs, up to 3 seconds. Later calls do nothing.
 func (b *Bus) Close() error {
 	b.mu.Lock()
 	closed := b.status == statusClosed

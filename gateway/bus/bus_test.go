@@ -49,7 +49,7 @@ func TestPublishWithoutRedisGivesUpWhenTheReaderIsSlow(t *testing.T) {
 	}
 }
 
-func TestPushesReachWhoJoined(t *testing.T) {
+func TestPushesReachMembers(t *testing.T) {
 	server, other := newServer(t)
 	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
 	names := []session.Address{session.Conn("c1"), session.User("müller"), session.Channel("a:b")}
@@ -65,7 +65,7 @@ func TestPushesReachWhoJoined(t *testing.T) {
 	}
 	b.Leave(names)
 	for _, name := range names {
-		eventually(t, "nobody hears "+name.String(), func() bool { return count(t, other, "ws:"+name.String()) == 0 })
+		eventually(t, "unsubscribed from "+name.String(), func() bool { return count(t, other, "ws:"+name.String()) == 0 })
 	}
 	waitReady(t, b)
 	if s := b.Stats(); s.Names != 0 || s.Epochs != 1 {
@@ -104,7 +104,7 @@ func TestPublishComesBackWhole(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			if fast := b.Stats().ReceivedFast > before; fast != tt.fast {
-				t.Errorf("fast door: got %v, want %v", fast, tt.fast)
+				t.Errorf("published as plain text: got %v, want %v", fast, tt.fast)
 			}
 		})
 	}
@@ -125,8 +125,8 @@ func TestBadPayloadsAreDropped(t *testing.T) {
 		{"pub.", "x"},
 		{"ws:command", ""},
 		{"ws:command", "\xff"},
-		{"ws:command", `{"data":"to nobody"}`},
-		{"ws:command", `[{"to":"all","data":"x"},{"to":"nobody"}]`},
+		{"ws:command", `{"data":"no address"}`},
+		{"ws:command", `[{"to":"all","data":"x"},{"to":"unknown"}]`},
 	}
 	for _, p := range bad {
 		if err := other.Publish(context.Background(), p.channel, p.payload).Err(); err != nil {
@@ -151,7 +151,7 @@ func TestUnknownFieldsOfCommandsAreIgnored(t *testing.T) {
 	}
 }
 
-func TestAllPrefixesAreHeardAndTheFirstIsSpoken(t *testing.T) {
+func TestAllPrefixesAreSubscribedAndTheFirstIsPublished(t *testing.T) {
 	server, other := newServer(t)
 	b := newTestBus(t, Config{
 		URL: "redis://" + server.Addr(), Prefixes: []string{"ws:", "laravel_database_ws:"},
@@ -251,7 +251,7 @@ func TestEverythingIsSubscribedAgainAfterALoss(t *testing.T) {
 	}
 }
 
-func TestIdleConnectionIsAskedForASignOfLife(t *testing.T) {
+func TestIdleConnectionIsPinged(t *testing.T) {
 	server, _ := newServer(t)
 	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
 	waitReady(t, b)
@@ -287,7 +287,7 @@ func TestNewDoesNotWaitForRedis(t *testing.T) {
 	}
 }
 
-// A join that waits for Redis may be what keeps Redis from being read.
+// A waiting join may be the reason why Redis is not read.
 func TestJoinsDoNotWaitForThemselves(t *testing.T) {
 	server, other := newServer(t)
 	b := newTestBus(t, Config{URL: "redis://" + server.Addr(), Confirm: time.Hour})

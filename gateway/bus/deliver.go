@@ -12,21 +12,20 @@ import (
 	"wsfpm/session"
 )
 
-// commandName is the name, behind a prefix, of the door for commands as JSON.
+// commandName is the name, after a prefix, of the Redis channel for JSON commands.
 const commandName = "command"
 
-// longestLogged is how much of what a publisher wrote goes to the log.
+// longestLogged bounds a publisher's text in the log, in bytes.
 const longestLogged = session.MaxName + 100
 
-// Why a payload is not delivered.
+// Reasons to drop a payload.
 var (
 	errTooLarge = errors.New("the text is larger than the push limit")
 	errNotUTF8  = errors.New("the text is not UTF-8")
 )
 
-// deliver hands on what was published. What cannot be
-// understood is dropped: a publisher's mistake ends nothing. The error is
-// that of ctx.
+// deliver passes a published message on. An invalid one is dropped: a publisher's
+// mistake does not end the connection. The error is that of ctx.
 func (b *Bus) deliver(ctx context.Context, e event) error {
 	if e.pattern != "" {
 		to, err := b.relays[e.pattern].address(e.name)
@@ -34,7 +33,7 @@ func (b *Bus) deliver(ctx context.Context, e event) error {
 	}
 	name, ok := b.cutPrefix(e.name)
 	if !ok || e.name == b.own {
-		return nil // nothing that is for clients
+		return nil // not for clients
 	}
 	if name == commandName {
 		return b.deliverCommands(ctx, e)
@@ -43,7 +42,7 @@ func (b *Bus) deliver(ctx context.Context, e event) error {
 	return b.deliverText(ctx, e, to, err, &b.counts.fast)
 }
 
-// cutPrefix is the part of a Redis channel behind our prefix.
+// cutPrefix returns a Redis channel without our prefix.
 func (b *Bus) cutPrefix(channel string) (name string, ok bool) {
 	for _, p := range b.cfg.Prefixes {
 		if name, ok = strings.CutPrefix(channel, p); ok {
@@ -90,16 +89,16 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 	return nil
 }
 
-// drop counts and logs a payload that is not delivered.
+// drop counts and logs a payload that cannot be delivered.
 func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
 	count.Add(1)
 	b.droplog.Warn("push dropped", zap.String("address", e.name[:min(len(e.name), longestLogged)]),
 		zap.Int("bytes", len(e.payload)), zap.Error(why))
 }
 
-// pass hands a command on, for the one goroutine that reads Redis. While it waits for
-// room no name is confirmed, and what makes room may be the end of a wait for just
-// that: so no join waits meanwhile.
+// pass passes a command on; only the goroutine that reads Redis calls it. While it
+// waits for room no name is confirmed. To avoid a deadlock no Join waits meanwhile,
+// since room may depend on its end.
 func (b *Bus) pass(ctx context.Context, c *session.Command) error {
 	wait := b.hand(c)
 	if wait == nil {

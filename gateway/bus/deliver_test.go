@@ -46,7 +46,7 @@ func FuzzDeliver(f *testing.F) {
 	})
 }
 
-func TestNewTellsWhatIsWrong(t *testing.T) {
+func TestNewReportsWhatIsWrong(t *testing.T) {
 	tests := []struct {
 		name  string
 		cfg   Config

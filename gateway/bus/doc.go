@@ -1,22 +1,25 @@
-// Package bus carries pushes between the processes of wsfpm, through Redis
-// pub/sub. It knows names and commands, but neither sockets nor PHP.
+// Package bus carries pushes between the processes of wsfpm with Redis pub/sub. It
+// depends on neither sockets nor PHP.
 //
-//	b, err := bus.New(ctx, bus.Config{URL: "redis://127.0.0.1:6379"})
-//	b.Listen(fanout.Deliver) // what this process hears, its own pushes included
+//	b, err := bus.New(bus.Config{URL: "redis://127.0.0.1:6379"})
+//	b.Listen(fanout.Deliver) // receives all pushes, including those of this process
+//	confirmed := b.Join(ctx, []session.Address{session.Channel("news")})
+//	err = b.Publish(ctx, session.Command{To: names, Message: message})
 //
-// A gateway calls [Bus.Join] for the names of its clients before it answers them
-// and [Bus.Leave] when they go; [Bus.Publish] sends a command to every process that
-// hears its addresses. Without Redis the same calls work within the process.
+// A gateway calls [Bus.Join] for the names of its clients before it answers them,
+// and [Bus.Leave] when they disconnect; [Bus.Publish] sends a command to every process
+// that has subscribed to its addresses. Without Redis the same calls work within the
+// process.
 //
 // # Names in Redis
 //
-// Behind the prefix ("ws:") stand the names of the fast door, conn:<id>,
-// user:<name>, channel:<name> and all, and command, which carries JSON. Names
-// that begin with log, node: and presence: are reserved. A node subscribes to
-// conn:, user: and channel: names only while they have members here, so the
-// count that Redis answers to PUBLISH is true. With Sentinels and in a Cluster
-// a node hears node:<random> too, by which it finds out, once a second, that
-// its line has stayed behind on a Redis that is not the one to publish to.
+// After the prefix ("ws:") come the channels of addresses, conn:<id>, user:<name>,
+// channel:<name> and all, which carry plain text, and command, which carries JSON. Names
+// that begin with log, node: and presence: are reserved. A node subscribes to conn:,
+// user: and channel: names only while they have members, so the count that Redis returns
+// for PUBLISH is meaningful. With Sentinels and in a Cluster a node also subscribes to
+// node:<random>, to detect, once a second, that its connection leads to another Redis
+// than its publishes.
 //
 // # Permissions
 //
@@ -31,12 +34,11 @@
 //
 // # How subscriptions are kept
 //
-// Each connection to Redis is an epoch. One goroutine receives and, for each
-// epoch, one sends; the state of every name is in the roster, which is pure.
-// A connection that breaks is never mended: the next epoch begins with a fresh
-// one, on which every wanted name is subscribed again.
+// Each connection to Redis is an epoch. One goroutine receives and, for each epoch, one
+// sends; the state of every name is in subscriptions, a pure state machine. After a
+// connection is lost the next epoch begins, in which every wanted name is subscribed
+// again.
 //
-// Reading order: bus.go, manager.go, moved.go, roster.go, deliver.go, relay.go,
-// redis.go, embedded.go, stats.go; send.go, for those that only
-// push.
+// Reading order: bus.go, manager.go, moved.go, subscriptions.go, deliver.go, relay.go,
+// redis.go, embedded.go, stats.go; send.go, for programs that only push.
 package bus

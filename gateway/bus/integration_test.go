@@ -15,7 +15,7 @@ import (
 )
 
 // churn joins and leaves names from many goroutines until stop is closed.
-// Each goroutine keeps what it joined last; keep tells these names.
+// Each goroutine keeps the names that it joined last; keep returns them.
 func churn(b *testBus, workers, names int, stop <-chan struct{}) (keep func() map[session.Address]int) {
 	var wg sync.WaitGroup
 	held := make([][]session.Address, workers)
@@ -162,7 +162,7 @@ func TestTenThousandNamesComeAndGo(t *testing.T) {
 	}
 }
 
-func TestConfirmedMeansThatAPublishCounts(t *testing.T) {
+func TestConfirmedMeansThatAPublishArrives(t *testing.T) {
 	s := startRedis(t)
 	b := newTestBus(t, Config{URL: s.url, Confirm: patience})
 	other := newTestBus(t, Config{URL: s.url, Confirm: patience})
@@ -256,8 +256,8 @@ func TestPublishEndsWithItsContext(t *testing.T) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.roster.waiting) > 0 {
-		t.Error("a join that gave up still waits in the roster")
+	if len(b.subs.waiting) > 0 {
+		t.Error("a join that timed out is still pending")
 	}
 }
 
@@ -274,7 +274,7 @@ func TestAllNodesSeeOneOrder(t *testing.T) {
 			for i := range each {
 				c := text(session.Channel("a"), fmt.Sprint(p, " ", i))
 				if i%2 == 0 {
-					c.To = append(c.To, session.User("nobody")) // by the other door
+					c.To = append(c.To, session.User("none")) // published as a JSON command
 				}
 				if err := nodes[p%2].Publish(context.Background(), c); err != nil {
 					t.Error(err)

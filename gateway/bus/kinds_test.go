@@ -33,7 +33,7 @@ func TestACLNeedsFiveCommandsAndOurChannels(t *testing.T) {
 	}
 }
 
-func TestRefusedChannelIsSaid(t *testing.T) {
+func TestRefusedChannelIsReported(t *testing.T) {
 	s := startRedis(t)
 	s.do("acl", "setuser", "ws", "on", ">secret", "resetchannels", "&other:*", "+@all")
 	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://ws:secret@", 1)})
@@ -43,7 +43,7 @@ func TestRefusedChannelIsSaid(t *testing.T) {
 	})
 }
 
-func TestWrongPasswordIsSaidWithoutThePassword(t *testing.T) {
+func TestWrongPasswordIsReportedWithoutThePassword(t *testing.T) {
 	s := startRedis(t, "--requirepass", "right")
 	b := newTestBus(t, Config{URL: strings.Replace(s.url, "unix://", "unix://:wrong@", 1)})
 	eventually(t, "the reason", func() bool {

@@ -16,10 +16,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must happen.
+// patience bounds the wait for a condition.
 const patience = time.Minute
 
-// testBus is a Bus, and what it has heard.
+// testBus is a Bus with the commands that it has received.
 type testBus struct {
 	*Bus
 	ear   chan session.Command // without room: a test reads when it likes
@@ -43,10 +43,10 @@ func newTestBus(t testing.TB, cfg Config) *testBus {
 	return b
 }
 
-// heardRoom is how many commands wait for a test.
+// heardRoom is the capacity for received commands.
 const heardRoom = 16
 
-// take puts a command where the test finds it.
+// take stores a command for the test.
 func (b *testBus) take(c *session.Command) (wait func(context.Context) error) {
 	select {
 	case b.ear <- *c:

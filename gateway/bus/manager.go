@@ -14,32 +14,30 @@ import (
 )
 
 const (
-	// pingAfter is the silence after which Redis is asked for a sign of life.
+	// pingAfter is the silence after which Redis is sent a PING.
 	pingAfter = time.Second
-	// silence is how long a connection may say nothing at all. It also bounds
-	// how long one event may take to arrive.
+	// silence is the read timeout: a connection without data for so long is lost. It
+	// also bounds the arrival of one event.
 	silence = 5 * time.Second
-	// Between attempts to connect the Bus waits about twice as long each time.
+	// Bounds of the exponential backoff between attempts to connect.
 	firstWait, longestWait = 50 * time.Millisecond, time.Second
 )
 
-// Join counts one member for each name and returns when Redis has confirmed,
-// in one and the same connection, that it sends this node what is published
-// to them: then confirmed is true. It is false after Config.Confirm, when ctx
-// ends, or at once while Redis is down or is not read, since there is no room for
-// what it says; the members count all the same, and the names
-// are subscribed as soon as Redis allows. Names are of connections,
-// users and channels; others are heard anyway and passed over. Without Redis
-// it is true at once.
+// Join counts one member for each name and waits until Redis has confirmed all
+// subscriptions on one connection: then confirmed is true. It is false after
+// Config.Confirm, when ctx ends, or at once while Redis is down or is not read for lack
+// of room. The members count in any case, and the names are subscribed as soon as
+// possible. Addresses other than connections, users and channels need no subscription
+// and are skipped. Without Redis confirmed is true at once.
 func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool) {
 	if b.client == nil || len(names) == 0 {
 		return true
 	}
 	b.mu.Lock()
-	j := b.roster.join(ownNames(names))
+	j := b.subs.join(ownNames(names))
 	given := b.status == statusDown || b.status == statusClosed
 	if j != nil && given {
-		b.roster.forget(j)
+		b.subs.forget(j)
 	}
 	stuck := b.stuck
 	b.mu.Unlock()
@@ -54,7 +52,7 @@ func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool
 	return false
 }
 
-// await waits until j is done; else it forgets j.
+// await waits until j is done, or forgets j.
 func (b *Bus) await(ctx context.Context, j *join, stuck <-chan struct{}) bool {
 	timer := time.NewTimer(b.cfg.Confirm)
 	defer timer.Stop()
@@ -63,28 +61,28 @@ func (b *Bus) await(ctx context.Context, j *join, stuck <-chan struct{}) bool {
 		return true
 	case <-timer.C:
 	case <-ctx.Done():
-	case <-stuck: // what would confirm it is not read before the caller goes on
+	case <-stuck: // Redis is not read before the caller continues
 	case <-b.ended:
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.roster.forget(j)
+	b.subs.forget(j)
 	return false
 }
 
-// Leave takes one member from each name. A name without members is
-// unsubscribed. Leave does not wait.
+// Leave subtracts one member from each name. A name without members is unsubscribed.
+// Leave does not block.
 func (b *Bus) Leave(names []session.Address) {
 	if b.client == nil {
 		return
 	}
 	b.mu.Lock()
-	b.roster.leave(ownNames(names))
+	b.subs.leave(ownNames(names))
 	b.mu.Unlock()
 	signal(b.work)
 }
 
-// ownNames are the names that a node hears only while it has members.
+// ownNames returns the names that need a subscription while they have members.
 func ownNames(names []session.Address) []session.Address {
 	own := make([]session.Address, 0, len(names))
 	for _, a := range names {
@@ -96,7 +94,7 @@ func ownNames(names []session.Address) []session.Address {
 	return own
 }
 
-// keep keeps a connection to Redis until ctx ends.
+// keep maintains a connection to Redis until ctx ends.
 func (b *Bus) keep(ctx context.Context) {
 	wait := firstWait
 	for ctx.Err() == nil {
@@ -104,15 +102,15 @@ func (b *Bus) keep(ctx context.Context) {
 			wait = firstWait
 		}
 		select {
-		case <-time.After(wait/2 + rand.N(wait/2)): // not all nodes at once
+		case <-time.After(wait/2 + rand.N(wait/2)): // jitter
 		case <-ctx.Done():
 		}
 		wait = min(2*wait, longestWait)
 	}
 }
 
-// epoch is the life of one connection. It reports whether everything that
-// this node wants to hear was confirmed in it.
+// epoch runs one connection to its end. It reports whether all wanted subscriptions were
+// confirmed on it.
 func (b *Bus) epoch(ctx context.Context) (settled bool) {
 	l, err := b.client.open(ctx)
 	if err != nil {
@@ -146,9 +144,9 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 	return b.lost(ctx, err)
 }
 
-// send is the only caller of SUBSCRIBE and UNSUBSCRIBE on an open line. First
-// it asks for what every node hears, of which open has had the first, then for
-// what the roster says, until ctx ends or the line breaks.
+// send is the only caller of SUBSCRIBE and UNSUBSCRIBE on an open line: first for the
+// fixed channels, of which open has subscribed the first, then for the commands of
+// subs, until ctx ends or the line is lost.
 func (b *Bus) send(ctx context.Context, l *line) error {
 	if err := l.subscribe(b.fixed[1:]); err != nil {
 		return err
@@ -176,16 +174,16 @@ func (b *Bus) send(ctx context.Context, l *line) error {
 	}
 }
 
-// sendNames sends the roster's commands until it has no more.
+// sendNames sends the commands of subs until there are no more.
 func (b *Bus) sendNames(l *line) error {
 	for {
 		b.mu.Lock()
-		subscribe, unsubscribe := b.roster.next(time.Now())
+		subscribe, unsubscribe := b.subs.next(time.Now())
 		b.mu.Unlock()
 		if len(subscribe)+len(unsubscribe) == 0 {
 			return nil
 		}
-		if len(subscribe) > 0 { // first: somebody waits for it
+		if len(subscribe) > 0 { // first: a Join waits for it
 			if err := l.subscribe(b.redisNames(subscribe)); err != nil {
 				return err
 			}
@@ -198,8 +196,8 @@ func (b *Bus) sendNames(l *line) error {
 	}
 }
 
-// redisNames are the names under every prefix. All of one name stand
-// together, so that the last of them is the last that Redis confirms.
+// redisNames returns the names under every prefix. Those of one name are adjacent, so
+// that Redis confirms the last prefix last.
 func (b *Bus) redisNames(names []session.Address) []string {
 	list := make([]string, 0, len(names)*len(b.cfg.Prefixes))
 	for _, name := range names {
@@ -211,7 +209,7 @@ func (b *Bus) redisNames(names []session.Address) []string {
 	return list
 }
 
-// ping asks for a sign of life when there was none for a while.
+// ping sends a PING after pingAfter without data.
 func (b *Bus) ping(l *line) error {
 	now := time.Now()
 	b.mu.Lock()
@@ -226,8 +224,8 @@ func (b *Bus) ping(l *line) error {
 	return l.ping()
 }
 
-// receive reads a line until it breaks. It waits for nothing but Redis, and for
-// room for what Redis says.
+// receive reads a line until it is lost. It waits only for Redis and for room for
+// commands.
 func (b *Bus) receive(ctx context.Context, l *line) error {
 	last := b.cfg.Prefixes[len(b.cfg.Prefixes)-1]
 	for {
@@ -240,7 +238,7 @@ func (b *Bus) receive(ctx context.Context, l *line) error {
 		if e.kind != eventMessage {
 			b.answerLocked(e, last)
 		}
-		more := b.roster.hasWork()
+		more := b.subs.hasWork()
 		b.mu.Unlock()
 		if more {
 			signal(b.work)
@@ -254,18 +252,18 @@ func (b *Bus) receive(ctx context.Context, l *line) error {
 	}
 }
 
-// answerLocked tells the roster what Redis confirmed. A name is confirmed
-// when it is under the last prefix.
+// answerLocked passes a confirmation of Redis to subs. A name is confirmed when it is
+// under the last prefix.
 func (b *Bus) answerLocked(e event, last string) {
 	if e.kind == eventPatternSubscribed {
-		b.roster.heardFixed()
+		b.subs.heardFixed()
 		return
 	}
 	if e.kind != eventSubscribed && e.kind != eventUnsubscribed {
 		return
 	}
 	if slices.Contains(b.fixed, e.name) {
-		b.roster.heardFixed()
+		b.subs.heardFixed()
 		return
 	}
 	text, ok := strings.CutPrefix(e.name, last)
@@ -277,29 +275,29 @@ func (b *Bus) answerLocked(e event, last string) {
 		return
 	}
 	if e.kind == eventSubscribed {
-		b.roster.heardSubscribed(name)
+		b.subs.heardSubscribed(name)
 		return
 	}
-	b.roster.heardUnsubscribed(name)
+	b.subs.heardUnsubscribed(name)
 }
 
 // connected begins an epoch.
 func (b *Bus) connected() {
 	b.mu.Lock()
-	b.roster.connected(len(b.fixed) - 1 + len(b.patterns))
+	b.subs.connected(len(b.fixed) - 1 + len(b.patterns))
 	b.setStatusLocked(statusUp)
 	b.epochs++
 	b.heard, b.pinged = time.Now(), time.Time{}
-	epoch, names := b.epochs, b.roster.wanted
+	epoch, names := b.epochs, b.subs.wanted
 	b.mu.Unlock()
 	b.log.Info("redis connected", zap.Uint64("epoch", epoch), zap.Int("names", names))
 }
 
-// lost ends an epoch and reports whether it had settled.
+// lost ends an epoch and reports whether all its subscriptions had been confirmed.
 func (b *Bus) lost(ctx context.Context, err error) (settled bool) {
 	b.mu.Lock()
-	settled = b.roster.settled
-	b.roster.lost()
+	settled = b.subs.settled
+	b.subs.lost()
 	b.setStatusLocked(statusConnecting)
 	b.reason = err
 	b.mu.Unlock()
@@ -309,8 +307,7 @@ func (b *Bus) lost(ctx context.Context, err error) (settled bool) {
 	return settled
 }
 
-// unreachable notes an attempt that failed. The first after a loss is worth a
-// warning.
+// unreachable records a failed attempt. The first after a loss is logged as a warning.
 func (b *Bus) unreachable(ctx context.Context, err error) {
 	b.mu.Lock()
 	first := b.status == statusConnecting
@@ -334,13 +331,13 @@ func (b *Bus) setStatusLocked(s status) {
 	}
 }
 
-func (b *Bus) standing() status {
+func (b *Bus) currentStatus() status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.status
 }
 
-// signal leaves a token in c unless there is one.
+// signal puts a token into c unless there is one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// errMoved ends a line on which nothing would be heard any more.
+// errMoved ends a line that would not receive any published messages.
 var errMoved = errors.New("publishes go to another Redis than the subscriptions")
 
-// ownName is a Redis channel that only this node hears, for watch. The names
-// of nodes are reserved.
+// ownName returns a Redis channel that only this node subscribes to, for watch. The
+// names of nodes are reserved.
 func ownName(prefix string) string { return prefix + "node:" + rand.Text() }
 
-// watch returns errMoved when the line has stayed behind on a Redis that is
-// not the one to publish to. After a failover by hand a Sentinel group's old
-// master lives on for some ten seconds, alone, before it becomes a replica and
-// cuts its clients; and a Cluster may move the anchor's slot. Asked by PUBLISH,
-// a Redis tells whether it has this line: that needs no further permission.
+// watch returns errMoved when the line leads to another Redis than the one that
+// publishes go to. After a manual failover a Sentinel group's old master keeps running
+// for some ten seconds before it becomes a replica and closes its clients; and a Cluster
+// may move the anchor's slot. The reply to a PUBLISH to the own name shows whether that
+// Redis has this line; it needs no further permission.
 func (b *Bus) watch(ctx context.Context, l *line) error {
 	ticker := time.NewTicker(pingAfter)
 	defer ticker.Stop()
@@ -35,11 +35,11 @@ func (b *Bus) watch(ctx context.Context, l *line) error {
 	}
 }
 
-// moved reports that nobody hears this node's own name there where it would
-// publish. While Redis is silent nothing is known.
+// moved reports whether the Redis that publishes go to has no subscriber for this node's
+// own name. Without an answer it reports false.
 func (b *Bus) moved(ctx context.Context) bool {
 	b.mu.Lock()
-	confirmed := b.roster.fixed == 0
+	confirmed := b.subs.fixed == 0
 	b.mu.Unlock()
 	if !confirmed {
 		return false

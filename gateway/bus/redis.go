@@ -14,41 +14,41 @@ import (
 	"wsfpm/gateway/redisurl"
 )
 
-// Times that a connection to Redis may take. They are longer than a healthy
-// Redis ever needs: the confirm time of Join and Publish is what callers see.
+// Timeouts of connections to Redis. They are longer than a healthy Redis needs: callers
+// observe the confirm time of Join and Publish.
 const (
 	dialTimeout = 2 * time.Second
 	ioTimeout   = 3 * time.Second
 )
 
-// clusterLook is the age at which what is known about a Cluster is asked for
-// again. A PUBLISH to the wrong node is no error that would tell.
+// clusterLook is the interval of refreshing the state of a Cluster. A PUBLISH to the
+// wrong node is not an error, so it does not reveal a change.
 const clusterLook = 5 * time.Second
 
-// client speaks to one Redis, a Sentinel group or a Cluster. It is safe for
+// client is a client of one Redis, a Sentinel group or a Cluster. It is safe for
 // concurrent use.
 type client struct {
 	redis   redis.UniversalClient
 	cluster *redis.ClusterClient // nil unless redis is one
-	// anchor is a Redis channel that every process hears. In a Cluster, its
-	// node carries all subscriptions and all that this program publishes: so
-	// there is one order for all processes.
+	// anchor is a Redis channel that every process subscribes to. In a Cluster, its
+	// node carries all subscriptions and publishes, so that all processes receive
+	// messages in the same order.
 	anchor string
-	// moves says that the Redis to publish to may become another one.
+	// moves is set if a failover may change the Redis that publishes go to.
 	moves bool
 }
 
-// newClient makes a client for a URL, see [Config.URL]. It does not connect. No
-// error holds the URL, which may have a password in it.
+// newClient returns a client for a URL, see [Config.URL]. It does not connect. Errors do
+// not contain the URL, which may hold a password.
 func newClient(rawURL, anchor string) (*client, error) {
-	redis.SetLogger(silent{}) // what it would print, the Bus says in its own log
+	redis.SetLogger(silent{}) // the Bus logs by itself
 	u, err := redisurl.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
 	}
 	c, err := newKind(u)
 	if err != nil {
-		// What package redisurl accepts go-redis reads. Its errors hold values.
+		// Cannot happen after package redisurl. The error may contain values.
 		return nil, errors.New("redis url: go-redis does not read it: please report this")
 	}
 	c.anchor = anchor
@@ -72,10 +72,10 @@ func newSingle(url string) (*client, error) {
 		return nil, err
 	}
 	o.Dialer = dialer(o.TLSConfig)
-	o.DB = 0                 // pub/sub knows no databases: SELECT would only need a permission
-	o.Protocol = 2           // RESP3 has nothing for us, and more to parse
-	o.MaxRetries = -1        // a publish that is tried again may arrive twice
-	o.DialerRetries = 1      // the Bus waits by itself
+	o.DB = 0                 // irrelevant for pub/sub, and SELECT would need a permission
+	o.Protocol = 2           // RESP3 has no advantage here
+	o.MaxRetries = -1        // a repeated publish may arrive twice
+	o.DialerRetries = 1      // the Bus retries by itself
 	o.DisableIdentity = true // CLIENT SETINFO would need a permission
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
@@ -112,7 +112,8 @@ func newCluster(url string) (*client, error) {
 	return &client{redis: c, cluster: c, moves: true}, nil
 }
 
-// dialer connects as long as its context lives, which [line] relies on.
+// dialer returns a dial function that fails once its context has ended; [line] relies on
+// that.
 func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	if secure == nil {
@@ -125,12 +126,12 @@ func noMaintenance() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
-// silent drops what go-redis would print to stderr.
+// silent discards go-redis's log.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
-// publish sends once and waits for the answer: how many heard it.
+// publish sends a message without retrying and returns the number of receivers.
 func (c *client) publish(ctx context.Context, channel string, payload []byte) (heard int64, err error) {
 	if c.cluster == nil {
 		return c.redis.Publish(ctx, channel, payload).Result()
@@ -144,15 +145,15 @@ func (c *client) publish(ctx context.Context, channel string, payload []byte) (h
 
 func (c *client) close() error { return c.redis.Close() }
 
-// line is one connection on which Redis sends what was published. It ends
-// with its first error and never comes back by itself. One goroutine may call
-// receive, one other everything else; close is safe at any time.
+// line is one subscribing connection. It ends with its first error and does not
+// reconnect. One goroutine may call receive, another one the other methods; close is
+// safe for concurrent use.
 type line struct {
 	pubsub *redis.PubSub
 	ended  context.Context
 }
 
-// event is what Redis says on a line.
+// event is a message or confirmation received on a line.
 type event struct {
 	kind    eventKind
 	name    string // the Redis channel, or the pattern of a confirmation
@@ -171,11 +172,11 @@ const (
 	eventOther
 )
 
-// open connects, subscribes to the anchor and waits until that is confirmed,
-// so that the connection is known to be accepted and alive.
+// open connects, subscribes to the anchor and waits for the confirmation, which proves
+// that the connection works.
 func (c *client) open(ctx context.Context) (*line, error) {
-	// go-redis connects and subscribes again inside any call, unseen. It needs
-	// a living context to dial, so all calls but the first get one that is over.
+	// go-redis would reconnect and resubscribe silently inside any call. To dial it
+	// needs a context that has not ended: all calls but the first get an ended one.
 	ended, end := context.WithCancel(context.Background())
 	end()
 	l := &line{pubsub: c.redis.Subscribe(ctx), ended: ended}
@@ -188,7 +189,7 @@ func (c *client) open(ctx context.Context) (*line, error) {
 	}
 	l.close()
 	if c.cluster != nil {
-		c.cluster.ReloadState(ctx) // the anchor's node may be another by now
+		c.cluster.ReloadState(ctx) // the anchor's node may have changed
 	}
 	return nil, err
 }
@@ -201,15 +202,15 @@ func (l *line) subscribePatterns(patterns []string) error {
 	return l.pubsub.PSubscribe(l.ended, patterns...)
 }
 
-// unsubscribe must not be called without names: Redis would take that for all.
+// unsubscribe must not be called without names, which would mean all.
 func (l *line) unsubscribe(names []string) error {
 	return l.pubsub.Unsubscribe(l.ended, names...)
 }
 
 func (l *line) ping() error { return l.pubsub.Ping(l.ended) }
 
-// receive waits for the next event. An error, and so the end of the timeout,
-// leaves the line useless: half an answer may have been read.
+// receive waits for the next event. After an error, including a timeout, the line is
+// unusable: a reply may have been read partly.
 func (l *line) receive(timeout time.Duration) (event, error) {
 	got, err := l.pubsub.ReceiveTimeout(l.ended, timeout)
 	if err != nil {

@@ -8,23 +8,23 @@ import (
 	"wsfpm/session"
 )
 
-// Relay brings what an application already publishes in Redis to clients: a
-// text published on a channel that matches Pattern goes to the address To.
+// Relay forwards an application's existing Redis messages to clients: a text published
+// on a channel that matches Pattern is sent to the address To.
 type Relay struct {
-	// Pattern is the name of Redis channels, with exactly one "*" for the part
-	// that differs. It may not match a name under one of our own prefixes.
+	// Pattern matches Redis channels, with exactly one "*" for the variable part. It
+	// may not match a name under one of our own prefixes.
 	Pattern string
-	// To is an address. "{name}" in it stands for what the "*" matched.
+	// To is an address. "{name}" in it is replaced by the part that "*" matched.
 	To string
 }
 
 // relay is a checked Relay.
 type relay struct {
-	before, after string // the pattern around its "*"
+	before, after string // the parts of the pattern around "*"
 	to            string
 }
 
-// newRelays checks relays and finds them by their pattern.
+// newRelays checks relays and returns them by pattern.
 func newRelays(list []Relay, prefixes []string) (map[string]relay, error) {
 	relays := make(map[string]relay, len(list))
 	for _, l := range list {
@@ -47,11 +47,11 @@ func newRelay(l Relay, prefixes []string) (relay, error) {
 	case !found || strings.Contains(after, "*"):
 		return relay{}, errors.New(`the pattern needs exactly one "*"`)
 	case strings.ContainsAny(l.Pattern, `?[]\`):
-		// Redis would give these a meaning, and {name} would not be clear.
+		// Redis gives these a meaning, which would make {name} ambiguous.
 		return relay{}, errors.New(`the pattern may not have "?", "[", "]" or "\"`)
 	}
 	for _, p := range prefixes {
-		// The "*" takes whatever follows, so the parts before it decide.
+		// "*" matches anything, so the parts before it decide.
 		if strings.HasPrefix(before, p) || strings.HasPrefix(p, before) {
 			return relay{}, fmt.Errorf("the pattern matches names under our own prefix %q", p)
 		}
@@ -66,7 +66,7 @@ func newRelay(l Relay, prefixes []string) (relay, error) {
 	return relay{before, after, l.To}, nil
 }
 
-// address is where a text on a Redis channel that matched the pattern goes.
+// address returns the address for a Redis channel that matched the pattern.
 func (r relay) address(channel string) (session.Address, error) {
 	rest, ok := strings.CutPrefix(channel, r.before)
 	name, ok2 := strings.CutSuffix(rest, r.after)

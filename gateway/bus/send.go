@@ -7,11 +7,11 @@ import (
 	"wsfpm/session"
 )
 
-// Send publishes one payload for programs that only push, without joining in:
-// under the first of cfg's prefixes and a name, which is an address for the
-// fast door or "command" for JSON. It returns how many processes Redis says to
-// have reached; in a Cluster these are those at the node that every gateway
-// listens to. It sends once: after an error the payload may have arrived.
+// Send publishes one payload without a Bus, for programs that only push: under the first
+// of cfg's prefixes and a name, which is an address, for plain text, or "command", for
+// JSON. It returns the number of receiving processes according to Redis; in a Cluster,
+// according to the node that every gateway subscribes at. It does not retry: after an
+// error the payload may have arrived.
 func Send(ctx context.Context, cfg Config, name string, payload []byte) (heard int64, err error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return 0, err
@@ -25,7 +25,7 @@ func Send(ctx context.Context, cfg Config, name string, payload []byte) (heard i
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = c.close() }() // its answer has come
+	defer func() { _ = c.close() }() // the answer has arrived
 	heard, err = c.publish(ctx, prefix+name, payload)
 	if err != nil {
 		return 0, fmt.Errorf("publish through Redis: %w", err)

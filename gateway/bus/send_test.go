@@ -7,7 +7,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-func TestSendCountsAndSpeaksTheFirstPrefix(t *testing.T) {
+func TestSendCountsAndPublishesUnderTheFirstPrefix(t *testing.T) {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {
 		t.Fatal(err)

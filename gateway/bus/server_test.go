@@ -85,7 +85,7 @@ func (s *redisServer) do(args ...any) any {
 	return got
 }
 
-// subscribers is how many connections hear a channel.
+// subscribers returns the number of subscribers of a channel.
 func (s *redisServer) subscribers(channel string) int64 {
 	s.t.Helper()
 	got, err := s.client.PubSubNumSub(context.Background(), channel).Result()

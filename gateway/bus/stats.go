@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// Stats is what a Bus has done since it began. All counts only grow.
+// Stats are a Bus's state and its counters since New.
 type Stats struct {
 	// State is "local" without Redis, else "connecting", "up", "down" (the
 	// last attempt failed) or "closed".
 	State string
-	// Epochs is the number of connections made; all but the first are
-	// reconnects, before each of which pushes may have been lost.
+	// Epochs is the number of connections opened; all but the first are reconnects,
+	// before each of which pushes may have been lost.
 	Epochs uint64
-	// Names is how many names of connections, users and channels this node
-	// wants to hear; of these Redis has confirmed so many.
+	// Names is the number of connections, users and channels that this node subscribes
+	// to, NamesConfirmed that of confirmed ones.
 	Names, NamesConfirmed int
 
-	// Pushes received by the fast door, on the command door and by relays.
-	// What was dropped is among them.
+	// Pushes received as plain text, as commands and by relays, including dropped ones.
 	ReceivedFast, ReceivedCommand, ReceivedRelay uint64
 	// Payloads dropped: over the push limit; not UTF-8; a relay's address that
 	// is not valid; not a valid command.
@@ -30,7 +29,7 @@ type Stats struct {
 	JoinsUnconfirmed uint64
 }
 
-// Stats is a snapshot.
+// Stats returns a snapshot.
 func (b *Bus) Stats() Stats {
 	s := Stats{
 		ReceivedFast:     b.counts.fast.Load(),
@@ -47,14 +46,14 @@ func (b *Bus) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.State, s.Epochs = string(b.status), b.epochs
-	s.Names, s.NamesConfirmed = b.roster.wanted, b.roster.confirmed
+	s.Names, s.NamesConfirmed = b.subs.wanted, b.subs.confirmed
 	return s
 }
 
-// Ready is nil when a push to anybody here would arrive: every wanted name and
-// what all nodes hear was confirmed on the present connection, names that
-// came later have waited less than Config.Confirm, and Redis answers. Else it
-// says what is missing. Without Redis it is nil until Close.
+// Ready returns an error if a push to a client of this process might be lost. It returns
+// nil if every wanted name and all fixed channels have been confirmed on the current
+// connection, newer names have waited less than Config.Confirm, and Redis answers.
+// Without Redis it returns nil until Close.
 func (b *Bus) Ready() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,12 +65,12 @@ func (b *Bus) Ready() error {
 		return nil
 	case b.status != statusUp:
 		return b.notReadyLocked(string(b.status))
-	case b.roster.fixed > 0:
+	case b.subs.fixed > 0:
 		return b.notReadyLocked("common names are not confirmed")
-	case !b.roster.settled:
-		return b.notReadyLocked(fmt.Sprintf("%d of %d names are confirmed", b.roster.confirmed, b.roster.wanted))
+	case !b.subs.settled:
+		return b.notReadyLocked(fmt.Sprintf("%d of %d names are confirmed", b.subs.confirmed, b.subs.wanted))
 	}
-	if sent := b.roster.oldest(); !sent.IsZero() && now.Sub(sent) > b.cfg.Confirm {
+	if sent := b.subs.oldest(); !sent.IsZero() && now.Sub(sent) > b.cfg.Confirm {
 		return fmt.Errorf("redis: names are not confirmed for %v", now.Sub(sent).Round(time.Millisecond))
 	}
 	if !b.pinged.IsZero() && now.Sub(b.pinged) > b.cfg.Confirm {
@@ -80,7 +79,7 @@ func (b *Bus) Ready() error {
 	return nil
 }
 
-// notReadyLocked adds why the last connection ended, if one did.
+// notReadyLocked returns an error with the reason for the end of the last connection.
 func (b *Bus) notReadyLocked(what string) error {
 	if b.reason == nil {
 		return errors.New("redis: " + what)

@@ -10,17 +10,17 @@ import (
 	"wsfpm/session"
 )
 
-// Options is what a Fanout asks of its owner. All are required.
+// Options are the hooks of a Fanout. All are required.
 type Options struct {
-	// Move changes one client's channels as a command says, then does the rest of
-	// the command, and reports whether the client was meant. It may wait for Redis
+	// Move applies a command that changes one client's channels, with its message and
+	// close, and reports whether the command matched the client. It may wait for Redis
 	// until ctx ends.
 	Move func(ctx context.Context, s *session.Session, c *session.Command) (meant bool)
-	// Patience returns a context that bounds the wait of one command's moves.
+	// Patience returns a context that bounds the moves of one command.
 	Patience func() (context.Context, context.CancelFunc)
 	// Delivered counts the sessions that commands reach.
 	Delivered *atomic.Int64
-	// Recovered is called, deferred, where a bug may panic: it recovers and logs.
+	// Recovered is deferred around deliveries: it recovers from a panic and logs it.
 	Recovered func()
 }
 
@@ -33,14 +33,14 @@ type Fanout struct {
 	running sync.WaitGroup
 }
 
-// Stats are counts since the start, and what waits now.
+// Stats are counters since New and current queue sizes.
 type Stats struct {
 	Stalls  int64 // commands that had to wait for room in a queue
-	Waiting int64 // commands in the queues, each counted in every shard that it goes to
-	Bytes   int64 // the memory that they hold, with the moves that wait for Redis and what follows them
+	Waiting int64 // commands in the queues, counted per shard
+	Bytes   int64 // their memory, including moves that wait for Redis and commands queued after them
 }
 
-// New starts a worker for each of the hub's shards. [Fanout.Close] ends them.
+// New starts one worker for each of the hub's shards. [Fanout.Close] ends them.
 func New(hub *session.Hub, o Options) *Fanout {
 	f := &Fanout{Options: o, hub: hub}
 	for shard := range hub.Shards() {
@@ -52,16 +52,16 @@ func New(hub *session.Hub, o Options) *Fanout {
 	return f
 }
 
-// Deliver queues a command for the shards with clients that it may mean, and for no
-// others. It does not block: when a queue is full it returns a function that queues
-// the rest, waiting for room until its context ends. A caller that calls it before
-// the next Deliver has its commands reach each client in order.
+// Deliver queues a command for the shards with clients that it may match, and for no
+// others. It does not block: if a queue is full it returns a function that queues the
+// rest and waits for room until its context ends. If the caller calls that before the
+// next Deliver, its commands reach each client in order.
 func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) {
 	var room [8]task
 	tasks := room[:0]
 	to := c.To
 	if len(to) > 1 && slices.Contains(to, session.All) {
-		to = []session.Address{session.All} // the others add no client
+		to = []session.Address{session.All} // includes the others
 	}
 	for i, a := range to {
 		if a.Kind == session.KindConn {
@@ -86,8 +86,8 @@ func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) 
 }
 
 // appendJoining adds a task for each shard in which an earlier command that joins is
-// not over: the worker looks the channel up when it comes to the task, and finds
-// those too that are joining.
+// still pending: the worker looks up the channel when it reaches the task, so that it
+// also finds clients that are joining.
 func (f *Fanout) appendJoining(tasks []task, c *session.Command, channel *session.Address) []task {
 	for shard, w := range f.workers {
 		if w.queue.joins.Load() > 0 || w.moving.count.Load() > 0 {
@@ -97,8 +97,8 @@ func (f *Fanout) appendJoining(tasks []task, c *session.Command, channel *sessio
 	return tasks
 }
 
-// push hands tasks of one command to the queues of their shards. Those of one shard
-// go together, since a session that two of them mean gets the command once.
+// push adds the tasks of one command to the queues of their shards. Those of one shard
+// are added together, since a session that several of them match gets the command once.
 func (f *Fanout) push(tasks []task) (wait func(context.Context) error) {
 	for from := range tasks {
 		shard := tasks[from].shard
@@ -129,7 +129,7 @@ func (f *Fanout) later(tasks []task) (wait func(context.Context) error) {
 	}
 }
 
-// Stats is a snapshot.
+// Stats returns a snapshot.
 func (f *Fanout) Stats() Stats {
 	s := Stats{Stalls: f.stalls.Load()}
 	for _, w := range f.workers {
@@ -140,8 +140,8 @@ func (f *Fanout) Stats() Stats {
 	return s
 }
 
-// Close ends the workers. What waits is dropped, and Deliver does nothing from now
-// on. It returns when moves that wait for Redis have ended, too.
+// Close ends the workers and drops queued commands; Deliver does nothing from now on. It
+// also waits for moves that wait for Redis.
 func (f *Fanout) Close() {
 	for _, w := range f.workers {
 		w.queue.close()
@@ -149,8 +149,8 @@ func (f *Fanout) Close() {
 	f.running.Wait()
 }
 
-// task is a command for the members of one address in one shard, or for one session:
-// one of set, one and channel says which.
+// task is a command for the members of one address in one shard, or for one session.
+// Exactly one of set, one and channel is set.
 type task struct {
 	command *session.Command
 	set     *session.Members // nil: one or channel
@@ -180,13 +180,13 @@ func (t *task) walk(visit func([]*session.Session)) {
 	}
 }
 
-// piece is how many sessions are worked on between two looks at their set.
+// piece is the number of sessions copied from a set at a time.
 const piece = 256
 
-// moves reports whether the command changes what the clients are members of.
+// moves reports whether the command changes clients' channels.
 func (t *task) moves() bool { return len(t.command.Join)+len(t.command.Leave) > 0 }
 
-// members is about how many sessions the task means.
+// members estimates the number of sessions of the task.
 func (t *task) members() int {
 	if t.set == nil {
 		return 1
@@ -194,7 +194,7 @@ func (t *task) members() int {
 	return t.set.Len()
 }
 
-// size is about the memory that the task holds with its command, in bytes.
+// size estimates the memory of the task and its command, in bytes.
 func (t *task) size() int64 {
 	const command, name = 256, 40
 	c := t.command

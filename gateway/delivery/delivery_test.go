@@ -199,14 +199,14 @@ func TestEachClientGetsOneCopyInOrder(t *testing.T) {
 	}
 }
 
-func TestOnlyWhoIsMeantGetsIt(t *testing.T) {
+func TestOnlyMatchingClientsGetIt(t *testing.T) {
 	l := newLab(t)
 	in, out := l.enter("1", "a"), l.enter("2", "b")
 	l.deliver(&session.Command{
 		To: []session.Address{session.All}, Except: []session.Address{session.User("u2")},
 		Message: session.NewMessage(false, []byte("x")), Close: &session.Close{Code: 4000},
 	})
-	l.send("nobody", session.Channel("c"), session.User("none"), session.Conn("none"))
+	l.send("none", session.Channel("c"), session.User("none"), session.Conn("none"))
 	l.send("late", session.Conn("1"), session.Conn("2"))
 	l.idle()
 	if got := in.messages(); !slices.Equal(got, []string{"x"}) || in.closed != 4000 {
@@ -217,7 +217,7 @@ func TestOnlyWhoIsMeantGetsIt(t *testing.T) {
 	}
 }
 
-func TestAFullQueueWaitsAndSaysSo(t *testing.T) {
+func TestAFullQueueWaitsAndReportsIt(t *testing.T) {
 	l := newLab(t)
 	o := l.enter("1")
 	o.hold = make(chan struct{})

@@ -9,27 +9,27 @@ import (
 	"wsfpm/session"
 )
 
-// moveSize is about the memory of the goroutine of a move, in bytes.
+// moveSize estimates the memory of a move's goroutine, in bytes.
 const moveSize = 8 << 10
 
-// moving are the sessions whose channels are being changed, with the commands that
-// came for them meanwhile. The worker adds, the goroutines of the moves remove. What
-// all of it holds is bounded by maxBytes: beyond that the worker waits, and moves end
-// within the time that Redis has to confirm.
+// moving holds the sessions whose channels are being changed, with the commands for them
+// that arrived meanwhile. The worker adds, the goroutines of the moves remove. Its
+// memory is bounded by maxBytes: beyond that the worker waits; moves end within the
+// time that Redis has to confirm.
 type moving struct {
 	running sync.WaitGroup
 	count   atomic.Int64  // len(after), read without the lock
-	room    chan struct{} // room for one: fewer bytes are held
+	room    chan struct{} // capacity 1: fewer bytes are held
 
 	mu    sync.Mutex // guards what follows
 	after map[*session.Session][]task
-	bytes int64                               // that the moves hold, and the commands in after
-	joins map[string]map[*session.Session]int // by channel: how many commands let a session join it
+	bytes int64                               // held by the moves and the commands in after
+	joins map[string]map[*session.Session]int // by channel: number of commands with which a session joins it
 }
 
-// begin runs move on a goroutine of its own, which carries c out and holds so many
-// bytes, if there is room. Commands for the sessions wait from now on, until next has
-// no more of them.
+// begin runs move, which applies c and holds this number of bytes, on its own goroutine
+// if there is room. From now on commands for the sessions are queued, until next
+// returns nil.
 func (m *moving) begin(sessions []*session.Session, c *session.Command, held int64, move func()) (begun bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +52,7 @@ func (m *moving) begin(sessions []*session.Session, c *session.Command, held int
 }
 
 // follows reports whether a task's command has to wait for a move of s, and whether
-// there is room: then it was put after what waits already.
+// there was room to queue it.
 func (m *moving) follows(s *session.Session, t *task) (moving, room bool) {
 	if m.count.Load() == 0 {
 		return false, true
@@ -71,7 +71,7 @@ func (m *moving) follows(s *session.Session, t *task) (moving, room bool) {
 	return true, true
 }
 
-// holdLocked counts n bytes more if there is room for them.
+// holdLocked adds n bytes if there is room for them.
 func (m *moving) holdLocked(n int64) bool {
 	if m.bytes > 0 && m.bytes+n > maxBytes {
 		return false
@@ -80,7 +80,7 @@ func (m *moving) holdLocked(n int64) bool {
 	return true
 }
 
-// release takes n bytes off.
+// release subtracts n bytes.
 func (m *moving) release(n int64) {
 	m.mu.Lock()
 	m.bytes -= n
@@ -88,14 +88,14 @@ func (m *moving) release(n int64) {
 	signal(m.room)
 }
 
-// held is how many bytes are held.
+// held returns the number of bytes held.
 func (m *moving) held() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.bytes
 }
 
-// joinLocked counts n commands more that let s join their channels.
+// joinLocked adds n to the number of commands with which s joins c's channels.
 func (m *moving) joinLocked(s *session.Session, c *session.Command, n int) {
 	for _, name := range c.Join {
 		joining := m.joins[name]
@@ -115,15 +115,15 @@ func (m *moving) joinLocked(s *session.Session, c *session.Command, n int) {
 	}
 }
 
-// joiners are the sessions that are about to join a channel.
+// joiners returns the sessions that are joining a channel.
 func (m *moving) joiners(channel string) []*session.Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Keys(m.joins[channel]))
 }
 
-// next takes the oldest command that waits for a move of s, after done was carried
-// out. When there is none it returns nil, and s is not moving any more.
+// next removes and returns the oldest command queued for s, after done was applied. If
+// there is none it returns nil, and s is no longer moving.
 func (m *moving) next(s *session.Session, done *session.Command) *session.Command {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,10 +131,10 @@ func (m *moving) next(s *session.Session, done *session.Command) *session.Comman
 	waiting := m.after[s]
 	if len(waiting) == 0 {
 		if delete(m.after, s); len(m.after) == 0 {
-			m.after = nil // after a command for many, their memory is given back
+			m.after = nil // releases the memory of a command for many
 		}
 		m.count.Store(int64(len(m.after)))
-		signal(m.room) // the worker may wait for the end of this very move
+		signal(m.room) // the worker may be waiting for this move
 		return nil
 	}
 	first := waiting[0]

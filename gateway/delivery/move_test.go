@@ -14,8 +14,7 @@ func join(id string) *session.Command {
 	return &session.Command{To: []session.Address{session.Conn(id)}, Join: []string{"new"}}
 }
 
-// What a burst of commands that join holds stays within the bound, each with its
-// goroutine.
+// The memory of a burst of commands that join, with their goroutines, is bounded.
 func TestMovesAreBounded(t *testing.T) {
 	l := newLab(t)
 	l.gate = make(chan struct{})
@@ -39,8 +38,8 @@ func TestMovesAreBounded(t *testing.T) {
 	}
 }
 
-// The worker waits for room when too much follows a move: what it has queued for
-// others is written before, and what waits is counted.
+// The worker waits for room if too many commands follow a move: messages queued for
+// other clients are written before, and the waiting command is counted.
 func TestAWaitForRoomHoldsNoWrittenMessageBack(t *testing.T) {
 	l := newLab(t)
 	l.gate = make(chan struct{})

@@ -7,26 +7,26 @@ import (
 )
 
 const (
-	// maxBytes bounds the memory of what waits in one shard, see task.size. One
-	// command always fits.
+	// maxBytes bounds the memory of one shard's queue, see task.size. One command
+	// always fits.
 	maxBytes = 16 << 20
-	// A batch is as many tasks as wait, but no more than batchTasks, and no more
-	// than bring batchMembers deliveries, unless one alone does.
+	// A batch is all queued tasks, at most batchTasks, and at most batchMembers
+	// deliveries, unless a single task has more.
 	batchTasks   = 64
 	batchMembers = 16 << 10
 )
 
-// queue is what waits for one worker, in order and within a bound.
+// queue is the bounded FIFO queue of one worker.
 type queue struct {
-	joins atomic.Int64 // tasks that join, and that the worker has not begun
+	joins atomic.Int64 // tasks that join and that the worker has not started
 
 	mu     sync.Mutex // guards what follows
-	work   sync.Cond  // tasks came, or closed
+	work   sync.Cond  // there are tasks, or the queue is closed
 	room   chan struct{}
 	tasks  []task
-	first  []task // the memory of tasks that a trickle needs, used again and again
+	first  []task // reused memory for a few tasks
 	last   uint64 // the latest command's number
-	bytes  int64  // of the tasks, and of those that were taken and not released
+	bytes  int64  // of the tasks, and of those taken and not released
 	closed bool
 }
 
@@ -37,12 +37,11 @@ func newQueue() *queue {
 	return q
 }
 
-// tryPush queues those of one command's tasks that are for the shard, if there is
-// room.
+// tryPush queues one command's tasks for the shard if there is room.
 func (q *queue) tryPush(tasks []task, shard int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := tasks[0].size() // of the command, which its tasks share
+	held := tasks[0].size() // including the command, which the tasks share
 	if !q.closed && q.bytes > 0 && q.bytes+held > maxBytes {
 		return false
 	}
@@ -68,7 +67,7 @@ func (q *queue) tryPush(tasks []task, shard int) bool {
 	return true
 }
 
-// push is tryPush that waits for room until ctx ends.
+// push is like tryPush but waits for room until ctx ends.
 func (q *queue) push(ctx context.Context, tasks []task, shard int) error {
 	for !q.tryPush(tasks, shard) {
 		select {
@@ -77,13 +76,13 @@ func (q *queue) push(ctx context.Context, tasks []task, shard int) error {
 			return ctx.Err()
 		}
 	}
-	signal(q.room) // the next that waits may fit as well
+	signal(q.room) // the next waiter may fit as well
 	return nil
 }
 
-// take waits for tasks and returns a batch of them, in the memory of the last one if
-// that is enough; it reports false when the queue is closed. What they hold counts
-// until release.
+// take waits for tasks and returns a batch, in the memory of the last one if that
+// suffices; open is false when the queue is closed. The bytes of the batch count until
+// release.
 func (q *queue) take(last []task) (batch []task, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -109,7 +108,7 @@ func (q *queue) take(last []task) (batch []task, open bool) {
 	return batch, true
 }
 
-// release takes n bytes off.
+// release subtracts n bytes.
 func (q *queue) release(n int64) {
 	q.mu.Lock()
 	q.bytes -= n
@@ -117,7 +116,7 @@ func (q *queue) release(n int64) {
 	signal(q.room)
 }
 
-// waiting is how many tasks wait, and the bytes that are held.
+// waiting returns the number of tasks and the bytes held.
 func (q *queue) waiting() (tasks int, bytes int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +131,7 @@ func (q *queue) close() {
 	signal(q.room)
 }
 
-// signal leaves a token in c unless there is one.
+// signal puts a token into c unless there is one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -2,7 +2,7 @@ package delivery
 
 import "wsfpm/session"
 
-// worker delivers what comes into one shard's queue.
+// worker delivers the commands of one shard's queue.
 type worker struct {
 	f      *Fanout
 	queue  *queue
@@ -15,7 +15,7 @@ func newWorker(f *Fanout, q *queue, shard int) *worker {
 	return &worker{f: f, queue: q, shard: shard, moving: moving{room: make(chan struct{}, 1)}}
 }
 
-// run ends when the queue is closed and the moves have ended.
+// run works until the queue is closed and the moves have ended.
 func (w *worker) run() {
 	defer w.moving.running.Wait()
 	var batch []task
@@ -29,10 +29,9 @@ func (w *worker) run() {
 	}
 }
 
-// deliver carries a batch out and writes to each client as seldom as
-// [session.Batch] does. Consecutive tasks of
-// one set are done together, client by client, so that the messages of a busy
-// channel of any size leave soon, and in one write.
+// deliver applies a batch with as few writes per client as [session.Batch] allows.
+// Consecutive tasks of one set are applied together, client by client, so that the
+// messages of a busy channel of any size are sent early and in one write.
 func (w *worker) deliver(batch []task) {
 	for rest := batch; len(rest) > 0; {
 		n := alike(rest)
@@ -47,20 +46,21 @@ func (w *worker) deliver(batch []task) {
 	w.queue.release(held)
 }
 
-// flush writes what was queued.
+// flush writes the queued messages.
 func (w *worker) flush() {
 	for !w.flushed() {
 	}
 }
 
-// flushed reports whether everything was written: a bug in one write is survived.
+// flushed writes queued messages and reports whether that completed: it survives a panic
+// in one write.
 func (w *worker) flushed() (all bool) {
 	defer w.f.Recovered()
 	w.out.Flush()
 	return true
 }
 
-// alike is how many of the first tasks mean the same sessions and only send.
+// alike returns the number of leading tasks that match the same sessions and only send.
 func alike(tasks []task) int {
 	first := &tasks[0]
 	n := 1
@@ -73,8 +73,8 @@ func alike(tasks []task) int {
 	return n
 }
 
-// group carries out tasks that are alike. The last ones of a batch are written as
-// they go, since nothing follows for the same clients.
+// group applies tasks that are alike. The last ones of a batch are written immediately,
+// since nothing follows for the same clients.
 func (w *worker) group(tasks []task, last bool) {
 	defer w.f.Recovered()
 	if tasks[0].channel != nil {
@@ -101,8 +101,8 @@ func (w *worker) group(tasks []task, last bool) {
 	w.f.Delivered.Add(delivered)
 }
 
-// lookUp finds the members of a task's channel. For those that are joining it the
-// command waits until they have; those that have joined meanwhile are in the set.
+// lookUp finds the members of a task's channel. For sessions that are joining it the
+// command is queued after their move; those that have joined meanwhile are in the set.
 func (w *worker) lookUp(t *task) {
 	for _, s := range w.moving.joiners(t.channel.Name) {
 		if !w.out.Claimed(s, t.number) && w.follows(s, t) {
@@ -112,11 +112,11 @@ func (w *worker) lookUp(t *task) {
 	t.set = w.f.hub.Members(*t.channel, w.shard)
 }
 
-// move begins a command that changes channels: on a goroutine of its own, for it
-// waits for Redis.
+// move starts a command that changes channels on its own goroutine, since it waits for
+// Redis.
 func (w *worker) move(t *task) {
 	if len(t.command.Join) > 0 {
-		defer w.queue.joins.Add(-1) // from now on it is among the moving ones, or over
+		defer w.queue.joins.Add(-1) // from now on it is in moving, or finished
 	}
 	var sessions []*session.Session
 	t.walk(func(piece []*session.Session) {
@@ -137,8 +137,8 @@ func (w *worker) move(t *task) {
 	}
 }
 
-// follows reports whether a task's command waits for a move of s, and waits for room
-// for it when there is none.
+// follows reports whether a task's command is queued after a move of s. It waits for
+// room to queue it.
 func (w *worker) follows(s *session.Session, t *task) bool {
 	for {
 		moving, room := w.moving.follows(s, t)
@@ -149,14 +149,14 @@ func (w *worker) follows(s *session.Session, t *task) bool {
 	}
 }
 
-// awaitRoom waits until moves hold less. What was queued is written before.
+// awaitRoom writes queued messages and waits until moves hold fewer bytes.
 func (w *worker) awaitRoom() {
 	w.flush()
 	<-w.moving.room
 }
 
-// carryOut changes the channels of sessions, one after another: one wait for Redis
-// serves all of them. What came for a session meanwhile follows at once.
+// carryOut changes the channels of sessions, one after another; a single wait for Redis
+// serves all of them. Commands queued for a session meanwhile follow immediately.
 func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
 	ctx, cancel := w.f.Patience()
 	defer cancel()
@@ -168,19 +168,19 @@ func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
 	}
 }
 
-// late carries out a command that has waited for a move of s.
+// late applies a command that was queued after a move of s.
 func (w *worker) late(s *session.Session, c *session.Command) (meant bool) {
 	if len(c.Join)+len(c.Leave) > 0 {
 		ctx, cancel := w.f.Patience()
 		defer cancel()
 		return w.f.Move(ctx, s, c)
 	}
-	meant, _ = s.Deliver(c) // a client that cannot take it is being closed by its outlet
+	meant, _ = s.Deliver(c) // on an error the outlet is closing the client
 	s.Flush()
 	return meant
 }
 
-// one counts a delivery, and survives a bug in it.
+// one counts a delivery and survives a panic in it.
 func (w *worker) one(deliver func() bool) {
 	defer w.f.Recovered()
 	if deliver() {

@@ -28,7 +28,7 @@ func (l *lab) busy(clients int) (outs []*outlet, release func()) {
 	return outs, func() { close(first.hold) }
 }
 
-// What waits is written together, as many messages as one system call takes.
+// Queued messages are written together, as many as one system call takes.
 func TestABatchWritesManyMessagesAtOnce(t *testing.T) {
 	l := newLab(t)
 	outs, release := l.busy(20)
@@ -72,8 +72,8 @@ func TestABugInAWriteIsSurvived(t *testing.T) {
 	}
 }
 
-// What waits for a client in the bound of its pushes is what it does not read, not
-// what a batch has not written yet.
+// Messages that a batch has not written yet do not count into the bound of a client's
+// unread pushes.
 func TestABatchDoesNotTakeAReaderForASlowOne(t *testing.T) {
 	l := newLab(t)
 	outs, release := l.busy(1)
@@ -120,8 +120,8 @@ func TestAPushThatFindsNoRoomComesAfterAWrite(t *testing.T) {
 	}
 }
 
-// What follows a command that joins reaches those that it lets join, whether they
-// still wait for Redis or have joined meanwhile.
+// A command after one that joins reaches the joining clients, whether they still wait
+// for Redis or have joined meanwhile.
 func TestWhatFollowsAJoinReachesTheOnesThatJoin(t *testing.T) {
 	for _, held := range []bool{true, false} {
 		l := newLab(t)

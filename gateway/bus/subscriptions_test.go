@@ -9,11 +9,11 @@ import (
 	"wsfpm/session"
 )
 
-// model is a Redis that answers when the test says so, and a gateway that
-// joins and leaves. It checks after each step what a roster promises.
+// model is a Redis that answers on command, and a gateway that joins and
+// leaves. It checks after each step the invariants of subscriptions.
 type model struct {
 	t       *testing.T
-	roster  *roster
+	subs    *subscriptions
 	members map[session.Address]int
 	redis   map[session.Address]bool // what Redis has subscribed, for sure
 	sent    []answer                 // commands that Redis will answer, in order
@@ -28,7 +28,7 @@ type answer struct {
 
 func newModel(t *testing.T, prefixes int) *model {
 	return &model{
-		t: t, roster: newRoster(prefixes),
+		t: t, subs: newSubscriptions(prefixes),
 		members: map[session.Address]int{}, redis: map[session.Address]bool{}, joins: map[*join]bool{},
 	}
 }
@@ -37,7 +37,7 @@ func (m *model) join(names ...session.Address) {
 	for _, n := range names {
 		m.members[n]++
 	}
-	j := m.roster.join(names)
+	j := m.subs.join(names)
 	if j != nil {
 		m.joins[j] = true
 		return
@@ -45,7 +45,7 @@ func (m *model) join(names ...session.Address) {
 	m.confirmed(names)
 }
 
-// confirmed checks that a join that was told yes was told the truth.
+// confirmed checks that a confirmed join is really confirmed.
 func (m *model) confirmed(names []session.Address) {
 	m.t.Helper()
 	for _, n := range names {
@@ -59,14 +59,14 @@ func (m *model) leave(name session.Address) {
 	if m.members[name] > 0 {
 		m.members[name]--
 	}
-	m.roster.leave([]session.Address{name})
+	m.subs.leave([]session.Address{name})
 }
 
 func (m *model) connect() {
 	if !m.up {
 		m.up = true
-		m.roster.connected(1)
-		m.roster.heardFixed()
+		m.subs.connected(1)
+		m.subs.heardFixed()
 	}
 }
 
@@ -75,22 +75,22 @@ func (m *model) lose() {
 		m.up = false
 		m.sent = nil
 		clear(m.redis)
-		m.roster.lost()
+		m.subs.lost()
 	}
 }
 
-// send takes the roster's commands to Redis.
+// send passes the commands of subs to Redis.
 func (m *model) send() {
 	if !m.up {
 		return
 	}
-	subscribe, unsubscribe := m.roster.next(time.Unix(1, 0))
+	subscribe, unsubscribe := m.subs.next(time.Unix(1, 0))
 	flying := map[session.Address]bool{}
 	for _, a := range m.sent {
 		flying[a.name] = true
 	}
 	for i, list := range [][]session.Address{subscribe, unsubscribe} {
-		if len(list) > m.roster.perCommand {
+		if len(list) > m.subs.perCommand {
 			m.t.Fatalf("%d names in one command", len(list))
 		}
 		for _, n := range list {
@@ -115,10 +115,10 @@ func (m *model) answer() {
 	m.sent = m.sent[1:]
 	if a.subscribe {
 		m.redis[a.name] = true
-		m.roster.heardSubscribed(a.name)
+		m.subs.heardSubscribed(a.name)
 	} else {
 		delete(m.redis, a.name)
-		m.roster.heardUnsubscribed(a.name)
+		m.subs.heardUnsubscribed(a.name)
 	}
 	for j := range m.joins {
 		select {
@@ -150,11 +150,11 @@ func (m *model) settle() {
 			wanted++
 		}
 	}
-	r := m.roster
+	r := m.subs
 	if r.wanted != wanted || r.confirmed != wanted || len(r.names) != wanted {
-		m.t.Fatalf("roster has wanted %d, confirmed %d, names %d; want %d", r.wanted, r.confirmed, len(r.names), wanted)
+		m.t.Fatalf("wanted %d, confirmed %d, names %d; want %d", r.wanted, r.confirmed, len(r.names), wanted)
 	}
-	if len(r.queue) != 0 || len(r.flights) != 0 || !r.settled || !r.oldest().IsZero() {
+	if len(r.queue) != 0 || len(r.inflight) != 0 || !r.settled || !r.oldest().IsZero() {
 		m.t.Fatalf("not at rest: %+v", r)
 	}
 	for j := range m.joins { // only those whose names were left again may remain
@@ -173,7 +173,7 @@ func (m *model) settle() {
 	}
 }
 
-// step does what one byte says.
+// step takes the step that one byte encodes.
 func (m *model) step(b byte, name func(byte) session.Address) {
 	switch b % 8 {
 	case 0:
@@ -194,7 +194,7 @@ func (m *model) step(b byte, name func(byte) session.Address) {
 			m.connect()
 		default:
 			for j := range m.joins { // a caller gives up
-				m.roster.forget(j)
+				m.subs.forget(j)
 				delete(m.joins, j)
 				break
 			}
@@ -207,12 +207,12 @@ func (m *model) step(b byte, name func(byte) session.Address) {
 
 func channelName(b byte) session.Address { return session.Channel(fmt.Sprint(b % 6)) }
 
-func TestRosterAgainstAModel(t *testing.T) {
+func TestSubscriptionsAgainstAModel(t *testing.T) {
 	for seed := range uint64(3000) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		m := newModel(t, 1)
 		if seed%2 == 0 {
-			m.roster.perCommand = 2 // many commands, so that the window counts
+			m.subs.perCommand = 2 // many commands, so that the window counts
 		}
 		for range 300 {
 			m.step(byte(random.Uint32()), channelName)
@@ -221,11 +221,11 @@ func TestRosterAgainstAModel(t *testing.T) {
 	}
 }
 
-func FuzzRoster(f *testing.F) {
+func FuzzSubscriptions(f *testing.F) {
 	f.Add([]byte{6 | 10<<3, 0, 4, 5, 2, 4, 0, 5, 6, 6 | 10<<3, 7})
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		m := newModel(t, 1)
-		m.roster.perCommand = 2
+		m.subs.perCommand = 2
 		for _, b := range steps {
 			m.step(b, channelName)
 		}
@@ -235,7 +235,7 @@ func FuzzRoster(f *testing.F) {
 
 // Six of these steps in every order; settle adds the commands and answers that
 // are missing.
-func TestRosterInEveryOrder(t *testing.T) {
+func TestSubscriptionsInEveryOrder(t *testing.T) {
 	name := session.Channel("a")
 	other := session.User("b")
 	steps := []func(m *model){
@@ -268,7 +268,7 @@ func TestRosterInEveryOrder(t *testing.T) {
 	}
 }
 
-func TestRosterTransitions(t *testing.T) {
+func TestSubscriptionTransitions(t *testing.T) {
 	name := session.Channel("a")
 	confirm := func(m *model) { m.join(name); m.send(); m.answer() }
 	unsubscribe := func(m *model) { confirm(m); m.leave(name); m.send() }
@@ -302,7 +302,7 @@ func TestRosterTransitions(t *testing.T) {
 			m := newModel(t, 1)
 			m.connect()
 			tt.steps(m)
-			if e := m.roster.names[name]; e.state != tt.state || e.members != tt.members {
+			if e := m.subs.names[name]; e.state != tt.state || e.members != tt.members {
 				t.Errorf("got %+v, want state %d and %d members", e, tt.state, tt.members)
 			}
 			if m.up {
@@ -325,8 +325,8 @@ func TestRosterTransitions(t *testing.T) {
 	}
 }
 
-func TestRosterGathersNamesIntoCommands(t *testing.T) {
-	r := newRoster(3)
+func TestNamesAreGatheredIntoCommands(t *testing.T) {
+	r := newSubscriptions(3)
 	r.connected(0)
 	var names []session.Address
 	for i := range 10 * batch {
