@@ -25,7 +25,7 @@ usage: php push.php [--redis URL | --admin URL [--token T]] [--prefix ws:] ADDRE
   --token   the admin listener's token (default: $WSFPM_ADMIN_TOKEN, which other users of the machine cannot see)
   --prefix  redis.prefix of the gateway (default: ws:)
 
-Ends with 0 when somebody received it, 1 when nobody did, 2 when it could not be sent.
+Exit status: 0 at least one receiver, 1 no receiver, 2 the message could not be sent.
 
 TEXT;
 
@@ -52,7 +52,7 @@ function main(array $args): int
         echo $count === 1 ? "1 connection\n" : "$count connections\n";
         return $count > 0 ? 0 : 1;
     }
-    // The fast door takes the text as it is; the other one takes commands.
+    // A channel named by the address takes the text unchanged; ws:command takes commands.
     $count = $options['json'] === null
         ? publish($options['redis'], $options['prefix'] . $options['address'], $options['data'])
         : publish($options['redis'], $options['prefix'] . 'command', $options['json']);
@@ -60,7 +60,7 @@ function main(array $args): int
     return $count > 0 ? 0 : 1;
 }
 
-/** Reads the command line; says what is wrong with it by InvalidArgumentException. */
+/** Reads the command line; throws InvalidArgumentException with the mistake. */
 function parse(array $args): array
 {
     $options = [
@@ -113,7 +113,7 @@ function parse(array $args): array
     return $options;
 }
 
-/** Checks that it is a command with addresses; its other fields are the gateway's to check. */
+/** Checks that it is a command with addresses; the gateway checks its other fields. */
 function checkCommand(string $json): void
 {
     $command = json_decode($json, true, 64);
@@ -140,7 +140,7 @@ function encode(array $command): string
     return json_encode($command, JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_THROW_ON_ERROR);
 }
 
-/** Publishes and returns how many nodes heard it. phpredis is used if it is there. */
+/** Publishes and returns the number of nodes that received it. Uses phpredis if it is installed. */
 function publish(string $url, string $channel, string $payload): int
 {
     if (preg_match('~^unix://(?:(?<user>[^:@/]*):(?<pass>[^@/]*)@)?(?<path>/[^?]+)~', $url, $u)) { // parse_url() refuses these
@@ -190,7 +190,7 @@ function redis($socket, string ...$words): int
     return (int) substr($line, 1);
 }
 
-/** Posts a command to the admin listener and returns how many connections took it. */
+/** Posts a command to the admin listener and returns the number of connections that it reached. */
 function pushByAdmin(string $url, string $token, string $command): int
 {
     // unix:/path, or host:port with or without http:// in front

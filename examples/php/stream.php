@@ -3,7 +3,7 @@
 // of a language model, the progress of an import, the lines of a log.
 //
 // With this media type every line becomes one message as soon as it is flushed.
-// While it runs, the script holds a PHP worker; wsfpm lets half of the workers
+// While it runs, the script holds a PHP worker; at most half of the workers
 // stream at once (max_streams). When the client leaves, PHP ends the script at
 // its next flush.
 
@@ -14,7 +14,7 @@ if ($_SERVER['WS_EVENT'] !== 'message') {
 
 header('Content-Type: application/x-ndjson');
 while (ob_get_level() > 0) {
-    ob_end_flush();        // or output_buffering would hold everything back
+    ob_end_flush();        // output_buffering would delay the lines
 }
 
 foreach (answer(file_get_contents('php://input')) as $word) {

@@ -2,17 +2,17 @@
 declare(strict_types=1);
 
 /**
- * What the chat remembers, in plain files: no database server is needed.
+ * The state of the chat, in plain files: no database server is needed.
  *
- *   presence.json       who is here: connection id => name, room, last seen
+ *   presence.json       presence: connection id => name, room, last seen
  *   room-<hash>.json    the last messages of one room
- *   pace.json           when each person wrote last
+ *   pace.json           the time of each person's last message
  *
  * Events of one connection come one after the other, but those of different
  * connections run at the same time in several PHP workers. So every change is
  * made under a lock, and a file is replaced whole: a worker that is killed
  * half-way leaves the old one. This serves some hundred people on one machine;
- * with more, or with several machines, put these methods on a database.
+ * for more, or for several machines, implement these methods with a database.
  */
 final class Store
 {
@@ -21,14 +21,14 @@ final class Store
     private const HISTORY = 50;       // messages kept per room
     private const ROOMS = 40;         // rooms at most
     private const ROOM_LIFE = 86_400; // seconds until an empty room is forgotten, with its messages
-    private const SILENCE = 180;      // seconds until a connection that tells nothing is taken for dead
+    private const SILENCE = 180;      // seconds without a report until a connection counts as dead
 
     public function __construct(private string $folder)
     {
         if (!is_dir($folder)) {
             @mkdir($folder, 0700, true);
         }
-        // A folder that others may write to is not ours: somebody put it there first.
+        // A folder that others may write to is not ours: another user made it first.
         if (!is_writable($folder) || fileperms($folder) & 0022) {
             throw new RuntimeException("$folder must be writable for PHP-FPM, and for nobody else");
         }
@@ -84,7 +84,7 @@ final class Store
     }
 
     /**
-     * Who is in a room, each person once, and how many are in every room. The
+     * The people of a room, each once, and the number in every room. The
      * version grows: two workers may publish their lists in the wrong order,
      * and a page keeps the newer one.
      */

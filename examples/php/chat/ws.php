@@ -4,7 +4,7 @@
 //   the page sends                              it gets
 //   {"type":"sync","after":0}                   "sync": messages, people, rooms; others get "joined"
 //   {"type":"say","room":"lobby","key":"k1","text":"…"}
-//                                               "message", like everybody in the room
+//                                               "message", like all clients in the room
 //   {"type":"private","to":"Ann","key":…}       "private", like Ann
 //   {"type":"room","room":"help"}               "room": you are there now, please sync
 //   {"type":"typing"}                           nothing; the others get "typing"
@@ -17,7 +17,7 @@ isset($_SERVER['WS_EVENT']) or exit(http_response_code(404));
 require __DIR__ . '/Store.php';
 require __DIR__ . '/session.php';
 
-const FLAGS = JSON_UNESCAPED_UNICODE | JSON_HEX_TAG | JSON_THROW_ON_ERROR; // no < or >: nobody's text looks like an error page of PHP
+const FLAGS = JSON_UNESCAPED_UNICODE | JSON_HEX_TAG | JSON_THROW_ON_ERROR; // no < or >: no client's text looks like an error page of PHP
 
 $store = new Store($_SERVER['CHAT_DIR'] ?? (getenv('CHAT_DIR') ?: sys_get_temp_dir() . '/wsfpm-chat'));
 
@@ -27,7 +27,7 @@ match ($_SERVER['WS_EVENT']) {
     'disconnect' => goodbye($store),
 };
 
-/** The site's own login decides. Nobody is noted as present before the handshake is through. */
+/** The site's own login decides. Presence begins after the handshake. */
 function connect(): void
 {
     $me = whoIsLoggedIn();
@@ -50,7 +50,7 @@ function whoIsLoggedIn(): ?string
         return null;
     }
     // Read and closed at once: as long as a session is open, the person's other tabs wait for it.
-    // Not strict: an unknown id is nobody, and needs no new session with a new cookie.
+    // Not strict: an unknown id means no login, and needs no new session with a new cookie.
     beginSession(['read_and_close' => true, 'use_strict_mode' => false, 'cache_limiter' => '']);
     return $_SESSION['name'] ?? null;
 }
@@ -82,7 +82,7 @@ function sync(Store $store, int $after): void
     if ($new) {
         $commands[] = ['to' => 'channel:' . channel($room), 'except' => ['self'], 'data' => ['type' => 'joined', 'name' => $me] + $people];
     }
-    if ($new && count($people['people']) === 1) { // it may be a new room: everybody's list gets it
+    if ($new && count($people['people']) === 1) { // it may be a new room: add it to all lists
         $commands[] = ['to' => 'channel:everybody', 'except' => ['self'], 'data' => ['type' => 'rooms'] + $people];
     }
     commands($commands);
@@ -109,7 +109,7 @@ function tell(Store $store, array $in): void
         return;
     }
     [$key, $text] = content($store, $in);
-    // Every tab of both. Private messages are not kept: who is away misses them.
+    // Every tab of both. Private messages are not stored: a person who is away misses them.
     publish("user:$to, user:$_SERVER[WS_USER]", [
         'type' => 'private', 'id' => (int) (microtime(true) * 1000),
         'from' => $_SERVER['WS_USER'], 'to' => $to, 'key' => $key, 'text' => $text,

@@ -1,6 +1,6 @@
 <?php
 // Clients without cookies (mobile apps, mini-programs, other servers, pages of
-// another site) bring a signed token. It comes in the query,
+// another site) send a signed token. It is in the query,
 //
 //   new WebSocket('wss://example.com/ws/app?token=' + jwt)
 //
@@ -8,8 +8,8 @@
 //
 //   new WebSocket('wss://example.com/ws/app', ['app.v1', 'auth.' + jwt])
 //
-// The token is looked at once, on connect. Later events know the person by
-// WS_USER and the token's end by WS_STATE: neither can be forged by a client.
+// The token is verified once, on connect. Later events get the person in WS_USER
+// and the token's expiry in WS_STATE: a client can forge neither.
 declare(strict_types=1);
 
 isset($_SERVER['WS_EVENT']) or exit(http_response_code(404));
@@ -49,7 +49,7 @@ function connect(): void
     }
     header("WS-User: $claims[sub]");
     header("WS-State: $claims[exp]");
-    header('WS-Accept: 1');   // with accept = "header" on the route nothing else lets anybody in
+    header('WS-Accept: 1');   // with accept = "header" on the route nothing else accepts a client
     echo json_encode(['hello' => $claims['sub'], 'until' => $claims['exp']]);
 }
 

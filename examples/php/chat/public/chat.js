@@ -13,7 +13,7 @@ let last = 0                // id of the newest message of this room
 let version = 0             // of the list of people
 let synced = false
 const shown = new Set()     // messages on the page: one may arrive twice
-const leaving = new Map()   // a reload is no farewell: name => timer
+const leaving = new Map()   // a reload is no departure: name => timer
 
 // ---------------------------------------------------------------- connection
 
@@ -42,7 +42,7 @@ function sync(patience = 20_000) {
 }
 
 setInterval(() => sync(), 60_000)                          // "I am here", and what was missed
-window.addEventListener('offline', () => sync(3000))       // perhaps: a line within the machine lives on
+window.addEventListener('offline', () => sync(3000))       // perhaps: a connection within the machine stays open
 setInterval(() => fetch('whoami.php').catch(() => {}), 600_000)   // keeps the PHP session alive
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return
@@ -125,7 +125,7 @@ function receive(text) {
   else view.notice(text, 'push')
 }
 
-/** Says that somebody has left, unless they are back soon; without a connection nobody knows. */
+/** Announces that a person has left, unless they return soon; without a connection it is unknown. */
 function gone(name, from) {
   leaving.set(name, setTimeout(() => {
     leaving.delete(name)
@@ -135,7 +135,7 @@ function gone(name, from) {
   }, 4000))
 }
 
-/** Whether somebody who is here now was just about to be called gone. */
+/** Whether a person who is here now was about to be announced as gone. */
 function returned(name) {
   clearTimeout(leaving.get(name))
   return leaving.delete(name)

@@ -1,6 +1,6 @@
 <?php
 // The front door: an ordinary form and an ordinary PHP session. There is no
-// password, because this is a demo: whoever types a name is that person. A real
+// password, because this is a demo: any visitor may use any name. A real
 // site has its own login; the chat needs only $_SESSION['name'].
 declare(strict_types=1);
 
@@ -53,5 +53,5 @@ pageHeaders();
     <?php if ($error): ?><p class="error" id="error" role="alert"><?= html($error) ?></p><?php endif ?>
     <button class="primary">Come in</button>
   </form>
-  <p class="small">A demo: no password, and whoever types a name is that person.</p>
+  <p class="small">A demo without passwords: any visitor may use any name.</p>
 </main>

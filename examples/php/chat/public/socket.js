@@ -10,8 +10,8 @@ const OPENING = 15_000      // a handshake that takes longer has failed
 
 /**
  * Whether a close code says "do not come back", as in the table of docs/contract.md.
- * The rest is a restart, an overload or a lost line; 4401 asks for a new token
- * first, 4408 was too slow a reader.
+ * The rest is a restart, an overload or a lost connection; 4401 needs a new token
+ * first, 4408 means a slow reader.
  */
 export function isFinal(code) {
   if (code === 4401 || code === 4408) return false
@@ -62,7 +62,7 @@ export class Socket {
     }
   }
 
-  /** Sends, and tells whether it could. */
+  /** Sends; returns whether it succeeded. */
   send(data) {
     if (!this.isOpen) return false
     this.#ws.send(JSON.stringify(data))

@@ -45,16 +45,16 @@ export function message(m, element = null) {
   return li
 }
 
-/** Marks a message that the server did not take. */
+/** Marks a message that the server did not accept. */
 export function failed(li, why) {
   li.classList.remove('waiting')
   li.classList.add('failed')
   li.querySelector('.bubble').append(make('p', 'why', `Not sent: ${why}`))
 }
 
-/** A line that is nobody's message. kind: quiet, push (from the server) or error. */
+/** A line without an author. kind: quiet, push (from the server) or error. */
 export function notice(content, kind = 'quiet') {
-  // While PHP is away every attempt fails alike: one line says it.
+  // While PHP is down every attempt fails alike: one line is enough.
   const before = [...log.querySelectorAll(':scope > :not(.waiting)')].at(-1)
   if (kind === 'error' && before?.matches('.error') && before.textContent === content) return
   const stay = following
@@ -153,7 +153,7 @@ export function enterRoom(name) {
   menu(false)
 }
 
-/** Replaces the entries of a list; whoever is at one of them by keyboard stays there. */
+/** Replaces the entries of a list and keeps the keyboard focus. */
 function fill(list, entries) {
   const at = list.contains(document.activeElement) ? document.activeElement.dataset.name : undefined
   list.replaceChildren(...entries)

@@ -1,6 +1,6 @@
 <?php
-// Tells the page whether its login still holds: a browser hides from a page why
-// a WebSocket was refused. Asking now and then also keeps the session alive.
+// Returns whether the page's login is still valid: a browser hides the reason of a
+// refused handshake. Regular requests also keep the session alive.
 declare(strict_types=1);
 
 require dirname(__DIR__) . '/session.php';

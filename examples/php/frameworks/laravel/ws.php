@@ -5,7 +5,7 @@
 //   [[route]]
 //   path   = "/ws/app"
 //   script = "/srv/app/ws.php"
-//   accept = "header"               # nobody comes in without WS-Accept
+//   accept = "header"               # no client is accepted without WS-Accept
 //   params = { HTTP_ACCEPT = "application/json" }   # errors as JSON, not as a login page
 //
 // routes/web.php, so that session and login are there:

@@ -5,7 +5,7 @@
 //   [[route]]
 //   path   = "/ws/app"
 //   script = "/srv/app/ws.php"
-//   accept = "header"               # nobody comes in without WS-Accept
+//   accept = "header"               # no client is accepted without WS-Accept
 //   params = { APP_ENV = "prod", APP_DEBUG = "0", HTTP_ACCEPT = "application/json" }
 //
 // Every event arrives as a request for /_ws/connect, /_ws/message or

@@ -1,11 +1,11 @@
 <?php
-// WordPress: who is logged in there may connect. Put this file outside of the
+// WordPress: its logged-in users may connect. Put this file outside of the
 // web folder and say where WordPress is:
 //
 //   [[route]]
 //   path   = "/ws/site"
 //   script = "/srv/app/ws.php"
-//   accept = "header"               # nobody comes in without WS-Accept
+//   accept = "header"               # no client is accepted without WS-Accept
 //   params = { WORDPRESS_DIR = "/var/www/html" }
 //
 // WordPress is loaded on connect only, since that takes far longer than all the

@@ -1,6 +1,6 @@
 <?php
-// Gives a token to somebody whom the site knows already: here by the session
-// of the chat example, in an app by its own login.
+// Issues a token to a user who is logged in: here by the session of the chat
+// example, in an app by its own login.
 //
 // The token is short-lived because a client asks for a new one before every
 // connect. A stolen one is of little use after that.
