@@ -25,9 +25,9 @@ func panels() []panel {
 	return []panel{
 		{"Messages through PHP and back, 16 clients, a second", "echo", "16 clients", "per_second"},
 		{"Messages through PHP and back, 64 clients, a second", "echo", "64 clients", "per_second"},
-		{"Latency of half of the messages, 1 client, µs", "echo", "1 client", "p50_us"},
+		{"Median latency, 1 client, µs", "echo", "1 client", "p50_us"},
 		{"Slowest answer of all, 16 clients, µs", "echo", "16 clients", "max_us"},
-		{"CPU for a message, PHP aside, 16 clients, µs", "echo", "16 clients", "cpu_us"},
+		{"CPU per message without PHP, 16 clients, µs", "echo", "16 clients", "cpu_us"},
 		{"Memory of an idle client, bytes", "memory", "idle clients of each", "rss_bytes"},
 		{"Memory that a message on a live connection leaves, bytes", "growth", "growth", "bytes_per_message"},
 		{"300 publications a second to 2,000 clients, deliveries a second", "fanout", offered(300), "per_second"},
