@@ -5,7 +5,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
 )
 
@@ -88,4 +90,44 @@ func TestAReloadCutsNoRunningEvent(t *testing.T) {
 	close(hold)
 	p.want("held")
 	eventually(t, "the old pool to go", func() bool { return h.poolNames() == "next" })
+}
+
+// What Drain cuts short are the events of the pools that were not let go.
+func TestASpareGoesOnForAnEventThatMayComeToIt(t *testing.T) {
+	t.Log("contract-row: 5.reload-pools")
+	begun, hold := make(chan string), make(chan struct{})
+	local := fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
+		begun <- "local"
+		<-hold
+		fcgitest.Echo(w, r)
+	}, fcgitest.Options{Workers: 4})
+	t.Cleanup(local.Close)
+	h := start(t, func(p map[string]string, body string) (string, string) {
+		begun <- "default"
+		<-hold
+		return echo(p, body)
+	}, func(c *config.Config) {
+		withLocal(local.Network, local.Address)(c)
+		c.FPM["local"].MaxConnections, c.FPM["local"].QueueWait = 1, config.Duration(time.Second)
+		c.Routes[0].Events, c.Routes[0].Public = []string{config.EventMessage}, true
+	})
+	first, second := h.dial("/", nil), h.dial("/", nil)
+	first.send("first")
+	<-begun
+	second.send("second")
+	eventually(t, "the second to wait", func() bool { return h.Stats().Pools["local"].Waiting[0] > 0 })
+	h.reloaded(func(c *config.Config) {
+		c.FPM = map[string]*config.FPM{"local": c.FPM["local"]}
+		c.Routes[0].Spares = nil
+	})
+	if on := <-begun; on != "default" {
+		t.Errorf("the second runs on %s, want its list's spare", on)
+	}
+	h.letGo()
+	if got := len(h.Stats().Pools); got != 2 {
+		t.Errorf("%d pools, want the spare too while an event runs in it", got)
+	}
+	close(hold)
+	second.want("second")
+	eventually(t, "the spare to go", func() bool { return h.poolNames() == "local" })
 }

@@ -172,9 +172,9 @@ func (g *Gateway) usedLocked(s *settings) map[*pool]bool {
 	return used
 }
 
-// isBusy reports whether an event runs or waits in the pool.
+// isBusy reports whether an event runs or waits in the pool, or may come to it.
 func (p *pool) isBusy() bool {
-	n, s := p.disconnects(), p.Stats()
+	n, s := p.disconnects()+int(p.expected.Load()), p.Stats()
 	for _, waiting := range s.Waiting {
 		n += waiting
 	}

@@ -27,12 +27,13 @@ type upstream struct {
 // pool is a PHP-FPM pool with a semaphore for the streams in it.
 type pool struct {
 	*fcgi.Pool
-	name    string
-	log     *zap.Logger
-	streams semaphore
-	queues  map[string]*disconnects // of the upstreams that it is first in, by their names
-	gone    chan struct{}           // closed when it was let go
-	passed  passed
+	name     string
+	log      *zap.Logger
+	streams  semaphore
+	queues   map[string]*disconnects // of the upstreams that it is first in, by their names
+	gone     chan struct{}           // closed when it was let go
+	expected atomic.Int64            // events that may come to it as their spare
+	passed   passed
 }
 
 // newUpstream puts pools into the order of their names. A new queue for disconnect
@@ -60,6 +61,8 @@ func newUpstream(cfg *config.Config, names []string, pools map[string]*pool) (*u
 // answer. The next pool is tried only when nothing of r was sent, see goesOn, so
 // that no script runs twice. When all pools failed so, the error is all of theirs.
 func (u *upstream) Do(ctx context.Context, r *fcgi.Request) (*fcgi.Response, *pool, error) {
+	u.expect(1)
+	defer u.expect(-1)
 	var failed error
 	for i, p := range u.pools {
 		answer, err := p.Do(ctx, r)
@@ -82,6 +85,13 @@ func (u *upstream) Do(ctx context.Context, r *fcgi.Request) (*fcgi.Response, *po
 		}
 	}
 	return nil, nil, failed
+}
+
+// expect counts events that may go on to the spares: none is let go meanwhile.
+func (u *upstream) expect(events int64) {
+	for _, p := range u.pools[1:] {
+		p.expected.Add(events)
+	}
 }
 
 // goesOn reports whether another pool may take an event that failed: nothing of
