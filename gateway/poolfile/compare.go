@@ -18,22 +18,29 @@ const settle = 5 * time.Second
 
 // Compare compares a configuration that was checked with pools of PHP-FPM:
 // problems stop events from working, warnings do not. A pool of the configuration
-// that is not among them is no problem: each may have a file of its own.
+// that is not among them is a warning if another is: each may have a file of its own.
 func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 	r := &comparison{c: c}
-	matched := false
+	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
+		listens := func(file *Pool) bool { return sameAddress(file.Listen, c.FPM[name]) }
+		if !slices.ContainsFunc(files, listens) {
+			missing = append(missing, name)
+		}
 		for _, file := range files {
-			if sameAddress(file.Listen, c.FPM[name]) {
-				matched = true
+			if listens(file) {
 				r.pool(c.FPM[name], file)
 			}
 		}
 	}
-	for _, file := range files {
-		if !matched {
-			r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
+	if len(missing) < len(c.FPM) {
+		for _, name := range missing {
+			r.warn("fpm.%s is not compared: no pool in the files of --fpm-pool listens on %s", name, c.FPM[name].Address)
 		}
+		return r.problems, r.warnings
+	}
+	for _, file := range files {
+		r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
 	}
 	return r.problems, r.warnings
 }

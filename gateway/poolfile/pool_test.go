@@ -231,7 +231,7 @@ func TestCompareWithPool(t *testing.T) {
 		"kills stream": {file: good + "request_terminate_timeout = 37\n", warning: "streams of route[1] end by then"},
 		"kills spare": {file: good + "request_terminate_timeout = 30\n", change: func(c *config.Config) {
 			c.FPM["local"], c.Routes[0].FPM, c.Routes[0].Spares = config.NewFPM("", "unix:/run/local.sock"), "local", []string{"default"}
-		}, problem: "write 0, or at least 37s"},
+		}, problem: "write 0, or at least 37s", warning: "fpm.local is not compared: no pool in the files of --fpm-pool listens on unix:/run/local.sock"},
 		"long enough":  {file: good + "request_terminate_timeout = 607\n"},
 		"ondemand":     {file: good + "pm = ondemand\n", warning: "pm = ondemand"},
 		"extensions":   {file: good + "security.limit_extensions = .phtml\n", problem: "leaves out .php"},
