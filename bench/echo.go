@@ -173,7 +173,7 @@ wrk.body = string.rep("wsfpm 64", 8)
 `
 
 // wrk lets the usual HTTP load generator measure the same, if it is installed
-// and the peer speaks HTTP: whoever doubts our generator can compare.
+// and the peer speaks HTTP: to verify our generator compare both.
 func (l *lab) wrk(r *recorder, p peer, n, round int) error {
 	binary, err := tool("wrk")
 	if err != nil || p.name != "nginx" && p.name != "nginx, kept connections" {

@@ -71,7 +71,7 @@ func parseAnswer(b []byte) (body []byte, size int, err error) {
 	return parseChunk(rest, end+4)
 }
 
-// parseChunk reads one chunk and the end behind it (RFC 9112, 7.1).
+// parseChunk reads one chunk and the line end after it (RFC 9112, 7.1).
 func parseChunk(b []byte, before int) (body []byte, size int, err error) {
 	line := bytes.IndexByte(b, '\r')
 	if line < 0 {

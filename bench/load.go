@@ -17,7 +17,7 @@ type client interface {
 }
 
 // load says how messages are sent. Every answer since the warm-up is measured,
-// the last ones behind the end too: one that starves counts with all of its
+// the last ones after the end too: one that starves counts with all of its
 // wait.
 type load struct {
 	warmUp   time.Duration
@@ -124,7 +124,7 @@ func (l *loop) closed() error {
 	return nil
 }
 
-// over tells whether no more messages are to be sent.
+// over reports whether no more messages are to be sent.
 func (l *loop) over(now time.Time, begun int) bool {
 	if l.total > 0 {
 		return begun >= l.total

@@ -195,7 +195,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// wants tells whether a comparison was asked for.
+// wants reports whether a comparison was asked for.
 func (o *options) wants(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
 }

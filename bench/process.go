@@ -59,7 +59,7 @@ func (p *process) stop() {
 		<-p.done
 	}
 	for _, pid := range children[1:] {
-		syscall.Kill(pid, syscall.SIGKILL) // only what a dead parent left behind
+		syscall.Kill(pid, syscall.SIGKILL) // only what a dead parent left
 	}
 }
 
@@ -131,7 +131,7 @@ func portOf(address string) string {
 	return port
 }
 
-// freeAddress is a loopback address that nobody listens on. Its port lies below
+// freeAddress returns a loopback address without a listener. Its port lies below
 // those that the kernel gives to clients, so none of these takes it meanwhile.
 func freeAddress() (string, error) {
 	for range 100 {

@@ -53,11 +53,11 @@ func (l *lab) connects(r *recorder, s *server, kase string, dial func(int) (*web
 		"cpu_us":     micros(u.front, n),
 		"php_cpu_us": micros(u.php, n),
 	})
-	return s.awaitNobody()
+	return s.awaitEmpty()
 }
 
-// awaitNobody waits until the last client's disconnect event is over.
-func (s *server) awaitNobody() error {
+// awaitEmpty waits until the last client's disconnect event is over.
+func (s *server) awaitEmpty() error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		m, err := s.metrics()
 		if err != nil {
@@ -99,7 +99,7 @@ func (l *lab) churn(r *recorder, s *server, round int) error {
 		"cpu_us":     micros(u.front, done.Load()),
 		"php_cpu_us": micros(u.php, done.Load()),
 	})
-	return s.awaitNobody()
+	return s.awaitEmpty()
 }
 
 // visit is one client's whole life.

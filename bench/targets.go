@@ -8,7 +8,7 @@ type target struct {
 	what               string
 	test, kase, metric string
 	peer               string
-	over               []string // nobody: the figure itself counts
+	over               []string // empty: the figure itself counts
 	atLeast            bool     // else at most
 	limit              float64
 	unit               string // of the figure; ratios are "×"

@@ -170,7 +170,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// waitsIn tells whether a goroutine is inside a function, such as one that
+// waitsIn reports whether a goroutine is inside a function, such as one that
 // waits for a lock.
 func waitsIn(function string) bool {
 	stacks := make([]byte, 1<<20)

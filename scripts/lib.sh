@@ -14,7 +14,7 @@ as_root() {
 	fi
 }
 
-# can_install tells whether this user may install packages.
+# can_install reports whether this user may install packages.
 can_install() {
 	command -v apt-get >/dev/null || return 1
 	[ "$(id -u)" = 0 ] && return 0

@@ -92,7 +92,7 @@ func TestDecodeRefusesWithAReason(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsOnTheBusAreTold(t *testing.T) {
+func TestUnknownFieldsOnTheBusAreReported(t *testing.T) {
 	commands, unknown, err := Decode([]byte(`{"to":"all","data":"x","urgent":true}`), FromBus)
 	if err != nil || unknown != `"urgent"` || len(commands) != 1 {
 		t.Fatalf("got %v, %q, %v", commands, unknown, err)

@@ -298,7 +298,7 @@ func TestAClosingClientIsNotFound(t *testing.T) {
 		t.Errorf("meant %v, closed with %d", meant, out.closed)
 	}
 	if got := push(h, "x", All); got != 0 || s.Matches(c) || len(out.messages()) != 1 {
-		t.Errorf("a push reached %d clients behind their close, got %v", got, out.messages())
+		t.Errorf("a push reached %d clients after their close, got %v", got, out.messages())
 	}
 }
 

@@ -211,7 +211,7 @@ func TestFlagsOverEnvironmentOverFileOverDefaults(t *testing.T) {
 	}
 }
 
-func TestEveryProblemIsToldAtOnce(t *testing.T) {
+func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	_, err := Load(Source{
 		File: write(t, `
 listne = "127.0.0.1:8080"

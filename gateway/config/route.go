@@ -38,7 +38,7 @@ type Route struct {
 	Path string `toml:"path"`
 
 	// Host holds the host names for which the route stands, without port; a
-	// dot behind them does not count.
+	// final dot does not count.
 	// Default: any.
 	Host []string `toml:"host"`
 

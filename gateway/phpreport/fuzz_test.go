@@ -38,14 +38,14 @@ func FuzzFind(f *testing.F) {
 		}
 		for _, report := range []string{plainException, htmlException, xdebugPlain, xdebugHTML} {
 			if said("", string(shown)+report) == "" {
-				t.Errorf("behind %q PHP's report %q is not found", shown, report)
+				t.Errorf("after %q PHP's report %q is not found", shown, report)
 			}
 		}
 		if exception := strings.Replace(loggedException, "boo", logged, 1); said(exception, "") == "" {
 			t.Errorf("PHP's report %q is not found", exception)
 		}
 		if connect && said("PHP message: "+logged+"; "+loggedException, "") == "" {
-			t.Errorf("PHP's report behind a log of %q is not found", logged)
+			t.Errorf("PHP's report after a log of %q is not found", logged)
 		}
 	})
 }

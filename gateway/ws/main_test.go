@@ -230,7 +230,7 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	}
 }
 
-// over tells whether a channel is closed.
+// over reports whether a channel is closed.
 func over(done <-chan struct{}) bool {
 	select {
 	case <-done:

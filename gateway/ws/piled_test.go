@@ -31,7 +31,7 @@ func TestTimeUnreadDoesNotPileUpForEver(t *testing.T) {
 	}
 }
 
-// readWaits tells whether a goroutine in Read waits for its socket.
+// readWaits reports whether a goroutine in Read waits for its socket.
 func readWaits() bool {
 	stacks := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {

@@ -300,12 +300,12 @@ type outcome struct {
 	ran     bool // PHP ran for it
 }
 
-// cookie tells whether the visitor's login went along.
+// cookie reports whether the visitor's login went along.
 func (o outcome) cookie() bool {
 	return strings.Contains(o.arrival.cookie, "SECURE=") || strings.Contains(o.arrival.cookie, "PLAIN=")
 }
 
-// good tells whether it came as it must.
+// good reports whether it came as it must.
 func (o outcome) good() bool {
 	switch o.want {
 	case works:

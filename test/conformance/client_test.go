@@ -239,7 +239,7 @@ func cut(err error) error {
 func (c *client) over() error {
 	b, err := c.in.ReadByte()
 	if err == nil {
-		return fmt.Errorf("byte %#x behind the Close frame", b)
+		return fmt.Errorf("byte %#x after the Close frame", b)
 	}
 	if !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the server did not close the connection: %w", err)

@@ -25,8 +25,8 @@ func afterCloseCases() []testCase {
 	return []testCase{
 		{"7.1.1", "text, then close", script{steps: sent(hello, bye), want: []item{{text, "Hello, world!"}}, end: end}.run},
 		{"7.1.2", "close twice", script{steps: sent(bye, bye), end: end}.run},
-		{"7.1.3", "ping behind close", script{steps: sent(bye, late), end: end}.run},
-		{"7.1.4", "text behind close", script{steps: sent(bye, hello), end: end}.run},
+		{"7.1.3", "ping after close", script{steps: sent(bye, late), end: end}.run},
+		{"7.1.4", "text after close", script{steps: sent(bye, hello), end: end}.run},
 		{"7.1.5", "close within a fragmented text", script{
 			steps: sent(frame(text, "fragment 1"), bye, frame(fin|continuation, "fragment 2")), end: end}.run},
 		{"7.1.6", "256 KiB of text, then close, then a ping", script{

@@ -190,7 +190,7 @@ func TestCompressionIsDeclined(t *testing.T) {
 		}
 		c := at.open(t, "/echo")
 		if r := (script{steps: sent(frame(fin|rsv1|text, "compressed")), end: fails(1002)}).run(c); r.verdict != ok {
-			t.Errorf("a compressed frame that nobody agreed on: %v: %s", r.verdict, r.why)
+			t.Errorf("a compressed frame without negotiation: %v: %s", r.verdict, r.why)
 		}
 	})
 }

@@ -76,7 +76,7 @@ func malformed() []handshake {
 		of("NUL in a value", with("X-A: a\x00b"), 400),
 		of("CR in a value", with("X-A: a\rb"), 400),
 		of("space in a name", with("X A: b"), 400),
-		of("space behind a name", with("X-A : b"), 400),
+		of("space after a name", with("X-A : b"), 400),
 		of("line without a colon", with("X-A"), 400),
 		of("headers of 64 KiB", with("X-A: "+strings.Repeat("a", 64*kib)), 431),
 		of("64 KiB in many headers", with(slices.Repeat([]string{"X-A: " + strings.Repeat("a", kib)}, 64)...), 431),
@@ -115,7 +115,7 @@ func (h handshake) refused(t *testing.T, at *target) {
 		t.Errorf("the answer does not name version 13 (RFC 6455, 4.4)")
 	}
 	if rest, _ := io.ReadAll(c.in); bytes.Contains(rest, []byte(" 101 ")) { // a reset ends it as well
-		t.Errorf("101 behind the refusal: %.200q", rest)
+		t.Errorf("101 after the refusal: %.200q", rest)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestFramesBehindTheHandshakeAreNotLost(t *testing.T) {
 	})
 }
 
-// TestHandshakeIsAnsweredOnce sends a second handshake behind the first: by
+// TestHandshakeIsAnsweredOnce sends a second handshake after the first: by
 // then it is no HTTP any more, but a frame that breaks the rules.
 func TestHandshakeIsAnsweredOnce(t *testing.T) {
 	forEachTarget(t, wide, func(t *testing.T, at *target) {
@@ -218,7 +218,7 @@ func TestHandshakeIsAnsweredOnce(t *testing.T) {
 			t.Fatalf("got %q, want one 101", all)
 		}
 		if want := "\x88"; !strings.HasPrefix(frames, want) || !strings.Contains(frames, closePayload(1002, "")) {
-			t.Errorf("got %q behind the 101, want a Close frame with 1002", frames)
+			t.Errorf("got %q after the 101, want a Close frame with 1002", frames)
 		}
 	})
 }

@@ -96,10 +96,10 @@ func TestAnnouncedLengthCostsNoMemory(t *testing.T) {
 	})
 }
 
-// TestPingFloodEndsAndHarmsNobody lets clients send pings as fast as they can,
+// TestPingFloodEndsWithoutHarmToOthers lets clients send pings as fast as they can,
 // and come back when they are closed, while another one has its messages
 // echoed.
-func TestPingFloodEndsAndHarmsNobody(t *testing.T) {
+func TestPingFloodEndsWithoutHarmToOthers(t *testing.T) {
 	const clients, times = 4, 25
 	forEachTarget(t, usual, func(t *testing.T, at *target) {
 		var floods sync.WaitGroup

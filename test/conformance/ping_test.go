@@ -22,9 +22,9 @@ func pingCases() []testCase {
 		{"2.4", "ping of 125 bytes", one(long, 0)},
 		{"2.5", "ping of 126 bytes", script{steps: sent(frame(fin|ping, long+"\xfe")), end: fails(1002)}.run},
 		{"2.6", "ping of 125 bytes, byte for byte", one(long, 1)},
-		{"2.7", "pong that nobody asked for", script{steps: sent(unsolicited)}.run},
-		{"2.8", "pong with payload that nobody asked for", script{steps: sent(withPayload)}.run},
-		{"2.9", "pong that nobody asked for, then a ping", script{steps: sent(withPayload, frame(fin|ping, "ask")), want: []item{{pong, "ask"}}}.run},
+		{"2.7", "unsolicited pong", script{steps: sent(unsolicited)}.run},
+		{"2.8", "unsolicited pong with payload", script{steps: sent(withPayload)}.run},
+		{"2.9", "unsolicited pong, then a ping", script{steps: sent(withPayload, frame(fin|ping, "ask")), want: []item{{pong, "ask"}}}.run},
 		{"2.10", "ten pings", tenPings(0).run},
 		{"2.11", "ten pings, byte for byte", tenPings(1).run},
 	}

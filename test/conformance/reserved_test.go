@@ -54,11 +54,11 @@ func opcodeCases() (cases []testCase) {
 			case 1:
 				s, about = script{steps: sent(laden), end: fails(1002)}, "with payload"
 			case 2:
-				s, about = spoilt(bare, 0), "behind a text"
+				s, about = spoilt(bare, 0), "after a text"
 			case 3:
-				s, about = spoilt(laden, 0), "with payload behind a text"
+				s, about = spoilt(laden, 0), "with payload after a text"
 			case 4:
-				s, about = spoilt(laden, 1), "behind a text, byte for byte"
+				s, about = spoilt(laden, 1), "after a text, byte for byte"
 			}
 			cases = append(cases, testCase{fmt.Sprintf("4.%d.%d", g+1, i+1), fmt.Sprintf("opcode %d %s", first+i, about), s.run})
 		}

@@ -76,7 +76,7 @@ func (s script) run(c *client) result {
 		}
 		next, err := c.next()
 		if err != nil {
-			return failure("nothing came behind step %d: %v", i+1, err)
+			return failure("nothing arrived after step %d: %v", i+1, err)
 		}
 		got = append(got, next)
 	}

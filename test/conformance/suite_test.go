@@ -125,7 +125,7 @@ func (c testCase) play(t *testing.T, at *target) result {
 	return r
 }
 
-// counts tells how often each verdict was given.
+// counts returns the number of cases by verdict.
 func counts(tally [verdicts]int) string {
 	var parts []string
 	for v, n := range tally {

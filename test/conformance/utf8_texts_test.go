@@ -68,7 +68,7 @@ func loneContinuations() []string {
 }
 
 // loneFirsts are all first bytes of two, three, four, five and six bytes, each
-// with a space behind it.
+// with a space after it.
 func loneFirsts() (all []string) {
 	for from, to := 0xc0, 0xe0; from < 0xfe; from, to = to, to+(to-from)/2 {
 		var b []byte

@@ -1,6 +1,6 @@
 package conformance
 
-// verdict tells how well a case was met.
+// verdict is the result of a case.
 type verdict int
 
 const (

@@ -25,7 +25,7 @@ func TestAddressesOfTheFastDoor(t *testing.T) {
 	b := w.dial("?h[]=WS-Join:lobby", stack.DialOptions{})
 	idA := string(a.Next().Data)
 	b.Next()
-	for address, want := range map[string]int64{"conn:" + idA: 1, "user:mia": 1, "channel:a:b:c": 1, "channel:nobody": 0, "user:nobody": 0, "conn:nobody": 0} {
+	for address, want := range map[string]int64{"conn:" + idA: 1, "user:mia": 1, "channel:a:b:c": 1, "channel:none": 0, "user:none": 0, "conn:none": 0} {
 		equal(t, "subscribers of "+address, w.publish(address, "to "+address), want)
 		if want == 1 {
 			a.Expect("to " + address)
@@ -104,7 +104,7 @@ func TestPushOverHTTP(t *testing.T) {
 			w.pushed(`{"to":"channel:c","data":"x"}`, 2)
 			a.Expect("x")
 			b.Expect("x")
-			w.pushed(`{"to":"user:nobody","data":"x"}`, 0)
+			w.pushed(`{"to":"user:none","data":"x"}`, 0)
 			for _, bad := range []string{`{"to":"channel:c","data":"x","unknown":1}`, `{"data":"x"}`, `{`, `{"to":"room:c","data":"x"}`, `{"to":"channel:c","data":"x","base64":"AA=="}`} {
 				if status, body := w.Push(t, bad); status != 400 && status != 422 {
 					t.Errorf("push %s: got %d %s, want 400", bad, status, body)
@@ -154,7 +154,7 @@ func TestPrefixesAreAllHeardAndTheFirstIsSpoken(t *testing.T) {
 	c.ExpectNothing(quiet)
 }
 
-func TestANodeSubscribesOnlyWhileSomebodyIsHere(t *testing.T) {
+func TestANodeSubscribesOnlyWhileItHasMembers(t *testing.T) {
 	w := start(t, setup{script: whoScript, redis: true}, "3.subscriptions")
 	c := w.dial("?h[]=WS-Join:c&h[]=WS-User:u", stack.DialOptions{})
 	id := string(c.Next().Data)
@@ -164,7 +164,7 @@ func TestANodeSubscribesOnlyWhileSomebodyIsHere(t *testing.T) {
 	}
 	c.Close(1000, "")
 	for _, name := range names {
-		stack.Wait(t, "nobody at "+name, func() bool { return shared.redis.Subscribers(t, w.prefix+name) == 0 })
+		stack.Wait(t, "no subscriber of "+name, func() bool { return shared.redis.Subscribers(t, w.prefix+name) == 0 })
 	}
 	equal(t, "subscribers of all", shared.redis.Subscribers(t, w.prefix+"all"), 1)
 }

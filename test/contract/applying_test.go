@@ -15,7 +15,7 @@ func TestNothingOfAMalformedAnswerIsApplied(t *testing.T) {
 	w := start(t, setup{script: "chatty.php"}, "2.all-or-nothing", "2.failure")
 	c, other := w.open(), w.dial("?h[]=WS-Join:a", stack.DialOptions{})
 	rejected(t, c, "WS-User: 7", "WS-Join: b", "WS-State: s", "WS-Publish: channel:a", "WS-Close: 9999")
-	say(c, `[{"to":"channel:a","data":"x"},{"to":"nobody","data":"x"}]`, "Content-Type: application/vnd.wsfpm+json", "WS-User: 7")
+	say(c, `[{"to":"channel:a","data":"x"},{"to":"unknown","data":"x"}]`, "Content-Type: application/vnd.wsfpm+json", "WS-User: 7")
 	settle(t, c)
 	last := w.trace.Of("message")
 	e := last[len(last)-1]
@@ -54,7 +54,7 @@ func TestNoPushComesBeforeTheAnswerThatJoined(t *testing.T) {
 	}
 }
 
-func TestOthersAreToldBeforeTheClose(t *testing.T) {
+func TestOthersGetTheirMessagesBeforeTheClose(t *testing.T) {
 	w := start(t, setup{script: `
 		if ($_SERVER['WS_EVENT'] === 'connect') header('WS-Join: room');
 		if ($_SERVER['WS_EVENT'] === 'message') { header('WS-Publish: channel:room'); header('WS-Close: 4001 done'); echo 'I go'; }`, redis: true},

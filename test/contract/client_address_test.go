@@ -68,7 +68,7 @@ func TestWithNothingUsableThePerAddressLimitIsNotApplied(t *testing.T) {
 	equal(t, "warnings", len(w.LogLines("warn", "proxy_set_header")), 1)
 }
 
-func TestAForeignHostTellsTheCure(t *testing.T) {
+func TestAForeignHostIsLoggedWithTheRemedy(t *testing.T) {
 	w := start(t, setup{script: "dump.php"}, "1.origin-host", "2.foreign-origin")
 	got := w.refused("", stack.DialOptions{Origin: "https://chat.example.com", Host: "localhost"})
 	equal(t, "status", got.Status, 403)

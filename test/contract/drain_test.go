@@ -77,7 +77,7 @@ func TestASocketOfASuccessorIsNotUnlinked(t *testing.T) {
 	c.Expect("x")
 	young.Stop(t)
 	if _, err := os.Stat(socket); err == nil {
-		t.Error("the last one left its socket behind")
+		t.Error("the last one did not remove its socket")
 	}
 }
 

@@ -107,7 +107,7 @@ func TestEventsOfOneConnectionNeverOverlap(t *testing.T) {
 	equal(t, "order", strings.Join(order, " "), "connect message60 message10 message0 message30 disconnect")
 }
 
-func TestDisconnectTellsWhy(t *testing.T) {
+func TestDisconnectHasItsReason(t *testing.T) {
 	w := start(t, setup{script: `if ($_SERVER['WS_EVENT'] === 'message') { header('WS-Close: 4001 enough'); }`},
 		"1.disconnect-when", "1.disconnect-once", "1.disconnect-method", "1.disconnect-body", "1.disconnect-type", "1.ws-close")
 	cases := []struct {
@@ -172,7 +172,7 @@ func TestADisconnectThatCannotBeSentIsLoggedAndCounted(t *testing.T) {
 	stack.Wait(t, "the count of lost disconnects", func() bool { return w.Metric(t, "wsfpm_disconnects_lost_total") == 1 })
 }
 
-func TestEveryEventTellsWhoItIs(t *testing.T) {
+func TestEveryEventIdentifiesItsClient(t *testing.T) {
 	w := start(t, setup{script: `
 		if ($_SERVER['WS_EVENT'] === 'connect') { header('WS-User: 42'); header('WS-Join: a, b'); header('WS-State: s=1'); }
 		if ($_SERVER['WS_EVENT'] === 'message') { echo 'done'; }`, route: `protocols = ["v1"]`}, "1.identity", "1.request-id", "1.replay")

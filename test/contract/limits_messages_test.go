@@ -25,7 +25,7 @@ func TestEachLimitOnClientsHasASeries(t *testing.T) {
 	table, _, _ = strings.Cut(table, "\n### ")
 	documented := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(?:limits|route)\\.([a-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
-		documented[row[1]] = row[1] != "ping_interval" // which keeps nobody out
+		documented[row[1]] = row[1] != "ping_interval" // which refuses no client
 	}
 	_, metrics := w.AdminDo(t, "GET", "/metrics", "", nil)
 	series := map[string]bool{}

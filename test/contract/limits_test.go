@@ -135,14 +135,14 @@ func TestInboundMemory(t *testing.T) {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want at most 2 MiB and one message", most)
 	}
 	if n := w.Metric(t, "wsfpm_limits_reached_total", `limit="inbound_memory"`); n == 0 {
-		t.Error("nobody's wait for memory was counted")
+		t.Error("no wait for memory was counted")
 	}
 	if most < 64<<10 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want it to count what is being received", most)
 	}
 }
 
-func TestMessagesThatStallHoldNobodyUp(t *testing.T) {
+func TestMessagesThatStallDelayNoOtherClient(t *testing.T) {
 	w := start(t, setup{script: "echo.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\""}},
 		"5.inbound-small", "5.inbound-stalled", "5.inbound-wait")
 	frame := stack.ClientFrame(0x82, make([]byte, 60<<10))

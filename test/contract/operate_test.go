@@ -39,7 +39,7 @@ func TestCheckLooksAtSpares(t *testing.T) {
 	}
 }
 
-func TestCheckTellsEveryProblemAtOnce(t *testing.T) {
+func TestCheckReportsEveryProblemAtOnce(t *testing.T) {
 	Row(t, "5.check", "5.unknown-key", "5.fpm-twice", "5.events-public")
 	if out, code := checkFile(t, soundFile); code != 0 {
 		t.Fatalf("a sound file: got exit code %d: %s", code, out)

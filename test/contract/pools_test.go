@@ -51,7 +51,7 @@ var poolFiles = map[string][]string{
 	"not a number":     {poolBase + "pm.max_children = many\n"},
 	"number and text":  {poolBase + "pm.max_children = 5 workers\n"},
 	"with a unit":      {poolBase + "pm.max_children = 1K\n"},
-	"comment behind":   {poolBase + "pm.max_children = 5; five\n"},
+	"comment after":    {poolBase + "pm.max_children = 5; five\n"},
 	"hash":             {poolBase + "# no comment\n"},
 	"hash, assigned":   {poolBase + "# pm.max_children = 5\n"},
 	"no value":         {poolBase + "pm.max_children\n"},

@@ -72,7 +72,7 @@ func TestBehindASlowHandlerPingsAreAnswered(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), stack.Patience)
 	defer cancel()
 	if err := c.Conn.Ping(ctx); err != nil {
-		t.Errorf("a ping behind a running handler: %v", err)
+		t.Errorf("a ping during a running handler: %v", err)
 	}
 	openGate(t, w.dir)
 	c.Expect("slept gate")
@@ -105,7 +105,7 @@ func TestTheBacklogIsBounded(t *testing.T) {
 		}
 	}
 	if sent >= 2000 {
-		t.Error("the gateway read 200 MB behind a running handler")
+		t.Error("the gateway read 200 MB during a running handler")
 	}
 	if held := w.Metric(t, "wsfpm_inbound_bytes"); held > 1<<20 {
 		t.Errorf("wsfpm_inbound_bytes: got %v, want the handler's message and 256 KiB", held)

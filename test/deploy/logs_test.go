@@ -152,7 +152,7 @@ func (s *secrets) pushes(t *testing.T, g *stack.GatewayServer, server *stack.Red
 		fmt.Sprintf(`{"to":"user:42","data":"x","user":%q}`, s.brokenCommand),
 		fmt.Sprintf(`{"to":"user:42","base64":"!%s"}`, s.brokenCommand),
 		fmt.Sprintf(`{"to":"user:41","data":"x","%s":1}`, strings.Repeat("u", 5_000)),
-		fmt.Sprintf(`{"to":"nobody:%s"}`, strings.Repeat("\\n", 20_000)),
+		fmt.Sprintf(`{"to":"unknown:%s"}`, strings.Repeat("\\n", 20_000)),
 	} {
 		publish("ws:command", bad)
 	}
@@ -162,7 +162,7 @@ func (s *secrets) pushes(t *testing.T, g *stack.GatewayServer, server *stack.Red
 	c.Expect("last")
 }
 
-// operators use the token, and somebody else guesses.
+// operators use the token, and an attacker guesses it.
 func (s *secrets) operators(t *testing.T, g *stack.GatewayServer) {
 	t.Helper()
 	kind := http.Header{"Content-Type": {"application/json"}}
@@ -209,7 +209,7 @@ func (s *secrets) trouble(t *testing.T, g *stack.GatewayServer, server *stack.Re
 	stack.Wait(t, "the loss of Redis to be logged", func() bool { return strings.Contains(g.LogText(), "redis not reached") })
 	out, _ := stack.Command(t, "push", "--redis", "redis://:"+s.redisPassword+"@"+server.Addr, "all", s.push)
 	if strings.Contains(out, s.redisPassword) || strings.Contains(out, s.push) {
-		t.Errorf("wsfpm push tells: %s", out)
+		t.Errorf("wsfpm push printed: %s", out)
 	}
 }
 

@@ -151,7 +151,7 @@ func parse(text string) map[string]metric {
 
 var docRow = regexp.MustCompile("(?m)^\\| `(wsfpm_[a-z0-9_]+)` \\| ([a-z]+) \\|([^|]*)\\| .+ \\|$")
 
-func TestThePageOfMetricsTellsOfEachAndNoOther(t *testing.T) {
+func TestThePageOfMetricsHasEachAndNoOther(t *testing.T) {
 	documented := make(map[string]metric)
 	for _, row := range docRow.FindAllStringSubmatch(read(t, "docs/metrics.md"), -1) {
 		m := metric{kind: row[2]}
@@ -175,7 +175,7 @@ func TestThePageOfMetricsTellsOfEachAndNoOther(t *testing.T) {
 	}
 	for name := range documented {
 		if _, ok := real[name]; !ok {
-			t.Errorf("docs/metrics.md tells of %s, which no gateway has", name)
+			t.Errorf("docs/metrics.md has %s, which no gateway exports", name)
 		}
 	}
 	if len(documented) == 0 {
@@ -197,7 +197,7 @@ func TestPagesNameOnlyMetricsThatExist(t *testing.T) {
 	}
 }
 
-// exists tells whether a query may use the name.
+// exists reports whether a query may use the name.
 func exists(known map[string]metric, name string) bool {
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 		if base, ok := strings.CutSuffix(name, suffix); ok && known[base].kind == "histogram" {

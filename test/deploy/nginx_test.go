@@ -58,7 +58,7 @@ func handshake(url string) int {
 // newcomers shake hands twenty times a second.
 type newcomers struct {
 	entered atomic.Int64
-	longest time.Duration // for which nobody got in; read it after the end
+	longest time.Duration // without a successful handshake; read it after the end
 	refusal string        // the last one
 }
 
@@ -106,6 +106,6 @@ func TestNewcomersGetInWhileTwoGatewaysRestartInTurn(t *testing.T) {
 	close(end)
 	coming.Wait()
 	if n.longest > failTimeout/2 {
-		t.Errorf("nobody got in for %v (%s), want a moment", n.longest, n.refusal)
+		t.Errorf("no handshake succeeded for %v (%s), want a moment", n.longest, n.refusal)
 	}
 }

@@ -44,7 +44,7 @@ func TestPagesNameOnlyFilesThatExist(t *testing.T) {
 	}
 }
 
-// hasHeading tells whether a page has the anchor that a heading makes.
+// hasHeading reports whether a page has the anchor that a heading makes.
 func hasHeading(text, anchor string) bool {
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
 		slug := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")

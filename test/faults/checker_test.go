@@ -91,13 +91,13 @@ func TestAnswersAreChecked(t *testing.T) {
 			h.frame("P channel:c2 p0 2", at(3))
 			h.ends(ending{code: 1000, mine: true}, at(4))
 		}, nil},
-		"somebody else's answer": {func(h history) {
+		"another client's answer": {func(h history) {
 			h.asks("echo", "", at(1))
 			h.frame("A one-aaaaaa-y 1 theirs 1 echo", at(1))
 		}, []invariant{ownAnswer, inOrder}},
-		"somebody else's greeting": {func(h history) { h.frame("H one-aaaaaa-y mine", at(0)) }, []invariant{ownAnswer}},
-		"an answer to nothing":     {func(h history) { h.frame("A one-aaaaaa-x 1 mine 1 echo", at(0)) }, []invariant{ownAnswer}},
-		"what nobody wrote":        {func(h history) { h.frame("<b>Warning</b>", at(0)) }, []invariant{ownAnswer}},
+		"another client's greeting": {func(h history) { h.frame("H one-aaaaaa-y mine", at(0)) }, []invariant{ownAnswer}},
+		"an answer to nothing":      {func(h history) { h.frame("A one-aaaaaa-x 1 mine 1 echo", at(0)) }, []invariant{ownAnswer}},
+		"what no script wrote":      {func(h history) { h.frame("<b>Warning</b>", at(0)) }, []invariant{ownAnswer}},
 		"an answer out of order": {func(h history) {
 			h.asks("echo", "", at(1))
 			h.asks("echo", "", at(1))
@@ -127,7 +127,7 @@ func TestAnswersAreChecked(t *testing.T) {
 
 func TestPushesAreChecked(t *testing.T) {
 	tell(t, map[string]story{
-		"a push for somebody else": {func(h history) {
+		"a push for another client": {func(h history) {
 			h.published("user:u2", 1)
 			h.frame("P user:u2 p0 0", at(1))
 		}, []invariant{rightPush}},
@@ -136,8 +136,8 @@ func TestPushesAreChecked(t *testing.T) {
 			h.say("leave", "c1", 0.5)
 			h.frame("P channel:c1 p0 1", at(2))
 		}, []invariant{rightPush}},
-		"a push of another form":       {func(h history) { h.frame("P channel:c1 0", at(1)) }, []invariant{rightPush}},
-		"a push that nobody published": {func(h history) { h.frame("P channel:c1 p0 0", at(1)) }, []invariant{rightPush}},
+		"a push of another form":          {func(h history) { h.frame("P channel:c1 0", at(1)) }, []invariant{rightPush}},
+		"a push that was never published": {func(h history) { h.frame("P channel:c1 p0 0", at(1)) }, []invariant{rightPush}},
 		"a push twice": {func(h history) {
 			h.published("channel:c1", 1)
 			h.frame("P channel:c1 p0 0", at(1))
@@ -154,7 +154,7 @@ func TestPushesAreChecked(t *testing.T) {
 			h.frame("P channel:c1 p0 0", at(1))
 			h.frame("P channel:c1 p0 2", at(3))
 		}, []invariant{inOrder}},
-		"the first push behind a join is missing": {func(h history) {
+		"the first push after a join is missing": {func(h history) {
 			h.published("channel:c2", 3)
 			h.say("join", "c2", 0.5)
 			h.frame("P channel:c2 p0 2", at(3))
@@ -195,7 +195,7 @@ func TestFailuresAndEndsAreChecked(t *testing.T) {
 		"cut off while the link was cut": {func(h history) { h.broken(partClients, 0, 1); h.ends(ending{code: 1006}, at(1)) }, nil},
 		"drained while nothing drained":  {func(h history) { h.ends(ending{code: 1012}, at(1)) }, []invariant{noSilence}},
 		"drained":                        {func(h history) { h.broken(partNode, 0, 1); h.ends(ending{code: 1012}, at(1)) }, nil},
-		"a protocol error of nobody":     {func(h history) { h.broken(partClients, 0, 9); h.ends(ending{code: 1002}, at(1)) }, []invariant{noSilence}},
+		"a protocol error of no client":  {func(h history) { h.broken(partClients, 0, 9); h.ends(ending{code: 1002}, at(1)) }, []invariant{noSilence}},
 		"too slow, and it was not":       {func(h history) { h.ends(ending{code: 4408}, at(1)) }, []invariant{noSilence}},
 		"1011 on a route that answers":   {func(h history) { h.asks("fatal", "", at(1)); h.ends(ending{code: 1011}, at(1)) }, []invariant{noSilence}},
 	})
@@ -245,7 +245,7 @@ func TestTheLedgerIsChecked(t *testing.T) {
 		"an answered message never ran":  {"b one-aaaaaa-x:1 message 1 mine 1\ne one-aaaaaa-x:1\n", "", false, partFPM, []invariant{ranOnce}},
 		"a failed message never ran":     {"b one-aaaaaa-x:1 message 1 mine 1\ne one-aaaaaa-x:1\n", "", true, partFPM, nil},
 		"connect never ran":              {"b one-aaaaaa-x:0 connect 0 mine 0\ne one-aaaaaa-x:0\n", "", false, partFPM, []invariant{ranOnce, oneDisconnect}},
-		"a message of somebody else":     {"message 2 mine 2", "message 2 theirs 2", false, partFPM, []invariant{ownAnswer}},
+		"a message of another client":    {"message 2 mine 2", "message 2 theirs 2", false, partFPM, []invariant{ownAnswer}},
 		"a message under another number": {"message 2 mine 2", "message 2 mine 3", false, partFPM, []invariant{inOrder}},
 		"an answered message overlapped": {"e one-aaaaaa-x:1\nb one-aaaaaa-x:2 message 2 mine 2\n",
 			"b one-aaaaaa-x:2 message 2 mine 2\ne one-aaaaaa-x:1\n", false, partFPM, []invariant{inOrder}},
@@ -257,7 +257,7 @@ func TestTheLedgerIsChecked(t *testing.T) {
 		"no disconnect":                        {"b one-aaaaaa-x:3 disconnect 1000 mine 0\n", "", false, partClients, []invariant{oneDisconnect}},
 		"no disconnect while PHP-FPM was away": {"b one-aaaaaa-x:3 disconnect 1000 mine 0\n", "", false, partFPM, nil},
 		"no disconnect while the node died":    {"b one-aaaaaa-x:3 disconnect 1000 mine 0\n", "", false, partNode, nil},
-		"a message that nobody sent": {"b one-aaaaaa-x:3 disconnect 1000 mine 0\n",
+		"a message that was never sent": {"b one-aaaaaa-x:3 disconnect 1000 mine 0\n",
 			"b one-aaaaaa-x:3 message 3 mine 3\ne one-aaaaaa-x:3\nb one-aaaaaa-x:4 disconnect 1000 mine 0\n", false, partFPM, []invariant{ranOnce}},
 		"a connect without a client ran twice": {"b one-aaaaaa-x:0 ", "b one-aaaaaa-z:0 connect 0 other 0\nb one-aaaaaa-z:0 connect 0 other 0\nb one-aaaaaa-x:0 ",
 			false, partFPM, []invariant{ranOnce}},
@@ -285,7 +285,7 @@ func TestTheLedgerIsChecked(t *testing.T) {
 	}
 }
 
-func TestTheLedgerOfSomebodyElseIsSeen(t *testing.T) {
+func TestTheLedgerOfAnotherClientIsDetected(t *testing.T) {
 	for ledgerText, want := range map[string]invariant{
 		strings.ReplaceAll(good, "mine", "theirs"): ownAnswer,
 		strings.ReplaceAll(good, "-x:", "-y:"):     ranOnce,

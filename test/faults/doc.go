@@ -6,9 +6,9 @@
 //	I2  no event runs twice, and what was answered has run
 //	I3  order: of a connection's events and answers, of a publisher's pushes
 //	I4  one disconnect for every connection that was let in
-//	I5  a push reaches those whom it is addressed to, and nobody else, once
+//	I5  a push reaches its addressees, and no other client, once
 //	I6  everything that was taken is given back, and nothing panics
-//	I7  nobody is left without an answer, an error or an end of the connection
+//	I7  every client gets an answer, an error or an end of the connection
 //	I8  a node works below its limit of workers for 2 % of the time at most
 //
 // Which faults come, in which order, on which node and for how long is drawn

@@ -84,7 +84,7 @@ func smallBuffer(c *net.TCPConn) { c.SetReadBuffer(4 << 10) }
 // breakNode ends one node, and starts it again, or lets it read its file again.
 func (p *programme) breakNode(t worker, f fault) {
 	node := p.world.nodes[f.Node]
-	if f.Kind == "hup" { // nobody may notice
+	if f.Kind == "hup" { // no client may notice
 		node.Reload()
 		return
 	}

@@ -75,7 +75,7 @@ func (p *programme) breakFPM(t worker, f fault) {
 	p.awaitFPM(f)
 }
 
-// awaitFPM waits until PHP-FPM serves both nodes and nobody waits for a worker.
+// awaitFPM waits until PHP-FPM serves both nodes and no event waits for a worker.
 // The short programme, which may run beside other work, takes a hundred events
 // that PHP has answered instead: a busy machine is always short of workers.
 func (p *programme) awaitFPM(f fault) {
@@ -124,7 +124,7 @@ func (p *programme) incite(m mood, lasting time.Duration) {
 }
 
 // fillBacklog stops the workers and takes every place in the socket's queue, so
-// that nobody can connect.
+// that no client can connect.
 func (p *programme) fillBacklog(t worker, f fault) {
 	resume := p.world.fpm.PauseWorkers(t)
 	defer resume()

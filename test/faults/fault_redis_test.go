@@ -63,8 +63,8 @@ func (p *programme) overflow(t worker, f fault) {
 	defer link.mend()
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr})
 	defer client.Close()
-	// A command for a channel without members harms nobody.
-	command := `{"to":"channel:nobody","data":"` + strings.Repeat("x", 60<<10) + `"}`
+	// A command for a channel without members has no effect.
+	command := `{"to":"channel:none","data":"` + strings.Repeat("x", 60<<10) + `"}`
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for range 160 {

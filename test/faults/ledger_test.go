@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// run is what the ledger tells of one connection.
+// run is the part of the ledger about one connection.
 type run struct {
 	tag         string
 	last        int    // number of the event that began last, -1 before
@@ -82,7 +82,7 @@ func (l *ledger) begins(id string, n int, r *run, f []string) {
 		r.tag = tag
 	}
 	l.v.check(ownAnswer, tag == r.tag, "event %s:%d (%s): the script was given the tag %s, want %s", id, n, event, tag, r.tag)
-	// A script whose event has failed for the client may begin, or run on, behind
+	// A script whose event has failed for the client may begin, or run on, after
 	// the next: PHP-FPM had its request already.
 	l.v.check(inOrder, n > r.last || !l.ended(id, event, seq), "event %s:%d (%s) ran after event %d", id, n, event, r.last)
 	if r.open && n > r.last {
@@ -111,7 +111,7 @@ func (l *ledger) begins(id string, n int, r *run, f []string) {
 	}
 }
 
-// ended tells whether the client has had the script's own answer to a message.
+// ended reports whether the client has had the script's own answer to a message.
 func (l *ledger) ended(id, event string, seq int) bool {
 	s := l.sessions[id]
 	return event == "message" && s != nil && seq >= 1 && seq <= len(s.results) && s.results[seq-1] == answered

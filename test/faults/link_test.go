@@ -15,7 +15,7 @@ import (
 type weather struct {
 	latency time.Duration // each piece comes that much later
 	slice   int           // pieces have at most that many bytes, 0 for any
-	half    int64         // each connection is reset behind that many further bytes of answer, 0 for never
+	half    int64         // each connection is reset after that many further bytes of answer, 0 for never
 }
 
 // link is a TCP proxy that can be slow, crumbly, silent or cut. It stands between

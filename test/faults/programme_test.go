@@ -162,7 +162,7 @@ func (p *programme) broken() int {
 	return n
 }
 
-// over tells whether the clients shall leave.
+// over reports whether the clients shall leave.
 func (p *programme) over() bool { return p.quiet.Err() != nil }
 
 // rest waits for d, or until the programme is over.

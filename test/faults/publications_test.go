@@ -53,7 +53,7 @@ func (p *publications) missing(l line, from, to int, since time.Time) (found []p
 	return found
 }
 
-// known tells whether a push of that number was begun at all.
+// known reports whether a push of that number was begun at all.
 func (p *publications) known(l line, k int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

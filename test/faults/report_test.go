@@ -25,7 +25,7 @@ func (p *programme) tables() string {
 	for i, w := range p.watched {
 		fmt.Fprintf(&b, "Node %d worked below its limit of workers in %d of %d quarter seconds, in %d of them while events waited.\n", i+1, w.below, w.looks, w.waiting)
 	}
-	b.WriteString("\nRecovery: until both nodes reach PHP-FPM and nobody waits for a worker, or hear Redis with all names.\n\n" +
+	b.WriteString("\nRecovery: until both nodes reach PHP-FPM and no event waits for a worker, or have confirmed all names in Redis.\n\n" +
 		"| fault | count | longest recovery |\n|---|---:|---:|\n")
 	for _, kind := range slices.Sorted(maps.Keys(p.made)) {
 		recovery := "–"

@@ -114,7 +114,7 @@ func (p *programme) alive() {
 		rng := newRand(p.verdict.seed, uint64(2000+node))
 		s := p.newSession(rng, node)
 		w, id, err := dialWire(p.world.toNode[node].address, path(s, []string{"c0"}), bound, nil)
-		p.verdict.check(noSilence, err == nil, "node %d lets nobody in when everything is mended: %v", node+1, err)
+		p.verdict.check(noSilence, err == nil, "node %d refuses clients after the faults have ended: %v", node+1, err)
 		if err != nil {
 			continue
 		}

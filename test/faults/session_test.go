@@ -35,13 +35,13 @@ type ask struct {
 	whole time.Time // until when nothing was outstanding: the wait counts from here
 }
 
-// maybeFails tells whether the message may fail although nothing is broken.
+// maybeFails reports whether the message may fail although nothing is broken.
 func (a ask) maybeFails() bool {
 	ms, _ := strconv.Atoi(a.with)
 	return a.mustFail() || a.verb == "stream" || a.verb == "slow" && ms >= hangs
 }
 
-// mustFail tells whether the script breaks its answer.
+// mustFail reports whether the script breaks its answer.
 func (a ask) mustFail() bool { return a.verb == "die" || a.verb == "fatal" || a.verb == "odd" }
 
 // session is one connection as its client sees it: every frame is given to it,
@@ -96,7 +96,7 @@ func (s *session) asks(verb, with string, at time.Time) string {
 	return a.text
 }
 
-// waits tells since when the oldest message without an answer is the oldest.
+// waits returns the time since which the oldest unanswered message has been the oldest.
 func (s *session) waits() (since time.Time, waiting bool) {
 	if len(s.pending) == 0 {
 		return time.Time{}, false
@@ -123,7 +123,7 @@ func (s *session) frame(text string, at time.Time) {
 	case kind == "H":
 		s.v.check(ownAnswer, text == "H "+s.id+" "+s.tag, "%s got the greeting %.100q", s.where(at), text)
 	default:
-		s.v.check(ownAnswer, false, "%s got %.100q, which nobody wrote", s.where(at), text)
+		s.v.check(ownAnswer, false, "%s got %.100q, which no script wrote", s.where(at), text)
 	}
 }
 
@@ -148,7 +148,7 @@ func (s *session) answer(text, rest string, at time.Time) {
 	id, body, _ := strings.Cut(rest, " ")
 	tag := strings.SplitN(body, " ", 3)
 	s.v.check(ownAnswer, id == s.id && len(tag) == 3 && tag[1] == s.tag,
-		"%s got the answer %.100q of somebody else", s.where(at), text)
+		"%s got the answer %.100q of another client", s.where(at), text)
 	want := fmt.Sprintf("A %s %d %s", s.id, a.n, a.text)
 	s.v.check(inOrder, text == want, "%s, event %d: got %.100q, want %.100q", s.where(at), a.n, text, want)
 	s.v.check(noSilence, !a.mustFail(), "%s, event %d: a broken answer to %q was delivered", s.where(at), a.n, a.verb)
@@ -190,7 +190,7 @@ func (s *session) part(text string, at time.Time) {
 	a.part++
 	want := fmt.Sprintf("S %s %d %d %s", s.id, a.n, a.part, s.tag)
 	s.v.check(ownAnswer, strings.HasPrefix(text, "S "+s.id+" ") && strings.HasSuffix(text, " "+s.tag),
-		"%s got the line %.100q of somebody else", s.where(at), text)
+		"%s got the line %.100q of another client", s.where(at), text)
 	s.v.check(inOrder, text == want, "%s, event %d: got the line %.100q, want %.100q", s.where(at), a.n, text, want)
 }
 
@@ -211,16 +211,16 @@ func (s *session) failure(at time.Time) {
 		fmt.Sprintf("%s, event %d (%s): failed after %v while PHP-FPM was well", s.where(at), a.n, a.verb, at.Sub(a.at))})
 }
 
-// push checks a push: "ADDRESS PUBLISHER NUMBER", perhaps with more behind it.
+// push checks a push: "ADDRESS PUBLISHER NUMBER", perhaps followed by more.
 func (s *session) push(rest string, at time.Time) {
 	f := strings.SplitN(rest, " ", 4)
 	if len(f) < 3 {
-		s.v.check(rightPush, false, "%s got the push %.100q, which nobody published", s.where(at), rest)
+		s.v.check(rightPush, false, "%s got the push %.100q, which was never published", s.where(at), rest)
 		return
 	}
 	l := line{publisher: f[1], address: f[0]}
 	k, err := strconv.Atoi(f[2])
-	s.v.check(rightPush, err == nil && s.pushes.known(l, k), "%s got the push %.100q, which nobody published", s.where(at), rest)
+	s.v.check(rightPush, err == nil && s.pushes.known(l, k), "%s got the push %.100q, which was never published", s.where(at), rest)
 	since, member := s.since[l.address]
 	s.v.check(rightPush, member, "%s got a push to %s and is not there", s.where(at), l.address)
 	for _, a := range s.pending {
@@ -234,7 +234,7 @@ func (s *session) push(rest string, at time.Time) {
 		// A script's push whose publishing took longer than redis.confirm may be
 		// overtaken by that of the connection's next event.
 		late := strings.HasPrefix(l.publisher, "s") && s.faults.excuse(partRedis, both, at.Add(-bound), at)
-		s.v.check(inOrder, k >= last || late, "%s got the push %.100q behind number %d", s.where(at), rest, last)
+		s.v.check(inOrder, k >= last || late, "%s got the push %.100q after number %d", s.where(at), rest, last)
 		next = last + 1
 	}
 	s.last[l] = max(k, next-1)

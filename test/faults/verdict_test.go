@@ -32,7 +32,7 @@ func (i invariant) says() string {
 		"one disconnect for every connection that was let in",
 		"a push reaches those it is addressed to, once",
 		"everything is given back, nothing panics",
-		"nobody is left without an answer, an error or an end",
+		"every client gets an answer, an error or an end",
 		"a node works below its limit of workers for 2 % of the time at most",
 	}[i]
 }

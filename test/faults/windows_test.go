@@ -49,7 +49,7 @@ func (w *windows) open(p part, node int, what string) (end func(aftermath time.D
 	}
 }
 
-// excuse tells whether a fault of the part, on that node, may have been felt
+// excuse reports whether a fault of the part, on that node, may have been felt
 // between from and to.
 func (w *windows) excuse(p part, node int, from, to time.Time) bool {
 	w.mu.RLock()

@@ -6,7 +6,7 @@ import (
 	"wsfpm/test/stack"
 )
 
-// broken are scripts that as connect scripts must let nobody in, although PHP
+// broken are scripts that as connect scripts must refuse every client, although PHP
 // says 200 for most of them. For a message they are failures, but for those
 // that only wanted to refuse.
 var broken = map[string]struct {
@@ -20,7 +20,7 @@ var broken = map[string]struct {
 	"exception, late":        {source: "<?php header('WS-User: 7'); echo 'secret'; throw new Exception('x');"},
 	"memory exhausted":       {source: "<?php header('WS-User: 7'); $s = str_repeat('x', 1 << 30);"},
 	"memory exhausted, late": {source: "<?php header('WS-User: 7'); echo 'secret'; $s = str_repeat('x', 1 << 30);"},
-	"warning before 401":     {source: "<?php echo $nobody; http_response_code(401); exit('log in');", refuses: true},
+	"warning before 401":     {source: "<?php echo $undefined; http_response_code(401); exit('log in');", refuses: true},
 	"deprecation before 401": {source: "<?php echo strlen(null); http_response_code(401); exit('log in');", refuses: true},
 	"BOM before 401":         {source: "\xEF\xBB\xBF<?php http_response_code(401); exit('log in');", refuses: true},
 	"output before WS-User":  {source: "<?php echo 'secret'; header('WS-User: 7');", refuses: true},
@@ -37,7 +37,7 @@ var bare = map[string]map[string]string{
 	"shown as text":    {"display_errors": "1", "log_errors": "0", "html_errors": "0"},
 }
 
-func TestABrokenScriptAdmitsNobody(t *testing.T) {
+func TestABrokenScriptAdmitsNoClient(t *testing.T) {
 	for how, ini := range bare {
 		t.Run(how, func(t *testing.T) {
 			fpm := stack.FPM(t, stack.FPMOptions{NoINI: true, Ini: ini})
@@ -76,7 +76,7 @@ func TestABrokenScriptAppliesNothingOfAMessage(t *testing.T) {
 	}
 }
 
-func TestAnExitHalfWayAdmitsNobodyWhereConnectMustAccept(t *testing.T) {
+func TestAnEarlyExitAdmitsNoClientWhereConnectMustAccept(t *testing.T) {
 	fpm := stack.FPM(t, stack.FPMOptions{NoINI: true, Ini: bare["shown and logged"]})
 	w := start(t, setup{fpm: fpm, route: `accept = "header"`, scripts: map[string]string{"login.php": ""}}, "2.accept-header")
 	for _, source := range []string{

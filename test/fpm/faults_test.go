@@ -30,7 +30,7 @@ var faults = map[string]func(*testing.T, *stack.FPMServer){
 	},
 }
 
-func TestNobodyNoticesAFaultBetweenEvents(t *testing.T) {
+func TestAFaultBetweenEventsHasNoEffect(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			fpm, w := pool(t, stack.FPMOptions{})
@@ -53,7 +53,7 @@ func TestAFaultCostsWhatIsInFlightAndNothingElse(t *testing.T) {
 			fpm, w := pool(t, stack.FPMOptions{}, "2.failure", "1.message-once")
 			clients := w.crowd(8)
 			inFlight := clients.standAtGate(t, "later")
-			clients.ask("hello") // behind each
+			clients.ask("hello") // after each
 			began := time.Now()
 			fault(t, fpm)
 			short := time.Since(began) < restart
@@ -66,7 +66,7 @@ func TestAFaultCostsWhatIsInFlightAndNothingElse(t *testing.T) {
 				}
 			}
 			if failed := clients.answers(); failed > 0 && short {
-				t.Errorf("%d events behind others failed", failed)
+				t.Errorf("%d events after others failed", failed)
 			}
 			clients.recovers(t)
 			clients.leave(t)
@@ -113,7 +113,7 @@ func TestAWorkerDiesHalfWayThroughAnAnswer(t *testing.T) {
 				for _, m := range doomed {
 					m.failed()
 				}
-				doomed.allAnswered(t, "behind a cut answer")
+				doomed.allAnswered(t, "after a cut answer")
 			}
 			refused := stack.Refused(t, fmt.Sprintf("%s/ws?do=cut+%d", w.URL, signal), stack.DialOptions{})
 			equal(t, "status of a cut connect", refused.Status, 502)

@@ -57,7 +57,7 @@ var honest = map[string]string{
 // Where PHP shows that, they are not without a fault.
 var warned = map[string]string{
 	"log_by_notices":    `foreach (said() as $m) trigger_error("said: $m"); $_GET[history()]; echo 'ok';`,
-	"log_and_a_warning": `foreach (said() as $m) error_log("said: $m"); $_GET['nobody']; echo 'ok';`,
+	"log_and_a_warning": `foreach (said() as $m) error_log("said: $m"); $_GET['undefined']; echo 'ok';`,
 }
 
 // The words of a hostile client: what PHP, Xdebug and PHP-FPM write, measured,

@@ -67,7 +67,7 @@ func (l ledger) peak() int {
 }
 
 // check wants no event to have run twice, the events of each connection in
-// their order, nothing behind a disconnect, and one disconnect at most.
+// their order, nothing after a disconnect, and one disconnect at most.
 func (l ledger) check() {
 	l.t.Helper()
 	ran := make(map[string]bool)

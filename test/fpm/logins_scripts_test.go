@@ -1,6 +1,6 @@
 package fpm
 
-// admin is how these scripts begin: whoever they let in is the administrator.
+// admin is the beginning of these scripts: every accepted client is the administrator.
 const admin = "<?php header('WS-User: admin'); "
 
 // included are files that login scripts include.
@@ -45,7 +45,7 @@ var logins = map[string]string{
 	"exception_in_fiber":         admin + "echo 'x'; flush(); (new Fiber(fn() => throw new Exception('x')))->start();",
 	"exception_in_autoloader":    admin + "echo 'x'; flush(); spl_autoload_register(fn($c) => throw new Exception($c)); new Login;",
 	"exception_in_handler":       admin + "echo 'x'; flush(); set_exception_handler(fn($e) => throw new Exception('y')); throw new Exception('x');",
-	"exception_of_a_warning":     admin + "echo 'x'; flush(); set_error_handler(fn($n, $m) => throw new ErrorException($m)); echo $nobody;",
+	"exception_of_a_warning":     admin + "echo 'x'; flush(); set_error_handler(fn($n, $m) => throw new ErrorException($m)); echo $undefined;",
 	"exception_as_string":        admin + "echo 'x'; flush(); class L { function __toString(): string { throw new Exception('x'); } } echo new L;",
 	"exception_in_namespace":     "<?php namespace App; class Denied extends \\Exception {} \\header('WS-User: admin'); echo 'x'; \\flush(); throw new Denied('x');",
 	"exception_in_nested_buffer": admin + "ob_start(); ob_start(); echo 'x'; throw new Exception('x');",
@@ -76,7 +76,7 @@ var logins = map[string]string{
 	"byte_order_mark_included":   "<?php include __DIR__ . '/bom.inc'; http_response_code(401); exit('log in');",
 	"blank_lines":                "\n\n<?php http_response_code(401); exit('log in');",
 	"blank_lines_included":       admin + "include __DIR__ . '/blank.inc'; http_response_code(401); exit('log in');",
-	"warning_first":              admin + "echo $nobody; http_response_code(401); exit('log in');",
+	"warning_first":              admin + "echo $undefined; http_response_code(401); exit('log in');",
 	"notice_first":               admin + "trigger_error('x', E_USER_NOTICE); http_response_code(401); exit('log in');",
 	"deprecation_first":          admin + "strlen(null); http_response_code(401); exit('log in');",
 	"killed":                     admin + "echo 'x'; flush(); posix_kill(posix_getpid(), 9);",

@@ -90,7 +90,7 @@ func paths[V any](pools map[string]stack.FPMOptions, scripts map[string]V) (all 
 	return all
 }
 
-func TestABrokenLoginLetsNobodyIn(t *testing.T) {
+func TestABrokenLoginAdmitsNoClient(t *testing.T) {
 	contract.Row(t, "2.php-error-stderr", "2.php-error-body", "2.headers-sent", "2.php-error-xdebug")
 	sources := maps.Clone(logins)
 	maps.Copy(sources, timeouts)
@@ -104,8 +104,8 @@ func TestABrokenLoginLetsNobodyIn(t *testing.T) {
 	equal(t, "clients let in", g.Metric(t, "wsfpm_connections_opened_total"), 0)
 }
 
-// What nothing tells: an explicit yes is needed, or PHP-FPM's own header.
-func TestASilentLoginLetsNobodyInThatItDidNotAccept(t *testing.T) {
+// No report shows these failures: WS-Accept is needed, or PHP-FPM's own header.
+func TestASilentLoginAdmitsOnlyClientsThatItAccepted(t *testing.T) {
 	contract.Row(t, "2.accept-header")
 	sources := make(map[string]string)
 	for name, script := range silent {
@@ -119,7 +119,7 @@ func TestASilentLoginLetsNobodyInThatItDidNotAccept(t *testing.T) {
 	}
 }
 
-func TestTheShippedPoolTellsOfEveryDeathBeforeOutput(t *testing.T) {
+func TestTheShippedPoolReportsEveryDeathBeforeOutput(t *testing.T) {
 	contract.Row(t, "2.ws-failed", "2.pool-file")
 	pools := map[string]stack.FPMOptions{"shipped": {Ini: shippedIni(t)}}
 	sources := maps.Clone(logins)

@@ -93,7 +93,7 @@ func (w *world) read(name string) string {
 	return string(text)
 }
 
-// inUse is how many workers run a script for somebody.
+// inUse is the number of workers executing a request.
 func (w *world) inUse() int { return int(w.Metric(w.t, "wsfpm_fpm_in_use")) }
 
 // waiting is how many events wait for a worker.

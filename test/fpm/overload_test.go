@@ -32,7 +32,7 @@ func handshakes(t *testing.T, w *world, n int) []*http.Response {
 }
 
 // Two workers, a hundred clients, 100 ms for each event: all of them would take
-// five seconds, and nobody may wait longer than one.
+// five seconds, and no event may wait longer than one.
 func TestOverloadIsBounded(t *testing.T) {
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 2})
 	w := start(t, setup{fpm: fpm, pool: "max_connections = 2\nmax_idle = 2\nqueue_wait = \"1s\"",

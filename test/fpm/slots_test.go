@@ -12,7 +12,7 @@ func two(t *testing.T, route string, rows ...string) *world {
 	return start(t, setup{fpm: stack.FPM(t, stack.FPMOptions{Children: 2}), pool: own(2), route: route}, rows...)
 }
 
-func TestWorkBehindAnAnswerDelaysNobodyElse(t *testing.T) {
+func TestWorkAfterAnAnswerDelaysNoOtherClient(t *testing.T) {
 	w := two(t, "")
 	clients := w.crowd(3)
 	first, second, third := clients[0], clients[1], clients[2]
@@ -20,7 +20,7 @@ func TestWorkBehindAnAnswerDelaysNobodyElse(t *testing.T) {
 		second.does("hello")
 		third.does("hello")
 	}
-	first.does("finish a") // its worker is now busy behind the gate
+	first.does("finish a") // its worker is now busy at the gate
 	for range 20 {
 		second.does("hello")
 		third.does("hello")
@@ -81,7 +81,7 @@ func TestWorkersThatComeLateAreAllUsedAgain(t *testing.T) {
 	before := w.Metric(t, "wsfpm_fpm_stalls_total") // a busy machine has some by itself
 	resume := fpm.PauseWorkers(t)
 	clients.ask("gate later")
-	stack.Wait(t, "nobody to come for a connection", func() bool { return w.Metric(t, "wsfpm_fpm_stalls_total") >= before+4 })
+	stack.Wait(t, "no worker to accept a connection", func() bool { return w.Metric(t, "wsfpm_fpm_stalls_total") >= before+4 })
 	resume()
 	stack.Wait(t, "everybody to run", func() bool { return len(w.ledger.begun("", "message")) == 4 })
 	equal(t, "workers that the pool believes in", w.Metric(t, "wsfpm_fpm_limit"), 4)

@@ -8,7 +8,7 @@ import (
 	"wsfpm/test/stack"
 )
 
-// streamPHP sends lines until somebody stops it: "stream NAME MILLISECONDS" is
+// streamPHP sends lines until it is stopped: "stream NAME MILLISECONDS" is
 // for ever, with that pause; "silent NAME" says one line and then waits at the
 // gate. How far it came stands in the file NAME; NAME-end is there when PHP
 // has ended the script.

@@ -65,7 +65,7 @@ func TestWhatWasSentBeforeACloseIsHandled(t *testing.T) {
 
 const large = 16 << 20
 
-// largePHP answers a message with 16 MiB, or tells the size and hash of its own.
+// largePHP answers a message with 16 MiB, or reports the size and hash of the message.
 var largePHP = map[string]string{"large.php": `
 	require __DIR__ . '/event.php';
 	if ($_SERVER['WS_EVENT'] === 'disconnect') file_put_contents(__DIR__ . '/code', $_SERVER['WS_CLOSE_CODE']);

@@ -26,7 +26,7 @@ var held = strings.Fields(`connection keep-alive proxy-authenticate proxy-author
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
-// arrives tells whether the contract lets a header through.
+// arrives reports whether the contract lets a header through.
 func (w *way) arrives(name string, declared []string) bool {
 	name = strings.ToLower(name)
 	switch {

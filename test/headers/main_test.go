@@ -80,7 +80,7 @@ func unhex(t *testing.T, in map[string]string) map[string]string {
 	return out
 }
 
-// client is the address that handshakes come from; nobody trusts it.
+// client is the address that handshakes come from; no gateway trusts it.
 const client = "127.0.0.2"
 
 // send writes a set's bytes and returns the status of the answer, 0 when the
@@ -110,7 +110,7 @@ func (w *way) send(t *testing.T, s set) int {
 }
 
 // ways starts the servers, with a gateway behind each nginx, which it trusts,
-// and one that trusts nobody.
+// and one without trusted proxies.
 func ways(t *testing.T) []*way {
 	t.Helper()
 	fpm := stack.FPM(t, stack.FPMOptions{})

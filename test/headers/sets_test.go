@@ -12,7 +12,7 @@ type set struct {
 	line   string   // the request line, default "GET /ws HTTP/1.1"
 	base   []string // the lines that every handshake has, default those of usual
 	lines  []string // further ones
-	body   string   // behind the headers
+	body   string   // after the headers
 	vague  bool     // where headers begin and end is in dispute: their values are not compared
 	custom bool     // base is used, even when it is empty
 	refuse string   // the ways on which it must not be let in; the others may mend it
@@ -194,8 +194,8 @@ func sockets() []set {
 		{name: "protocols", lines: []string{"Sec-WebSocket-Protocol: a, b,,c ,", "Sec-WebSocket-Protocol: \xff"}},
 		{name: "a forged answer", lines: []string{"Sec-WebSocket-Accept: clean", "Sec-WebSocket-Extensions: x; y=\"z\""}},
 		{name: "key with underscores", lines: []string{"Sec_WebSocket_Key: forged", "Sec_WebSocket_Protocol: forged"}},
-		{name: "a frame behind", body: "\x81\x85\x00\x00\x00\x00hello"},
-		{name: "another request behind", body: "GET /ws?second HTTP/1.1\r\n" + strings.Join(usual, "\r\n") + "\r\n\r\n"},
+		{name: "a frame after", body: "\x81\x85\x00\x00\x00\x00hello"},
+		{name: "another request after", body: "GET /ws?second HTTP/1.1\r\n" + strings.Join(usual, "\r\n") + "\r\n\r\n"},
 	}
 }
 

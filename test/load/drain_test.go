@@ -81,7 +81,7 @@ func (r restart) run(t *testing.T, g *goal) (took time.Duration, guests []*guest
 
 	runs := ledger(t, dir+"/ledger")
 	lost := unanswered(t, guests, runs)
-	equal(t, "messages that PHP ran and nobody got the answer to", lost, 0)
+	equal(t, "messages that PHP ran without an answer to the client", lost, 0)
 	farewells(t, runs)
 	equal(t, "disconnects with 1012 at the old node", disconnects(runs, "old")["1012"], r.clients)
 	g.reached("%d sockets, %.0f events under way at SIGTERM, %d answers during the drain, %d handlers lost", r.clients, running, h.late.Load(), lost)
@@ -114,7 +114,7 @@ func workScripts(t *testing.T) string {
 }
 
 // unanswered counts the messages that PHP has run and whose answer has not come.
-// Nobody may have two answers, or one that PHP did not give.
+// No client may get two answers, or one that PHP did not give.
 func unanswered(t *testing.T, guests []*guest, runs []run) (lost int) {
 	t.Helper()
 	answers := make(map[string]int)

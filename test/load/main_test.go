@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(stack.Main(m, "load", func(*stack.Suite) {}))
 }
 
-// long tells whether the long form of a test was asked for.
+// long reports whether the long form of a test was asked for.
 func long() bool { return os.Getenv("WSFPM_LONG") == "1" }
 
 // begin skips the test unless it was asked for, and makes sure that this

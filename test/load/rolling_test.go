@@ -77,7 +77,7 @@ func TestSoakARollingRestartUnderTheChat(t *testing.T) {
 	c.roll(t, g, rounds)
 	lost, typical, slowest := c.absences(t)
 	if slowest > backLimit {
-		t.Errorf("somebody was back after %v, want %v at most", slowest, backLimit)
+		t.Errorf("a client was back after %v, want %v at most", slowest, backLimit)
 	}
 	g.reached("%d sockets lost, all back after %.1f s (median), %.1f s (the last)", lost, sec(typical), sec(slowest))
 }

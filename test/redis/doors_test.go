@@ -39,10 +39,10 @@ func TestPublishCountsNodes(t *testing.T) {
 	}
 	also := p.nodes[0].dial(t, "WS-Join: hall", "WS-User: b")
 	count("conn:"+p.a.id, 1)
-	count("conn:nobody", 0)
+	count("conn:none", 0)
 	count("user:a", 1)
 	count("user:b", 2)
-	count("user:nobody", 0)
+	count("user:none", 0)
 	count("channel:hall", 2)
 	count("channel:empty", 0)
 	count("all", 2)
@@ -82,7 +82,7 @@ func TestCommandsReachBothNodes(t *testing.T) {
 	}
 }
 
-func TestABadPayloadFailsNobodysConnection(t *testing.T) {
+func TestABadPayloadFailsNoConnection(t *testing.T) {
 	row(t, "3.bad-payload", "3.push-limit")
 	server := stack.Redis(t, stack.RedisOptions{})
 	p := startPair(t, server, server.URL(), "push_limit = \"1KiB\"\n[[redis.relay]]\npattern = \"pub.*\"\nto = \"channel:{name}\"\n")

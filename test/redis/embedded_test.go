@@ -45,7 +45,7 @@ func TestTheEmbeddedServerTakesPushesOfAnybody(t *testing.T) {
 		c.Expect(name)
 	}
 	c.do("nothing came twice")
-	equal(t, "nodes at a channel of nobody", (&stack.RedisServer{Addr: address}).Publish(t, "ws:channel:nobody", "x"), 0)
+	equal(t, "subscribers of a channel without members", (&stack.RedisServer{Addr: address}).Publish(t, "ws:channel:none", "x"), 0)
 }
 
 func wsfpmPush(t *testing.T, args ...string) {

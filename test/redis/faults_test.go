@@ -63,7 +63,7 @@ func (c client) addresses(i int) []string {
 
 // traffic sends events on clients of their own until stop, and fails the test
 // when a reply is late. Of every three clients one only talks, one joins and
-// leaves, one publishes to a channel of nobody.
+// leaves, one publishes to a channel without members.
 func traffic(t *testing.T, nodes [2]node, clients int) (stop func()) {
 	over, end := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -85,7 +85,7 @@ func (c client) event(w worker, n int, headers []string) {
 	reply := fmt.Sprint("reply ", n)
 	body := reply
 	if len(headers) == 1 && headers[0] == commandType {
-		body = fmt.Sprintf(`[{"to":"channel:nobody","data":"x"},{"data":%q}]`, reply)
+		body = fmt.Sprintf(`[{"to":"channel:none","data":"x"},{"data":%q}]`, reply)
 	} else if len(headers) == 1 {
 		headers = []string{fmt.Sprintf(headers[0], n%7), fmt.Sprintf("WS-Leave: "+headers[0][len("WS-Join: "):], (n+6)%7)}
 	}

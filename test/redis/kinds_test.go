@@ -30,7 +30,7 @@ func TestTwoEnvironmentsHearNothingOfEachOther(t *testing.T) {
 	equal(t, "nodes at test:command", server.Publish(t, "test:command", `{"to":"all","data":"of test"}`), 2)
 	live.expect("of live")
 	test.expect("of test")
-	server.Publish(t, "ws:all", "of nobody")
+	server.Publish(t, "ws:all", "of no node")
 	for name, p := range map[string]pair{"live": live, "test": test} {
 		server.Publish(t, name+":all", "fence of "+name)
 		p.expect("fence of " + name)
@@ -173,7 +173,7 @@ func TestASentinelsFailover(t *testing.T) {
 	p.expect("of the new master")
 }
 
-// The old master lives on, and for ten seconds nobody tells it that it is none.
+// The old master keeps running, and for ten seconds does not know that it is a replica.
 func TestASentinelsFailoverByHand(t *testing.T) {
 	row(t, "2.promise-join", "5.redis-url")
 	g := startGroup(t)

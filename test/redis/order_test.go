@@ -22,8 +22,8 @@ const (
 func (c client) numbered(name string, n int) {
 	text := fmt.Sprint("push ", name, " ", n)
 	push := []string{
-		fmt.Sprintf(`{"to":"channel:hall","data":%q}`, text),                 // the fast door
-		fmt.Sprintf(`{"to":["user:nobody","channel:hall"],"data":%q}`, text), // the command door
+		fmt.Sprintf(`{"to":"channel:hall","data":%q}`, text),               // the address's own channel
+		fmt.Sprintf(`{"to":["user:none","channel:hall"],"data":%q}`, text), // the channel for commands
 		fmt.Sprintf(`{"to":"channel:hall","base64":%q}`, base64.StdEncoding.EncodeToString([]byte(text))),
 		fmt.Sprintf(`{"to":"channel:hall","join":["room%d"],"data":%q}`, n%5, text), // what follows waits for Redis
 	}[n%4]

@@ -79,7 +79,7 @@ func (tr trial) run(t *testing.T, tries int) (missed int64) {
 }
 
 // try reports whether the push arrived. Behind the push goes a fence to the
-// connection itself: Redis and the node keep their order, so that nobody waits
+// connection itself: Redis and the node keep their order, so that no client waits
 // in vain. Nothing that others push to the address may come before the message
 // that joins it, or after the one that leaves it.
 func (tr trial) try(w worker, c client, to way, push string) (arrived bool) {
@@ -137,7 +137,7 @@ func TestAPushAfterTheFirstMessageAlwaysArrives(t *testing.T) {
 func TestWithoutConfirmationPushesAreMissed(t *testing.T) {
 	tr := startTrial(t, `confirm = "1ns"`)
 	if missed := tr.run(t, 2*trialClients); missed == 0 {
-		t.Error("no push was missed, though nobody waited for Redis")
+		t.Error("no push was missed, although no reply waited for Redis")
 	}
 	if n := tr.nodes[0].Metric(t, "wsfpm_joins_unconfirmed_total"); n == 0 {
 		t.Error("wsfpm_joins_unconfirmed_total did not count")

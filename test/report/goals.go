@@ -145,7 +145,7 @@ func (e *evidence) row(g goal) row {
 	return r
 }
 
-// soaks tells whether a test is one of the soak.
+// soaks reports whether a test is one of the soak.
 func soaks(test string) bool { return strings.Contains(test, ".TestSoak") }
 
 // ran takes what the tests of a run said.
@@ -186,7 +186,7 @@ func (e *evidence) ran(r *row) {
 	}
 }
 
-// measured takes the figures that tests and benchmarks have left behind.
+// measured takes the figures that tests and benchmarks have written.
 func (e *evidence) measured(r *row) {
 	if f, found := e.figures[r.number]; found {
 		r.figure = f.Figure

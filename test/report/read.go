@@ -83,7 +83,7 @@ func (o *outcome) add(e event, wanted map[string]bool) {
 	}
 }
 
-// whole tells whether the run had all the packages that make test runs with
+// whole reports whether the run had all the packages that make test runs with
 // the race detector; a run of some says nothing about races.
 func (o *outcome) whole() bool {
 	for _, p := range []string{"fcgi", "session", "gateway", "gateway/ws", "gateway/out", "gateway/bus", "gateway/admin", "gateway/config", "cmd/wsfpm"} {
@@ -156,7 +156,7 @@ type benchmark struct {
 	Met    bool    `json:"met"`
 }
 
-// matches tells whether the target belongs to a goal.
+// matches reports whether the target belongs to a goal.
 func (b benchmark) matches(beginnings []string) bool {
 	return slices.ContainsFunc(beginnings, func(s string) bool { return strings.HasPrefix(b.What, s) })
 }

@@ -151,7 +151,7 @@ func (s *FPMServer) Stop() {
 	}
 	if s.proc.running() {
 		s.proc.end(syscall.SIGTERM, 3*time.Second)
-		// Workers that a killed master left behind are still of its group, and
+		// Workers that a killed master left are still of its group, and
 		// hold its number: no other process can have it.
 		syscall.Kill(-s.proc.pid(), syscall.SIGKILL)
 	}

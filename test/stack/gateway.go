@@ -155,7 +155,7 @@ func environ() []string {
 }
 
 // over ends the gateway with its test, and fails the test for a data race or a
-// panic that only the gateway's own log tells of.
+// panic that only the gateway's own log shows.
 func (g *GatewayServer) over(t T) {
 	t.Helper()
 	g.noPanics(t)
@@ -195,7 +195,7 @@ func (g *GatewayServer) PID() int { return g.proc.pid() }
 // Terminate sends SIGTERM and does not wait.
 func (g *GatewayServer) Terminate() { g.proc.signal(syscall.SIGTERM) }
 
-// Running tells whether the process has not ended.
+// Running reports whether the process has not ended.
 func (g *GatewayServer) Running() bool { return g.proc.running() }
 
 // Stop sends SIGTERM, waits for the end and returns the exit code.
@@ -323,7 +323,7 @@ func (g *GatewayServer) Push(t T, command string) (int, string) {
 	return g.AdminDo(t, "POST", "/push", command, http.Header{"Content-Type": {"application/json"}})
 }
 
-// Ready tells whether /ready is green.
+// Ready reports whether /ready is green.
 func (g *GatewayServer) Ready() bool { return g.status("/ready") == http.StatusOK }
 
 func (g *GatewayServer) status(path string) int {

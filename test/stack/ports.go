@@ -67,7 +67,7 @@ func claimBlockLocked() bool {
 	return false
 }
 
-// bindable tells whether no other program listens on the port.
+// bindable reports whether no other program listens on the port.
 func bindable(port int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
 	if err != nil {

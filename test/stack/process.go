@@ -65,7 +65,7 @@ func startProcess(t T, name string, out *output, cmd *exec.Cmd) *process {
 // pid is the process id, also after the end.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// running tells whether the process has not ended yet.
+// running reports whether the process has not ended yet.
 func (p *process) running() bool {
 	select {
 	case <-p.done:
@@ -116,7 +116,7 @@ func children(pid int) []int {
 	return pids
 }
 
-// accepts tells whether somebody listens there.
+// accepts reports whether a program listens there.
 func accepts(network, address string) bool {
 	c, err := net.DialTimeout(network, address, time.Second)
 	if err != nil {

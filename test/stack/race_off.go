@@ -2,5 +2,5 @@
 
 package stack
 
-// raceEnabled tells whether the tests were built with -race; the binary then is too.
+// raceEnabled reports whether the tests were built with -race; the binary then is too.
 const raceEnabled = false

@@ -75,7 +75,7 @@ func (e Event) Var(name string) string {
 	return s
 }
 
-// Has tells whether $_SERVER has the entry.
+// Has reports whether $_SERVER has the entry.
 func (e Event) Has(name string) bool {
 	_, ok := e.Server[name]
 	return ok

@@ -53,7 +53,7 @@ func (s *Suite) Helper() {}
 // Name is the name given to Main.
 func (s *Suite) Name() string { return s.name }
 
-// Failed tells whether any test of the package has failed.
+// Failed reports whether any test of the package has failed.
 func (s *Suite) Failed() bool { return s.failed }
 
 // Cleanup runs f when the package's tests are over, the newest first.
@@ -95,7 +95,7 @@ func (s *Suite) cleanup() {
 	}
 }
 
-// Enabled tells whether tests with real servers were asked for.
+// Enabled reports whether tests with real servers were asked for.
 func Enabled() bool { return os.Getenv("WSFPM_INTEGRATION") == "1" }
 
 // Integration skips the test unless WSFPM_INTEGRATION=1.
@@ -247,7 +247,7 @@ func WithoutRace() {
 	}
 }
 
-// RaceBuilt tells whether a Go program has the race detector.
+// RaceBuilt reports whether a Go program has the race detector.
 func RaceBuilt(path string) bool {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {

@@ -98,7 +98,7 @@ func bubbles(file *ast.File) map[string]bool {
 	return inside
 }
 
-// calls tells whether an expression calls a function of a package.
+// calls reports whether an expression calls a function of a package.
 func calls(e ast.Expr, pkg, name string) bool {
 	call, ok := e.(*ast.CallExpr)
 	if !ok {

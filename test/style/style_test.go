@@ -33,7 +33,7 @@ type source struct {
 
 func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
-// product tells whether the file is part of the program, not of its tests.
+// product reports whether the file is part of the program, not of its tests.
 func (s source) product() bool { return !s.test() && !strings.HasPrefix(s.path, "test/") }
 
 func (s source) at(n ast.Node) string {

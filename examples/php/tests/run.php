@@ -229,14 +229,14 @@ function concurrency(string $folder): void
     check($store->people('lobby')['people'] === ['person0', 'person1', 'person2'], 'three persons are here');
     check(count(json_decode(file_get_contents("$folder/presence.json"), true)['here']) === 6, 'over six connections');
     usort($passes, fn ($a, $b) => $a[1] <=> $b[1]);
-    check(count($passes) > 1, 'somebody writes on');
+    check(count($passes) > 1, 'a process still writes');
     foreach (array_slice($passes, 1) as $i => [, $end]) {
         check($end - $passes[$i][0] >= 1, 'from all processes together one message a second goes through');
     }
     foreach (range(1, 6) as $n) {
         $left[] = $store->leave("c$n");
     }
-    check(count(array_filter($left)) === 3, 'three times somebody has left');
+    check(count(array_filter($left)) === 3, 'three disconnects');
 }
 
 function worker(Store $store, string $connection, string $name): void
@@ -255,7 +255,7 @@ function worker(Store $store, string $connection, string $name): void
     echo json_encode($passes);
 }
 
-/** Whoever has logged out on the site is closed with 4001 at the next message. */
+/** A person who has logged out on the site is closed with 4001 at the next message. */
 function logout(string $folder): void
 {
     mkdir($folder);
@@ -265,7 +265,7 @@ function logout(string $folder): void
         return json_decode($output, true) ?? ["exit code $code: $output"];
     };
     file_put_contents($session, 'name|s:3:"Ann";');
-    check($sends() === ['WS-Publish: channel:room.lobby; except=self'], 'a message of somebody who is logged in is published');
+    check($sends() === ['WS-Publish: channel:room.lobby; except=self'], 'a message of a person who is logged in is published');
     file_put_contents($session, 'name|s:3:"Bob";');
     check($sends() === ['WS-Close: 4001 you have logged out'], 'another person in the same browser: closed with 4001');
     unlink($session);
@@ -275,7 +275,7 @@ function logout(string $folder): void
 function pushArguments(): void
 {
     $wrong = [
-        [], ['user:42'], ['nobody', 'x'], ['user:', 'x'], ['user:a,b', 'x'], ['user:42', ''], ['user:42', "\xff"], ['user:42', 'x', 'y'],
+        [], ['user:42'], ['unknown', 'x'], ['user:', 'x'], ['user:a,b', 'x'], ['user:42', ''], ['user:42', "\xff"], ['user:42', 'x', 'y'],
         ['--what', 'x'], ['--redis'], ['--redis', 'http://x', 'all', 'x'], ['--redis', 'redis://h', '--admin', 'http://h', 'all', 'x'],
         ['--admin', 'ftp://x', 'all', 'x'], ['--admin', 'unix:', 'all', 'x'], ['--admin', 'http:/x', 'all', 'x'], ['--json', 'no'], ['--json', '[]'], ['--json', '{"data":"x"}'], ['--json', '{"to":"you"}'],
         ['--json', '{"to":"all"}', 'all'], ['--admin', 'http://127.0.0.1:1', '--token', "a\r\nb", 'all', 'x'],
@@ -354,7 +354,7 @@ function phpFiles(): array
     return $files;
 }
 
-/** A server for one connection: answers the first bytes that come, and tells what they were. */
+/** A server for one connection: answers the first bytes received, and returns them. */
 function withServer(string $answer, callable $command): array
 {
     $server = stream_socket_server('tcp://127.0.0.1:0');

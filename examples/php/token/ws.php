@@ -40,7 +40,7 @@ function connect(): void
     }
     if (!preg_match('/^[\p{L}\p{N}_.@-]{1,100}$/uD', (string) ($claims['sub'] ?? ''))) {
         http_response_code(403);
-        exit('token: for nobody');
+        exit('token: no subject');
     }
 
     // Agree on the protocol, never on the "protocol" that is the token.
