@@ -81,17 +81,19 @@ func (d doubt) refused(line stack.LogLine, rate []served) bool {
 }
 
 // takesLong reports whether as many events as wait at a time need at least half of
-// queue_wait, as fast as PHP-FPM answered then. The node's own figure is an average
-// of what was, and may be too high by some.
+// queue_wait, as fast as PHP-FPM answered in the two seconds before: the node knows no
+// more than that when it refuses, and a machine that has stood still catches up
+// afterwards. Its own figure is an average, and may be too high by some.
 func takesLong(waiting float64, at time.Time, rate []served) bool {
 	var first, last served
 	for _, s := range rate {
-		if first.at.IsZero() || s.at.Before(at.Add(-time.Second)) {
-			first = s
-		}
-		if last = s; s.at.After(at.Add(time.Second)) {
+		if s.at.After(at) {
 			break
 		}
+		if first.at.IsZero() || s.at.Before(at.Add(-2*time.Second)) {
+			first = s
+		}
+		last = s
 	}
 	over := last.at.Sub(first.at).Seconds()
 	return over > 0 && waiting*over >= (last.n-first.n)*queueWait.Seconds()/2
@@ -105,7 +107,8 @@ func TestARefusalNeedsAPoolThatIsBusy(t *testing.T) {
 	mine := doubt{id: "one-a", from: at(4), to: at(6)}
 	const ninety = "90 requests are waiting, expected wait 5.027s"
 	slow := []served{{at(0), 0}, {at(3), 60}, {at(7), 140}, {at(9), 9000}}
-	quick := []served{{at(0), 0}, {at(3), 60}, {at(7), 460}, {at(9), 470}}
+	quick := []served{{at(0), 0}, {at(3), 60}, {at(5), 460}, {at(9), 470}}
+	stoodStill := []served{{at(0), 0}, {at(3), 60}, {at(5), 100}, {at(6), 900}}
 	for name, c := range map[string]struct {
 		doubt doubt
 		line  stack.LogLine
@@ -114,6 +117,7 @@ func TestARefusalNeedsAPoolThatIsBusy(t *testing.T) {
 	}{
 		"PHP is slow":                 {mine, line("overloaded", ninety), slow, true},
 		"PHP is quick":                {mine, line("overloaded", ninety), quick, false},
+		"PHP catches up":              {mine, line("overloaded", ninety), stoodStill, true},
 		"few wait":                    {mine, line("overloaded", "9 requests are waiting, expected wait 5.027s"), slow, false},
 		"it failed otherwise":         {mine, line("cut", ninety), slow, false},
 		"another event":               {doubt{id: "one-a", from: at(6), to: at(7)}, line("overloaded", ninety), slow, false},
