@@ -45,13 +45,16 @@ type Shared struct {
 // Owner is the transport of one client. Its methods are called without a lock of
 // the outlet's, and may call the outlet.
 type Owner interface {
-	// Tick is called at the time that [Outlet.Arm] was given.
+	// Tick is called at the time that [Outlet.Arm] was given, once: the owner calls
+	// Arm again for each time that is still to come.
 	Tick(now time.Duration)
-	// Slow is called when the client is found to read too slowly. It reports whether
-	// that is what ends the connection: it may be ending already.
+	// Slow is called when the client is found to read too slowly, with the last bytes
+	// queued. The owner closes the socket after a while if the client does not take
+	// them. It reports whether that is what ends the connection: it may be ending already.
 	Slow() bool
 	// Done is called when writing is over: because of err, or with nil because the
-	// last bytes are written.
+	// last bytes are written. The owner closes the socket, at once or when the client
+	// has answered or a time is over: the outlet does not.
 	Done(err error)
 	// CloseNow closes the socket, and calls [Outlet.Fail].
 	CloseNow()

@@ -223,6 +223,22 @@ func TestPackagesKnowOnlyWhatTheyMay(t *testing.T) {
 	}
 }
 
+// Every package of the product stands in the table of ARCHITECTURE.md.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := make(map[string]bool)
+	for _, s := range sources(t) {
+		pkg := filepath.Dir(s.path)
+		if s.product() && !named[pkg] && !strings.Contains(string(page), "`"+pkg+"`") {
+			t.Errorf("ARCHITECTURE.md does not name package %s", pkg)
+		}
+		named[pkg] = true
+	}
+}
+
 func TestSessionDoesNoIO(t *testing.T) {
 	for _, s := range sources(t) {
 		if !s.product() || filepath.Dir(s.path) != "session" {
