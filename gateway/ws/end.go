@@ -91,15 +91,21 @@ func (c *Conn) Close(code int, reason string) {
 	case c.dead:
 	case c.out.Finish(closeFrame(code, reason)):
 		c.cause.set(code, reason)
-		if c.limits.Load().Out.WriteTimeout <= 0 {
-			c.closeWithinLocked(closeWait)
-		}
+		c.boundCloseLocked()
 	case c.out.State().Failed:
 		c.cause.set(code, reason)
 		c.todo |= doShut
 	}
 	c.unlock()
 	c.Flush()
+}
+
+// boundCloseLocked bounds the wait until our Close frame is written, where no write
+// timeout does.
+func (c *Conn) boundCloseLocked() {
+	if c.limits.Load().Out.WriteTimeout <= 0 {
+		c.closeWithinLocked(closeWait)
+	}
 }
 
 // CloseNow closes the socket at once; what waits to be written is lost. After

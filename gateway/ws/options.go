@@ -164,7 +164,13 @@ func (c *Conn) SetLimits(l *Limits) {
 	c.out.SetLimits(&l.Out)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old.PingInterval != l.PingInterval && c.open && !c.dead {
+	if c.dead {
+		return
+	}
+	if old.PingInterval != l.PingInterval && c.open {
 		c.schedulePingLocked()
+	}
+	if c.out.State().Closing {
+		c.boundCloseLocked()
 	}
 }

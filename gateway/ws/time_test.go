@@ -85,6 +85,20 @@ func TestPongIsNotExpectedWhileNobodyReads(t *testing.T) {
 	})
 }
 
+// A reload may take the write timeout away while a Close frame waits to be written.
+func TestAClosingConnectionEndsWithoutAWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := piped(t, Limits{Out: out.Limits{WriteTimeout: time.Hour}})
+		c.Close(1012, "service restart")
+		c.SetLimits(&Limits{})
+		start := time.Now()
+		<-c.Ended()
+		if took := time.Since(start); took > closeWait+tick {
+			t.Errorf("ended after %v, want %v", took, closeWait)
+		}
+	})
+}
+
 func TestIdleClientIsNotASlowMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := piped(t, Limits{AssemblyTimeout: 10 * time.Second})
