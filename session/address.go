@@ -10,7 +10,7 @@ import (
 // MaxName is the longest name of a user or channel, in bytes.
 const MaxName = 200
 
-// Kind says whom an [Address] means.
+// Kind is the kind of an [Address].
 type Kind uint8
 
 // The kinds of address.
@@ -45,7 +45,7 @@ func User(name string) Address { return Address{KindUser, name} }
 // Channel addresses all connections that joined a channel.
 func Channel(name string) Address { return Address{KindChannel, name} }
 
-// ParseAddress reads an address as users write it. It checks the name by
+// ParseAddress parses an address, such as "user:42". It checks the name with
 // [CheckName]; "self" is not an address here, see [Command.Except].
 func ParseAddress(s string) (Address, error) {
 	if s == "all" {
@@ -69,7 +69,7 @@ func ParseAddress(s string) (Address, error) {
 	return Address{}, fmt.Errorf("address %q: want conn:, user: or channel: before the name", shorten(s))
 }
 
-// String is the address as users write it.
+// String returns the address in the form of ParseAddress.
 func (a Address) String() string {
 	switch a.Kind {
 	case KindAll:
@@ -86,9 +86,9 @@ func (a Address) String() string {
 	return ""
 }
 
-// CheckName reports why s cannot be the name of a user or channel, or nil: a
-// name is 1 to [MaxName] bytes of UTF-8 without control characters, comma,
-// semicolon, asterisk, or space at its ends.
+// CheckName returns an error if s is not a valid name of a user or channel: 1 to
+// [MaxName] bytes of UTF-8 without control characters, comma, semicolon, asterisk, or
+// space at its ends.
 func CheckName(s string) error {
 	switch {
 	case s == "":
@@ -111,7 +111,7 @@ func CheckName(s string) error {
 	return nil
 }
 
-// shorten keeps a peer's text from filling an error or a log line.
+// shorten limits a peer's text in an error or a log line.
 func shorten(s string) string {
 	const most = 80
 	if len(s) <= most {

@@ -6,7 +6,7 @@ type Batch struct {
 	touched []*Session // queued for and not flushed
 }
 
-// mark is what a [Batch] notes on a session of its shard.
+// mark is the state of a [Batch] for one session of its shard.
 type mark struct {
 	last      uint64 // the number of the last command that came to this session
 	touched   bool
@@ -21,9 +21,9 @@ const (
 	messageCost   = mostUnwritten / 16
 )
 
-// Claim reports whether command number n comes to s for the first time, and notes
-// that it did. Numbers rise in the order of the commands: one that means a session
-// by several addresses is delivered once.
+// Claim reports whether command number n is new to s, and records it. Numbers rise in the
+// order of the commands: one that matches a session by several addresses is delivered
+// once.
 func (b *Batch) Claim(s *Session, n uint64) bool {
 	if b.Claimed(s, n) {
 		return false
@@ -32,7 +32,7 @@ func (b *Batch) Claim(s *Session, n uint64) bool {
 	return true
 }
 
-// Claimed reports whether command number n has come to s already.
+// Claimed reports whether command number n is not new to s.
 func (b *Batch) Claimed(s *Session, n uint64) bool { return s.batch.last >= n }
 
 // Deliver is [Session.Deliver] for a session that was claimed.
@@ -45,7 +45,7 @@ func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
 		s.batch.unwritten = 0
 		s.Flush()
 	}
-	meant, _ = s.Deliver(c) // a client that cannot take it is being closed by its outlet
+	meant, _ = s.Deliver(c) // on an error the outlet is closing the client
 	if !meant {
 		return false
 	}
@@ -57,8 +57,8 @@ func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
 	return true
 }
 
-// Flush writes what was queued. After a bug in a write, which panics, another call
-// writes the rest.
+// Flush writes the queued messages. After a panic in one write another call writes the
+// rest.
 func (b *Batch) Flush() {
 	for last := len(b.touched) - 1; last >= 0; last-- {
 		s := b.touched[last]

@@ -22,17 +22,17 @@ const MaxChannelNames = 60 << 10
 // MaxState is the longest state of a connection, in bytes.
 const MaxState = 8 << 10
 
-// Command says what shall happen to some clients. Replies of scripts, Redis
-// publishers and POST /push use the same vocabulary. In one command the order
-// is: join and leave, then the message, then close.
+// Command is an operation on some clients. Replies of scripts, Redis publishers and
+// POST /push use the same form. The order within a command is: join and leave, message,
+// close.
 type Command struct {
-	// To names the clients. Empty means the connection itself, which only a
-	// script's answer may say.
+	// To addresses the clients. Empty means the connection itself, in a script's answer
+	// only.
 	To []Address
-	// Except names clients that are left out. [Self] may stand here until the
-	// command leaves its connection, see [Command.Resolve].
+	// Except addresses clients to be excluded. It may hold [Self] until the command
+	// leaves its connection, see [Command.Resolve].
 	Except []Address
-	// Message is what the clients are sent; nil sends nothing.
+	// Message is sent to the clients; nil sends nothing.
 	Message *Message
 	// Join and Leave are names of channels; Leave may hold "*", all of them.
 	Join, Leave []string
@@ -44,9 +44,8 @@ type Command struct {
 	// State replaces the state of the connection itself, "" clears it; nil
 	// leaves it. Only without To.
 	State *string
-	// Before leaves out the clients that came in later, by [Session.CameIn]; 0
-	// leaves out none. Processes say it to each other; scripts and publishers
-	// cannot.
+	// Before excludes the clients that connected later, by [Session.CameIn]; 0 excludes
+	// none. Only processes of wsfpm set it, for each other.
 	Before int64
 }
 
@@ -60,7 +59,7 @@ type Close struct {
 // MaxCloseReason is the longest reason that fits a Close frame, in bytes.
 const MaxCloseReason = 123
 
-// NewClose checks a close that a script or a push asks for: codes 1000, 1001,
+// NewClose checks a close of a script or a push: codes 1000, 1001,
 // 1008, 1011 to 1013 and 3000 to 4999. It cuts the reason to
 // [MaxCloseReason] bytes at a character.
 func NewClose(code int, reason string) (Close, error) {
@@ -126,7 +125,7 @@ type wireClose struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Encode is the JSON text of a command, as [Decode] reads it.
+// Encode returns the JSON text of a command, for [Decode].
 func (c Command) Encode() ([]byte, error) {
 	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State, Before: c.Before}
 	if c.Close != nil {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Source says where commands come from, and so what they may hold.
+// Source is the origin of commands, which determines the allowed fields.
 type Source uint8
 
 // The sources of commands.
@@ -56,9 +56,9 @@ type decoder struct {
 	unknown string // the first field that was passed over, in quotes
 }
 
-// Decode reads one JSON command or a list of at most [MaxCommands]. All of
-// them are valid, or none is returned. Unknown is the name of a field that was
-// passed over, which happens with [FromBus] only.
+// Decode parses one JSON command or a list of at most [MaxCommands]. If one is invalid it
+// returns an error and none. Unknown is the name of an ignored field, with [FromBus]
+// only.
 func Decode(body []byte, from Source) (commands []Command, unknown string, err error) {
 	if err := checkJSON(body); err != nil {
 		return nil, "", fmt.Errorf("commands: %w", err)
@@ -103,8 +103,7 @@ func (d *decoder) command(n int, value []byte) (c Command, err error) {
 	return c, nil
 }
 
-// passOver takes note of a field that a command or its close does not have, or
-// refuses it.
+// passOver records an unknown field of a command or its close, or refuses it.
 func (d *decoder) passOver(name string) error {
 	if d.from != FromBus {
 		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, user or state, and in close code and reason", shorten(name))
@@ -115,7 +114,7 @@ func (d *decoder) passOver(name string) error {
 	return nil
 }
 
-// build makes a command of its fields.
+// build converts fields to a command.
 func (d *decoder) build(f *fields) (c Command, err error) {
 	if err := d.target(&c, f); err != nil {
 		return c, err
@@ -147,7 +146,7 @@ func (d *decoder) build(f *fields) (c Command, err error) {
 	return c, err
 }
 
-// before reads what only processes say to each other.
+// before parses the field that only processes of wsfpm set.
 func (d *decoder) before(value []byte) (int64, error) {
 	if d.from != FromBus {
 		return 0, d.passOver("before")
@@ -159,8 +158,8 @@ func (d *decoder) before(value []byte) (int64, error) {
 	return n, nil
 }
 
-// target reads whom the command is for. Only in an answer, and only when the field
-// is not there, that is the connection itself.
+// target parses the addresses. If the field is missing, in an answer only, the command is
+// for the connection itself.
 func (d *decoder) target(c *Command, f *fields) (err error) {
 	switch {
 	case f.to == nil && d.from != FromAnswer:

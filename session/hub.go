@@ -8,13 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// Hub finds the sessions of this process by address. It is safe for concurrent
-// use. No I/O is done under its locks, and none of them is held for longer the more
-// members an address has.
+// Hub finds the sessions of this process by address. It is safe for concurrent use. It
+// does no I/O under its locks, and the time for which one is held does not depend on the
+// number of members of an address.
 //
-// Sessions are spread over shards by their id, so that one worker per shard keeps
-// the order of what each client gets (package delivery). An address leads to the
-// shards that have members, and to these only.
+// Sessions are distributed to shards by their id, so that one worker per shard keeps the
+// order for each client (package delivery). An address leads only to shards with members.
 //
 // Lock order: a session's lock, a stripe's, a member set's.
 type Hub struct {
@@ -58,8 +57,8 @@ func (h *Hub) Shard(s *Session) int { return int(s.pin % h.shards) }
 // Len is the number of sessions.
 func (h *Hub) Len() int { return int(h.count.Load()) }
 
-// Add makes s findable under its id and its first membership, and queues its
-// first messages in the same step: no push comes before them.
+// Add adds s with its id and its first membership, and queues its first messages, in one
+// step: no push precedes them.
 func (h *Hub) Add(s *Session, first Membership, messages ...*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,10 +75,10 @@ func (h *Hub) Add(s *Session, first Membership, messages ...*Message) error {
 	return s.queueLocked(messages)
 }
 
-// Set changes the membership of s and queues messages for it, in one step: no
-// push to a joined address comes before them, none to a left one after them.
-// The caller holds [Session.LockChanges]. After [Hub.Remove] the membership is
-// kept, for the session's last events, and [ErrEnded] is returned.
+// Set changes the membership of s and queues messages for it, in one step: no push to a
+// joined address precedes them, none to a left one follows them. The caller holds
+// [Session.LockChanges]. After [Hub.Remove] the membership is stored, for the session's
+// last events, and Set returns [ErrEnded].
 func (h *Hub) Set(s *Session, next Membership, messages ...*Message) error {
 	err := h.set(s, next, messages)
 	if !errors.Is(err, ErrEnded) {
@@ -88,8 +87,8 @@ func (h *Hub) Set(s *Session, next Membership, messages ...*Message) error {
 	return err
 }
 
-// set is the part of Set under the session's lock, which a bug in the outlet must not
-// leave locked.
+// set is the part of Set under the session's lock, which is released even if the outlet
+// panics.
 func (h *Hub) set(s *Session, next Membership, messages []*Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,10 +100,10 @@ func (h *Hub) set(s *Session, next Membership, messages []*Message) error {
 	return s.queueLocked(messages)
 }
 
-// Move does to s what a command of others says that changes its membership, in
-// one step: the change, then the message, which is a push like any other, then
-// the close. It reports false, and changes nothing, when the command does not
-// mean the client any more. The caller holds [Session.LockChanges].
+// Move applies a command of others that changes the membership of s, in one step: the
+// change, then the message, which is an ordinary push, then the close. It reports false,
+// and changes nothing, if the command no longer matches the client. The caller holds
+// [Session.LockChanges].
 func (h *Hub) Move(s *Session, c *Command, next Membership) (meant bool, err error) {
 	for meant, err = h.move(s, c, next); errors.Is(err, ErrFull); meant, err = h.move(s, c, next) {
 		s.Flush()
@@ -116,8 +115,7 @@ func (h *Hub) Move(s *Session, c *Command, next Membership) (meant bool, err err
 	return meant, err
 }
 
-// move is the part of Move under the session's lock. It ends with [ErrFull] before
-// anything is changed.
+// move is the part of Move under the session's lock. After [ErrFull] nothing has changed.
 func (h *Hub) move(s *Session, c *Command, next Membership) (meant bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,8 +140,8 @@ func (h *Hub) changeLocked(s *Session, next Membership) {
 	}
 }
 
-// Remove makes s unfindable for ever and returns the addresses that it gave
-// up, its own id among them; nil when it was not in the hub.
+// Remove removes s for ever and returns its addresses, including its id; nil if it was not
+// in the hub.
 func (h *Hub) Remove(s *Session) (left []Address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,9 +209,8 @@ func (h *Hub) topic(a Address, sets []*Members) []*Members {
 	return sets
 }
 
-// Find returns the sessions that any of the addresses means, each once, in no
-// order. Whether a session is still meant when its turn comes is checked by
-// [Session.Deliver].
+// Find returns the sessions that any of the addresses matches, each once, in no order.
+// [Session.Deliver] checks whether a session still matches.
 func (h *Hub) Find(to []Address) (found []*Session) {
 	seen := make(map[*Session]bool)
 	add := func(s *Session) {
@@ -236,7 +233,7 @@ func (h *Hub) Find(to []Address) (found []*Session) {
 	return found
 }
 
-// Count is how many sessions a command means.
+// Count returns the number of sessions that a command matches.
 func (h *Hub) Count(c *Command) (n int) {
 	count := func(s *Session) {
 		if s.Matches(c) {

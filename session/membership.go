@@ -6,13 +6,11 @@ import (
 	"slices"
 )
 
-// ErrChannels is returned for a change after which a client would be in too many
-// channels.
+// ErrChannels is returned for a change after which a client would have too many channels.
 var ErrChannels = errors.New("too many channels")
 
-// Membership is what a client is known by: the user it is bound to, the
-// channels it joined, in that order, and the state that its scripts keep.
-// It is a value; Channels must not be changed.
+// Membership is a client's user, its channels in the order of joining, and the state that
+// its scripts keep. It is a value; Channels must not be modified.
 type Membership struct {
 	User     string
 	Channels []string
@@ -22,10 +20,9 @@ type Membership struct {
 // Standing is the former name of [Membership].
 type Standing = Membership
 
-// With is the membership after a command: channels are left, then joined, so
-// that a command with both moves from the ones to the others. It fails when
-// more than maxChannels (0: no limit) would be joined, or more of them than
-// [MaxChannelNames] bytes.
+// With returns the membership after a command, which first leaves, then joins channels.
+// It returns ErrChannels if there would be more than maxChannels (0: no limit), or names
+// of more than [MaxChannelNames] bytes.
 func (m Membership) With(c Command, maxChannels int) (Membership, error) {
 	if c.User != nil {
 		m.User = *c.User
@@ -63,8 +60,7 @@ func (m Membership) With(c Command, maxChannels int) (Membership, error) {
 	return m, nil
 }
 
-// Addresses are those under which others reach this membership: its user and
-// its channels.
+// Addresses returns the addresses of the user and the channels.
 func (m Membership) Addresses() []Address {
 	list := make([]Address, 0, 1+len(m.Channels))
 	if m.User != "" {
@@ -76,13 +72,12 @@ func (m Membership) Addresses() []Address {
 	return list
 }
 
-// Equal reports whether both are the same, channels in the same order.
+// Equal reports whether both are equal, with channels in the same order.
 func (m Membership) Equal(other Membership) bool {
 	return m.User == other.User && m.State == other.State && slices.Equal(m.Channels, other.Channels)
 }
 
-// Diff returns the addresses that a change from m to next adds, and those that it
-// gives up.
+// Diff returns the addresses that a change from m to next adds and removes.
 func (m Membership) Diff(next Membership) (joined, left []Address) {
 	if m.User != next.User {
 		if next.User != "" {

@@ -8,9 +8,9 @@ import (
 // Headroom is how many bytes an [Encoder] may put in front of a payload.
 const Headroom = 10
 
-// Message is what clients are sent: a payload, text or binary, and the encodings in
-// which transports send it. Each is made once, however many clients share the
-// message. It is immutable but for them, and safe for concurrent use.
+// Message is a payload for clients, text or binary, with its encodings for transports.
+// Each encoding is made once, however many clients share the message. Otherwise it is
+// immutable. It is safe for concurrent use.
 type Message struct {
 	first  Encoding // its bytes are Headroom bytes, then the payload
 	by     atomic.Pointer[Encoder]
@@ -19,8 +19,8 @@ type Message struct {
 	binary bool
 }
 
-// Encoding is a message, or another sequence of bytes, in the form in which clients are
-// sent it.
+// Encoding is a message, or another sequence of bytes, in the form that is sent to
+// clients.
 type Encoding struct {
 	bytes []byte
 	skip  uint8 // bytes at the beginning that do not belong to it

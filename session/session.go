@@ -8,25 +8,25 @@ import (
 	"sync"
 )
 
-// ErrEnded is returned for what came after the end of a session.
+// ErrEnded is returned for operations after the end of a session.
 var ErrEnded = errors.New("session has ended")
 
-// ErrFull is returned by [Outlet.Queue] for a push that has no room before what waits
-// is written.
+// ErrFull is returned by [Outlet.Queue] for a push without room until queued ones are
+// written.
 var ErrFull = errors.New("too many pushes are still to be written")
 
 // Outlet takes the messages of one client, in order. Its methods must not
 // block: they are called under the session's lock. [Outlet.Flush] is called
 // without it.
 type Outlet interface {
-	// Queue takes a push. When too many wait already it refuses: with [ErrFull] as long
-	// as they are still to be written, so that it is to be called again after Flush.
+	// Queue queues a push. It returns an error if too many are queued: [ErrFull] if the
+	// caller must call Flush and then Queue again.
 	Queue(*Message) error
-	// QueueReply takes a reply, which may exceed the bound of the pushes.
+	// QueueReply queues a reply, to which the bound of pushes does not apply.
 	QueueReply(*Message) error
-	// Flush begins to write what is queued.
+	// Flush starts to write the queue.
 	Flush()
-	// Close ends the connection after what is queued.
+	// Close ends the connection after the queue.
 	Close(code int, reason string)
 }
 
@@ -36,8 +36,8 @@ type Session struct {
 	pin uint32 // see Pin
 	out Outlet
 
-	// changes is held for a change of the membership, from reading the old
-	// one to setting the new one. It may be held while Redis is asked.
+	// changes is held for a change of the membership, from reading the old one to
+	// setting the new one, including the wait for Redis.
 	changes sync.Mutex
 
 	mu         sync.Mutex // guards what follows; never held over I/O
@@ -49,8 +49,7 @@ type Session struct {
 	batch mark // owned by the [Batch] that delivers to this session
 }
 
-// New makes the session of a client that out leads to. It is not found before
-// [Hub.Add].
+// New returns the session of the client behind out. It is not found before [Hub.Add].
 func New(id string, out Outlet) *Session {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(id)) // never fails
@@ -60,31 +59,28 @@ func New(id string, out Outlet) *Session {
 // ID is the connection's id, unique over all nodes.
 func (s *Session) ID() string { return s.id }
 
-// Pin is a number drawn from the id, by which one of several workers is always
-// the same one for this session.
+// Pin returns a hash of the id, which always assigns this session to the same worker.
 func (s *Session) Pin() uint32 { return s.pin }
 
-// CameIn notes when the client came in, in nanoseconds since 1970. The caller has
-// added the session to the hub: what is asked for when a later client has come in
-// finds this one. Until then the client is younger than all others.
+// CameIn records when the client connected, in nanoseconds since 1970. The caller has
+// added the session to the hub before. Until then the client counts as the newest.
 func (s *Session) CameIn(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.since = at
 }
 
-// Membership is what the client is known by now.
+// Membership returns the current membership.
 func (s *Session) Membership() Membership {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.membership
 }
 
-// LockChanges keeps others from changing the membership until
-// [Session.UnlockChanges].
+// LockChanges locks the membership for a change until [Session.UnlockChanges].
 func (s *Session) LockChanges() { s.changes.Lock() }
 
-// UnlockChanges ends what [Session.LockChanges] began.
+// UnlockChanges unlocks [Session.LockChanges].
 func (s *Session) UnlockChanges() { s.changes.Unlock() }
 
 // Reply sends messages to the client without a change of its membership.
@@ -98,8 +94,8 @@ func (s *Session) Reply(messages ...*Message) error {
 	return nil
 }
 
-// Close ends the client's connection after what is queued for it. No
-// command means the client from then on.
+// Close ends the client's connection after its queue. No command matches the client from
+// then on.
 func (s *Session) Close(c Close) {
 	s.mu.Lock()
 	s.closing = true
@@ -107,10 +103,10 @@ func (s *Session) Close(c Close) {
 	s.out.Close(c.Code, c.Reason)
 }
 
-// Deliver does to the client what a command of others says of messages and
-// closing, provided that one of the command's addresses still means it: the
-// look-up in the hub may be older than a change of its membership. It reports
-// whether the client was meant. The message is queued; [Session.Flush] writes it.
+// Deliver applies the message and close of a command of others, if one of its addresses
+// still matches the client: the look-up in the hub may precede a change of membership.
+// It reports whether the client matched. The message is queued; [Session.Flush] writes
+// it.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	for meant, err = s.take(c); errors.Is(err, ErrFull); meant, err = s.take(c) {
 		s.Flush()
@@ -121,8 +117,8 @@ func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	return meant, err
 }
 
-// take is the part of Deliver under the lock, which a bug in the outlet must not
-// leave locked.
+// take is the part of Deliver under the lock, which is released even if the outlet
+// panics.
 func (s *Session) take(c *Command) (meant bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,11 +128,11 @@ func (s *Session) take(c *Command) (meant bool, err error) {
 	return true, s.takeLocked(c)
 }
 
-// Flush begins to write what is queued for the client.
+// Flush starts to write the client's queue.
 func (s *Session) Flush() { s.out.Flush() }
 
-// takeLocked queues a command's message and notes its close. After ErrFull nothing
-// has been done.
+// takeLocked queues a command's message and records its close. After ErrFull nothing has
+// changed.
 func (s *Session) takeLocked(c *Command) (err error) {
 	if c.Message != nil {
 		err = s.out.Queue(c.Message)
@@ -155,7 +151,7 @@ func (s *Session) follow(c *Command) {
 	}
 }
 
-// Matches reports whether the client is meant by the command.
+// Matches reports whether the command matches the client.
 func (s *Session) Matches(c *Command) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

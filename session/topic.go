@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Members are the sessions of one shard that one address means. The set is safe
-// for concurrent use, also while [Members.Before] walks it.
+// Members is the set of sessions of one shard that one address matches. It is safe for
+// concurrent use, including walks with [Members.Before].
 type Members struct {
 	shard uint32
 	next  *Members // the same address in another shard; guarded by the stripe's lock
@@ -30,12 +30,11 @@ func (m *Members) Len() int {
 	return len(m.list)
 }
 
-// Before copies into room the members that stand before position at, the last
-// ones first to be taken, and returns how many. A walk over all begins with at =
-// [math.MaxInt] and goes on with at = the position returned. A session that is a
-// member for as long as the walk lasts is seen at least once, one that comes
-// meanwhile possibly not, and one may be seen twice: a removal moves the last
-// element into the gap. The lock is held for the copy only.
+// Before copies the members just before position at into room and returns their number.
+// A walk over all members starts with at = [math.MaxInt] and continues with the returned
+// position. A session that is a member during the whole walk is visited at least once,
+// possibly twice, since a removal moves the last element into the gap; one that is added
+// meanwhile may be missed. The lock is held for the copy only.
 func (m *Members) Before(at int, room []*Session) (n, next int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -17,16 +17,16 @@ const maxNode = 64
 // Systemd in [Config.Listen] stands for the sockets that systemd passes on.
 const Systemd = "systemd"
 
-// Check applies every rule that no single value can break, and fills in what
-// follows from other keys: parsed addresses, document roots, a route's pool,
-// MaxStreams. [Load] calls it. The error is an [*Error] with every problem.
+// Check validates the configuration and sets derived fields: parsed addresses, document
+// roots, a route's pool, MaxStreams. [Load] calls it. The error is an [*Error] with
+// every problem.
 func (c *Config) Check() error {
 	r := &report{origin: c.origin}
 	c.check(r)
 	return r.err("")
 }
 
-// check gathers the problems of a Check.
+// check collects the problems for Check.
 func (c *Config) check(r *report) {
 	c.checkNode(r)
 	c.checkListen(r)
@@ -41,7 +41,7 @@ func (c *Config) check(r *report) {
 	r.oneOf("log.format", c.Log.Format, "auto", "console", "json")
 }
 
-// oneOf notes a word that is not among the known ones.
+// oneOf reports a word that is not among the known ones.
 func (r *report) oneOf(key, word string, known ...string) {
 	if !slices.Contains(known, word) {
 		r.bad(key, "%q is unknown: write one of %s", clip(word), strings.Join(known, ", "))
@@ -89,7 +89,7 @@ func (c *Config) checkListen(r *report) {
 	}
 }
 
-// listenAddress notes what is wrong with "host:port" or "unix:/path".
+// listenAddress reports an address that is neither "host:port" nor "unix:/path".
 func (r *report) listenAddress(key, address string) {
 	if file, ok := strings.CutPrefix(address, "unix:"); ok {
 		r.socketPath(key, file)
@@ -107,9 +107,8 @@ func (r *report) listenAddress(key, address string) {
 	r.port(key, port)
 }
 
-// maxSocketPath is the longest path of a unix socket that is taken, in bytes.
-// Linux has room for 107; the rest is for the name under which a new socket
-// lies beside the old one until it takes its place.
+// maxSocketPath is the longest accepted path of a unix socket, in bytes. Linux has room
+// for 107; the rest is for the temporary name of a new socket beside the old one.
 const maxSocketPath = 99
 
 func (r *report) socketPath(key, file string) {
@@ -123,7 +122,7 @@ func (r *report) socketPath(key, file string) {
 	}
 }
 
-// port notes a port that is no number; 0 lets the system choose.
+// port reports an invalid port; 0 lets the system choose.
 func (r *report) port(key, port string) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
 		r.bad(key, "port %q: write a number from 1 to 65535", clip(port))
@@ -220,15 +219,15 @@ func (c *Config) checkPools(r *report) {
 			at = RealSocket(pool.Addr)
 		}
 		if other := seen[at]; other != "" {
-			r.bad(key+".address", "%s is the address of the pool %s too: a pool's workers are shared out once, so use one of the two", pool.Address, other)
+			r.bad(key+".address", "%s is the address of the pool %s too: use one of the two", pool.Address, other)
 		}
 		seen[at] = name
 	}
 }
 
-// RealSocket is the path of a unix socket without symbolic links, as far as they
-// can be resolved here: /var/run/x.sock is /run/x.sock on most systems, also
-// while there is no such socket.
+// RealSocket returns the path of a unix socket without symbolic links, as far as they
+// can be resolved: /var/run/x.sock is /run/x.sock on most systems, even if there is no
+// such socket.
 func RealSocket(file string) string {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		return real
@@ -280,7 +279,7 @@ func (p *FPM) checkAddress(r *report, key string) {
 	}
 }
 
-// checkNumbers checks what the pool may take, and derives MaxStreams.
+// checkNumbers checks the pool's limits and derives MaxStreams.
 func (p *FPM) checkNumbers(r *report, key string) {
 	if p.MaxConnections < 1 {
 		r.bad(key+".max_connections", "%d: write at least 1", p.MaxConnections)

@@ -1,6 +1,6 @@
 package config
 
-// checkLimits checks the limits and how they fit each other.
+// checkLimits checks the limits and their consistency.
 func (c *Config) checkLimits(r *report) {
 	l := &c.Limits
 	for _, n := range []struct {
@@ -34,10 +34,10 @@ func (c *Config) checkLimits(r *report) {
 	}
 }
 
-// leastHeaders is how many headers must be allowed for anybody to get in.
+// leastHeaders is the smallest useful limit of headers.
 const leastHeaders = 20
 
-// atLeastOneIf is 1 when a bucket is in use, which must hold something.
+// atLeastOneIf is the minimum capacity of a token bucket.
 func atLeastOneIf(inUse bool) float64 {
 	if inUse {
 		return 1

@@ -31,7 +31,7 @@ func (c *Config) checkRedis(r *report) {
 		}
 		for _, other := range c.Redis.Prefix {
 			if other != "" && other != prefix && strings.HasPrefix(prefix, other) {
-				r.bad("redis.prefix", "%q begins with %q: a name could be read in two ways, so choose others", clip(prefix), clip(other))
+				r.bad("redis.prefix", "%q begins with %q: names would be ambiguous, so choose others", clip(prefix), clip(other))
 			}
 		}
 	}
@@ -62,10 +62,10 @@ func (relay Relay) check(r *report, key string, prefixes []string) {
 	}
 	for _, prefix := range prefixes {
 		if wild && (strings.HasPrefix(head, prefix) || strings.HasPrefix(prefix, head)) {
-			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would come back as pushes; write a pattern that no channel of ours has", clip(relay.Pattern), prefix)
+			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would be relayed in a loop; write a pattern that no channel of ours matches", clip(relay.Pattern), prefix)
 		}
 	}
 	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
-		r.bad(key+".to", `%q is no address: write conn:<id>, user:<name>, channel:<name> or all, such as "channel:{name}"`, clip(relay.To))
+		r.bad(key+".to", `%q is not an address: write conn:<id>, user:<name>, channel:<name> or all, such as "channel:{name}"`, clip(relay.To))
 	}
 }

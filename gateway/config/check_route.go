@@ -57,14 +57,14 @@ func (route *Route) checkPath(r *report, key string) {
 	}
 }
 
-// checkScript checks which file PHP runs, and derives the document root.
+// checkScript checks script and root, and derives the document root.
 func (route *Route) checkScript(r *report, key string) {
 	varies := strings.HasSuffix(route.Path, "/"+ScriptVar)
 	switch {
 	case varies && route.Root == "":
 		r.bad(key+".root", "is missing: write the folder in which {script} lies")
 	case varies && route.Script != "":
-		r.bad(key+".script", "stands beside {script} in path: remove one of them")
+		r.bad(key+".script", "cannot be combined with {script} in path: remove one of them")
 	case !varies && route.Script == "":
 		r.bad(key+".script", "is missing: write the PHP file, or {script} as the path's last part and root")
 	case !varies && route.Root != "":
@@ -93,7 +93,7 @@ func (route *Route) checkScript(r *report, key string) {
 	}
 }
 
-// folder notes a path that is not absolute and clean.
+// folder reports a path that is not absolute and clean.
 func (r *report) folder(key, file string) bool {
 	switch {
 	case !filepath.IsAbs(file):
@@ -108,13 +108,13 @@ func (r *report) folder(key, file string) bool {
 	return false
 }
 
-// within reports whether a file lies in a folder or is it.
+// within reports whether a file is in a folder, or the folder itself.
 func within(folder, file string) bool {
 	rel, err := filepath.Rel(folder, file)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// checkWords checks the keys that take some words only.
+// checkWords checks the keys with a fixed set of values.
 func (route *Route) checkWords(r *report, key string) {
 	if len(route.Events) == 0 {
 		r.bad(key+".events", `is empty: write ["connect", "message", "disconnect"] or some of them`)
@@ -123,7 +123,7 @@ func (route *Route) checkWords(r *report, key string) {
 		r.oneOf(key+".events", event, EventConnect, EventMessage, EventDisconnect)
 	}
 	if len(route.Events) > 0 && !slices.Contains(route.Events, EventConnect) && !route.Public {
-		r.bad(key+".events", "without connect nobody is asked who may come in: add it, or write public = true")
+		r.bad(key+".events", "without connect every client is accepted: add it, or write public = true")
 	}
 	r.oneOf(key+".on_error", route.OnError, OnErrorKeep, OnErrorMessage, OnErrorClose)
 	if route.OnError == OnErrorMessage && route.ErrorMessage == "" {
@@ -155,7 +155,7 @@ func answerStatus(s string) bool {
 	return s[1] >= '0' && s[1] <= '9' && s[2] >= '0' && s[2] <= '9'
 }
 
-// checkHeaders checks what is compared with the handshake, or added to it.
+// checkHeaders checks the keys about headers and parameters.
 func (route *Route) checkHeaders(r *report, key string) {
 	r.hosts(key+".host", route.Host)
 	for i, origin := range route.Origins {
@@ -195,7 +195,7 @@ func (route *Route) checkHeaders(r *report, key string) {
 // maxParam is the longest parameter with its name, in bytes.
 const maxParam = 60 << 10
 
-// badParam says why a FastCGI parameter may not be set, or "".
+// badParam returns why a FastCGI parameter may not be set, or "".
 func badParam(name, value string) string {
 	upper := strings.ToUpper(name)
 	switch {
@@ -215,7 +215,7 @@ func badParam(name, value string) string {
 	return ""
 }
 
-// hosts checks host names, and puts them into one spelling.
+// hosts checks host names and normalizes them.
 func (r *report) hosts(key string, names []string) {
 	for i, host := range names {
 		u, err := url.Parse("//" + host)
@@ -260,7 +260,7 @@ func (c *Config) checkRoutePool(r *report, key string, route *Route) {
 	}
 	for i, name := range route.Pools() {
 		if slices.Contains(route.Pools()[:i], name) {
-			r.bad(key+".fpm", "%q stands twice: an event that a pool could not take is not offered to it again", clip(name))
+			r.bad(key+".fpm", "%q is there twice: an event is offered to each pool once", clip(name))
 		}
 		if c.FPM[name] != nil {
 			continue

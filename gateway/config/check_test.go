@@ -80,12 +80,12 @@ var broken = map[string]struct {
 	"script relative":  {func(c *Config) { c.Routes[0].Script = "ws.php" }, "is not absolute"},
 	"script dots":      {func(c *Config) { c.Routes[0].Script = "/srv/../ws.php" }, `write "/ws.php"`},
 	"root missing":     {func(c *Config) { c.Routes[0].Path = "/{script}"; c.Routes[0].Script = "" }, "route[1].root: is missing"},
-	"root and script":  {func(c *Config) { c.Routes[0].Path = "/{script}"; c.Routes[0].Root = "/srv" }, "stands beside {script}"},
+	"root and script":  {func(c *Config) { c.Routes[0].Path = "/{script}"; c.Routes[0].Root = "/srv" }, "cannot be combined with {script}"},
 	"root alone":       {func(c *Config) { c.Routes[0].Root = "/srv" }, "is for paths that end in /{script}"},
 	"document root":    {func(c *Config) { c.Routes[0].DocumentRoot = "/srv/application" }, "does not hold"},
 	"pool unknown":     {func(c *Config) { c.Routes[0].FPM = "x" }, `there is no pool "x": write [fpm.x] with its address, or one of default`},
 	"spare unknown":    {func(c *Config) { c.Routes[0].Spares = []string{"x"} }, `there is no pool "x": write [fpm.x] with its address, or one of default`},
-	"spare twice":      {func(c *Config) { c.Routes[0].Spares = []string{"default"} }, `route[1].fpm: "default" stands twice`},
+	"spare twice":      {func(c *Config) { c.Routes[0].Spares = []string{"default"} }, `route[1].fpm: "default" is there twice`},
 	"events none":      {func(c *Config) { c.Routes[0].Events = nil }, "events: is empty"},
 	"events unknown":   {func(c *Config) { c.Routes[0].Events = []string{"connect", "open"} }, `"open" is unknown`},
 	"no connect":       {func(c *Config) { c.Routes[0].Events = []string{"message"} }, "public = true"},
@@ -229,7 +229,7 @@ func TestWarnings(t *testing.T) {
 		"admin_token has no effect":  func(c *Config) { c.AdminToken = "0123456789abcdef" },
 		"without admin_token /push":  func(c *Config) { c.Admin = "127.0.0.1:8081" },
 		"/metrics are open to all":   func(c *Config) { c.Admin = ":8081"; c.AdminToken = "0123456789abcdef" },
-		"trusts everybody":           func(c *Config) { c.TrustedProxies = []string{"0.0.0.0/0"} },
+		"trusts every peer":          func(c *Config) { c.TrustedProxies = []string{"0.0.0.0/0"} },
 		"may be every worker": func(c *Config) {
 			p := c.FPM["default"]
 			p.MaxConnections, p.Address = 5, "unix:/run/php/php8.2-fpm.sock"

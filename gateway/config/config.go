@@ -4,9 +4,8 @@ import (
 	"net/netip"
 )
 
-// Config is everything that an operator can say. [Load] and [Config.Check]
-// leave it complete: defaults are filled in and addresses are parsed. Nobody
-// changes it afterwards, so it may be shared.
+// Config is the complete configuration. [Load] and [Config.Check] set defaults and parse
+// addresses. It is not modified afterwards and may be shared.
 type Config struct {
 	// Node names this process in connection ids, metrics and WS_NODE: 1 to 64
 	// letters, digits, dots, hyphens and underscores. Default: the host name.
@@ -57,24 +56,24 @@ type Config struct {
 	DisconnectRetry Duration `toml:"disconnect_retry"`
 
 	// TrustedProxies holds the peers whose X-Forwarded-For, X-Forwarded-Proto
-	// and Host are believed: addresses, networks, or "unix" for every peer on a
-	// unix socket. Default: 127.0.0.1/32, ::1/128 and unix. Whoever is in here
+	// and Host are trusted: addresses, networks, or "unix" for every peer on a
+	// unix socket. Default: 127.0.0.1/32, ::1/128 and unix. A peer in this list
 	// can claim any client address.
 	TrustedProxies []string `toml:"trusted_proxies"`
 
 	// FPM holds the PHP-FPM pools by name. Default: one, named "default".
 	FPM map[string]*FPM `toml:"fpm"`
 
-	// Redis is the way to other nodes and to programs that push.
+	// Redis connects this process to other nodes and to programs that push.
 	Redis Redis `toml:"redis"`
 
-	// Routes says which script answers which path. At least one is needed.
+	// Routes map paths to scripts. At least one is needed.
 	Routes []*Route `toml:"route"`
 
-	// Limits bounds what clients may take.
+	// Limits bounds the resources of clients.
 	Limits Limits `toml:"limits"`
 
-	// Log says what is logged, and how.
+	// Log is the level and format of the log.
 	Log Log `toml:"log"`
 
 	// Web is a folder whose files and PHP pages are served to requests that
@@ -93,7 +92,7 @@ type Config struct {
 	noRoutes bool // Source.NoRoutes
 }
 
-// Trusted says whose forwarded headers are believed.
+// Trusted is the set of peers whose forwarded headers are trusted.
 type Trusted struct {
 	// Prefixes holds the networks of trusted TCP peers, masked.
 	Prefixes []netip.Prefix
@@ -101,8 +100,7 @@ type Trusted struct {
 	Unix bool
 }
 
-// Trusted is TrustedProxies in the form for use. It is empty before
-// [Config.Check].
+// Trusted returns TrustedProxies, parsed. It is empty before [Config.Check].
 func (c *Config) Trusted() Trusted { return c.trusted }
 
 // Contains reports whether the TCP peer at addr is trusted. IPv4 addresses in
@@ -164,11 +162,11 @@ type FPM struct {
 	MaxStreams int `toml:"max_streams"`
 }
 
-// Redis is the way to other nodes and to programs that push. A change needs a
-// restart.
+// Redis configures the connection to other nodes and to programs that push. A change
+// needs a restart.
 type Redis struct {
 	// URL is the server: redis://, rediss:// (TLS) or unix://. Default: "", no
-	// Redis: this process is alone. "embedded" opens a Redis-compatible server
+	// Redis: a single process. "embedded" opens a Redis-compatible server
 	// in this process, for development. redis://h1:6379,h2:6379/?cluster=true
 	// is a Cluster; redis://s1:26379,s2:26379/?master_name=main is the master
 	// that Sentinels watch. With a password in it, give it by WSFPM_REDIS_URL.
@@ -178,8 +176,8 @@ type Redis struct {
 	// It has no password.
 	Listen string `toml:"listen"`
 
-	// Prefix stands before every name in Redis; in the file it is a string or a
-	// list. All are heard, the first is spoken. Default: "ws:". Each
+	// Prefix precedes every name in Redis; in the file it is a string or a list.
+	// wsfpm subscribes under all and publishes under the first. Default: "ws:". Each
 	// application and environment needs its own: a database number does not
 	// separate pub/sub.
 	Prefix []string `toml:"prefix" scalar:"yes"`
@@ -192,11 +190,11 @@ type Redis struct {
 	// Longer ones are dropped, logged and counted.
 	PushLimit Size `toml:"push_limit"`
 
-	// Relays carry what an application publishes already to clients.
+	// Relays forward an application's existing Redis messages to clients.
 	Relays []Relay `toml:"relay"`
 }
 
-// Relay hands what is published on one set of Redis channels to clients.
+// Relay forwards the messages of a set of Redis channels to clients.
 type Relay struct {
 	// Pattern names Redis channels, with exactly one "*" for the part that
 	// differs. It may not match our own prefix.
@@ -205,7 +203,7 @@ type Relay struct {
 	To string `toml:"to"`
 }
 
-// Log says what is logged, and how.
+// Log configures the log.
 type Log struct {
 	// Level is debug, info, warn or error. Default: info. SIGHUP changes it.
 	Level string `toml:"level"`

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// decoder lays the tables of a TOML document over a Config. It goes on after a
-// problem, which is why it is not go-toml's own.
+// decoder applies the tables of a TOML document to a Config. Unlike go-toml's, it
+// continues after a problem.
 type decoder struct{ *report }
 
 // table sets the fields of a struct from a table.
@@ -31,8 +31,8 @@ func (d *decoder) table(path string, into reflect.Value, table map[string]any) {
 	}
 }
 
-// first is the first string of a list where that is a field of its own; the
-// others go into rest.
+// first returns the first string of a list, which has its own field, and puts the others
+// into rest.
 func (d *decoder) first(path string, rest reflect.Value, list []any) string {
 	d.strings(path, rest, false, list)
 	names := rest.Interface().([]string)
@@ -67,7 +67,7 @@ func (d *decoder) value(path string, into reflect.Value, field reflect.StructFie
 // scalar sets a field that is one value.
 func (d *decoder) scalar(path string, into reflect.Value, value any) {
 	text, ok := scalarText(into, value)
-	if !ok && into.Kind() == reflect.String { // a token that consists of digits stays unseen
+	if !ok && into.Kind() == reflect.String { // does not show a token that consists of digits
 		d.bad(path, "want %s", wanted(into))
 		return
 	}
@@ -80,8 +80,7 @@ func (d *decoder) scalar(path string, into reflect.Value, value any) {
 	}
 }
 
-// strings sets a list of strings; where one is allowed, a single string is a
-// list of one.
+// strings sets a list of strings; if one is set, a single string is a list of one.
 func (d *decoder) strings(path string, into reflect.Value, one bool, value any) {
 	if s, ok := value.(string); ok && one {
 		value = []any{s}
@@ -262,7 +261,7 @@ func scalarText(into reflect.Value, value any) (string, bool) {
 	return "", false
 }
 
-// wanted names what a scalar field takes.
+// wanted describes the values of a scalar field.
 func wanted(into reflect.Value) string {
 	switch into.Interface().(type) {
 	case Duration:

@@ -2,11 +2,10 @@ package config
 
 import "time"
 
-// DefaultPool is the name of the pool that routes use when they name none.
+// DefaultPool is the name of the pool of routes without one.
 const DefaultPool = "default"
 
-// Default is the configuration in which nothing was said, without a route. It
-// belongs to the caller.
+// Default returns a new default configuration, without a route.
 func Default() *Config {
 	return &Config{
 		Listen:          []string{"127.0.0.1:8080"},
@@ -54,7 +53,7 @@ func defaultLimits() Limits {
 	}
 }
 
-// NewFPM is a pool in which nothing but its name and address was said.
+// NewFPM returns a pool with defaults.
 func NewFPM(name, address string) *FPM {
 	return &FPM{
 		Name:           name,
@@ -68,7 +67,7 @@ func NewFPM(name, address string) *FPM {
 	}
 }
 
-// NewRoute is a route in which nothing but its path and script was said.
+// NewRoute returns a route with defaults.
 func NewRoute(path, script string) *Route {
 	return &Route{
 		Path:            path,

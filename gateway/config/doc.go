@@ -1,13 +1,12 @@
-// Package config is wsfpm's configuration: one struct, its defaults, and the
-// loader that lays file, environment and flags over them.
+// Package config is wsfpm's configuration: a struct, its defaults, and the loader that
+// merges file, environment and flags.
 //
-// Begin with [Load], which returns a [Config] that is complete and consistent,
-// or one error that tells every problem with its key, its line and what to
-// write instead. The comments at the fields are the manual: what a key does,
-// its unit, its default and its hazard. The keys are the fields' toml tags.
+//	cfg, err := config.Load(config.Source{File: "wsfpm.toml", Environ: os.Environ()})
 //
-// Programs that build a Config by hand begin with [Default], set what they
-// need, and call [Config.Check].
+// [Load] returns a complete and consistent [Config], or one error with every problem:
+// key, line and remedy. The comments of the fields are the reference manual: effect,
+// unit, default and risks. The keys are the fields' toml tags. A program can also build
+// a Config from [Default] and call [Config.Check].
 //
 // Reading order: config.go, route.go, limits.go (the keys), value.go
 // (durations, sizes and the like), load.go, decode.go, lines.go (the loader),

@@ -1,7 +1,7 @@
 package config
 
-// Limits bounds what clients may take. 0 is no limit, where nothing else is
-// said. Everything here but the two handshake keys is read again on SIGHUP.
+// Limits bounds the resources of clients. 0 is no limit unless documented otherwise. A
+// reload (SIGHUP) applies all of it except the two handshake keys.
 type Limits struct {
 	// Connections is the number of clients of this process. Default: 100000.
 	// Each one needs a file descriptor.

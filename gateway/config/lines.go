@@ -8,8 +8,8 @@ import (
 )
 
 // lineMap finds the line of every key of a TOML document. Keys are written as
-// in [Problem.Key]. The decoder itself tells lines for some errors only, and
-// the rules of Check come after it.
+// in [Problem.Key]. The TOML decoder reports lines for some errors only, and Check runs
+// after it.
 type lineMap struct {
 	parser unstable.Parser
 	lines  map[string]int
@@ -46,7 +46,7 @@ func (m *lineMap) element(e *unstable.Node) string {
 	return path
 }
 
-// walk notes the line of a key and returns its path below a table.
+// walk records the line of a key and returns its path below a table.
 func (m *lineMap) walk(table string, e *unstable.Node) string {
 	line, parts := m.key(e)
 	path := m.join(table, parts)
@@ -56,7 +56,7 @@ func (m *lineMap) walk(table string, e *unstable.Node) string {
 	return path
 }
 
-// keyValue notes a key, and those of an inline table or a list of them.
+// keyValue records a key, and those of an inline table or a list of them.
 func (m *lineMap) keyValue(table string, e *unstable.Node) {
 	path := m.walk(table, e)
 	switch v := e.Value(); v.Kind {

@@ -14,10 +14,10 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// EnvPrefix begins the names of environment variables. Behind it stands the
-// key in capitals, with "_" for each dot: WSFPM_REDIS_URL is redis.url,
-// WSFPM_FPM_DEFAULT_ADDRESS is fpm.default.address. Lists and routes can be
-// given by the file only; listen, admin_hosts and redis.prefix can be given as one value.
+// EnvPrefix is the prefix of environment variables. The key follows in capitals, with
+// "_" for each dot: WSFPM_REDIS_URL is redis.url, WSFPM_FPM_DEFAULT_ADDRESS is
+// fpm.default.address. Only the file can set lists and routes; listen, admin_hosts and
+// redis.prefix can be set to one value.
 const EnvPrefix = "WSFPM_"
 
 // EnvFile is the variable that names the configuration file. It is no key.
@@ -26,15 +26,15 @@ const EnvFile = EnvPrefix + "CONFIG"
 // defaultAddress is the address of the pool "default".
 const defaultAddress = "unix:/run/php/php8.2-fpm.sock"
 
-// Source says where a configuration comes from. Flags win over the
-// environment, that over the file, that over the defaults.
+// Source names the sources of a configuration. Flags override the environment, which
+// overrides the file, which overrides the defaults.
 type Source struct {
 	// File is the path of the TOML file; "" is none.
 	File string
 	// Environ holds NAME=value pairs, as os.Environ returns them.
 	Environ []string
-	// Flags holds values by key, such as "redis.url" or "fpm.default.address".
-	// What the environment can give can be given here.
+	// Flags holds values by key, such as "redis.url" or "fpm.default.address", for the
+	// same keys as the environment.
 	Flags map[string]string
 	// Script, the flag --script, makes one route that answers every path, and
 	// is an error when the file has routes. It may be relative.
@@ -43,13 +43,12 @@ type Source struct {
 	Web string
 	// WebHosts, the flag --web-host, are [Config.WebHosts].
 	WebHosts []string
-	// NoRoutes says that the program serves nobody, so that it needs no route:
-	// it only pushes.
+	// NoRoutes is set for a program that only pushes, which needs no route.
 	NoRoutes bool
 }
 
-// Load reads a configuration and checks it. The error is an [*Error] with
-// every problem that was found, or says why the file could not be read.
+// Load reads and checks a configuration. The error is an [*Error] with every problem, or
+// the reason why the file could not be read.
 func Load(from Source) (*Config, error) {
 	var doc []byte
 	if from.File != "" {
@@ -61,7 +60,7 @@ func Load(from Source) (*Config, error) {
 	return load(from, doc)
 }
 
-// load is Load with the file's text at hand.
+// load is Load with the file's content.
 func load(from Source, doc []byte) (*Config, error) {
 	c := Default()
 	c.Node, c.noRoutes = hostName(), from.NoRoutes
@@ -82,7 +81,7 @@ func load(from Source, doc []byte) (*Config, error) {
 	return c, nil
 }
 
-// loadFile lays the file over the defaults. False means that it is no TOML.
+// loadFile applies the file. It returns false if the file is not TOML.
 func (c *Config) loadFile(r *report, doc []byte) bool {
 	var tree map[string]any
 	doc = bytes.TrimPrefix(doc, []byte("\xef\xbb\xbf"))
@@ -103,7 +102,7 @@ func (c *Config) loadFile(r *report, doc []byte) bool {
 	return true
 }
 
-// loadEnviron lays the environment over the file.
+// loadEnviron applies the environment.
 func (c *Config) loadEnviron(r *report, environ []string) {
 	keys := map[string]string{}
 	for _, path := range c.scalarKeys() {
@@ -116,21 +115,21 @@ func (c *Config) loadEnviron(r *report, environ []string) {
 		}
 		path, ok := keys[name]
 		if !ok {
-			c.notes = append(c.notes, name+" in the environment was ignored: it is no key"+suggestEnv(name, keys))
+			c.notes = append(c.notes, name+" in the environment was ignored: it is not a key"+suggestEnv(name, keys))
 			continue
 		}
 		c.setKey(r, path, name, value)
 	}
 }
 
-// loadFlags lays the flags over everything.
+// loadFlags applies the flags.
 func (c *Config) loadFlags(r *report, from Source) {
 	const where = "command line"
 	known := c.scalarKeys()
 	for _, path := range slices.Sorted(maps.Keys(from.Flags)) {
 		if !slices.Contains(known, path) {
 			r.problems = append(r.problems, Problem{Key: path, Where: where,
-				Text: "unknown key, or one that only the file can give"})
+				Text: "unknown key, or one that only the file can set"})
 			continue
 		}
 		c.setKey(r, path, where, from.Flags[path])
@@ -153,7 +152,7 @@ func (c *Config) loadFlags(r *report, from Source) {
 	}
 }
 
-// setKey sets one scalar key, and remembers where that was said.
+// setKey sets one scalar key and records its origin.
 func (c *Config) setKey(r *report, path, where, text string) {
 	r.origin[path] = where
 	if name, ok := strings.CutPrefix(parent(path), "fpm."); ok && c.FPM[name] == nil {
@@ -185,8 +184,8 @@ func (c *Config) field(path string) reflect.Value {
 	return table.FieldByIndex(field.Index)
 }
 
-// scalarKeys lists the keys that a flag or variable can give. The pool
-// "default" is always among them.
+// scalarKeys lists the keys that a flag or variable can set, always including those of
+// the pool "default".
 func (c *Config) scalarKeys() []string {
 	keys := scalarFields("", reflect.TypeFor[Config]())
 	keys = append(keys, scalarFields("redis", reflect.TypeFor[Redis]())...)
@@ -227,7 +226,7 @@ func EnvName(key string) string {
 	}, upper)
 }
 
-// suggestEnv names the variable that was probably meant.
+// suggestEnv suggests a known variable with a similar name.
 func suggestEnv(name string, keys map[string]string) string {
 	for _, known := range slices.Sorted(maps.Keys(keys)) {
 		if editDistance(name, known) <= 2 {
@@ -237,8 +236,7 @@ func suggestEnv(name string, keys map[string]string) string {
 	return ""
 }
 
-// newPool is a pool in which nothing was said. Only the pool "default" has an
-// address by itself.
+// newPool returns a pool with defaults. Only the pool "default" has a default address.
 func newPool(name string) *FPM {
 	if name == DefaultPool {
 		return NewFPM(name, defaultAddress)
@@ -246,7 +244,7 @@ func newPool(name string) *FPM {
 	return NewFPM(name, "")
 }
 
-// absolute is a path of the command line, seen from the root.
+// absolute returns the absolute form of a path of the command line.
 func absolute(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -255,8 +253,8 @@ func absolute(path string) string {
 	return abs
 }
 
-// hostName is the default name of the node: the host name with what cannot
-// stand in a node's name replaced.
+// hostName returns the default name of the node: the host name with invalid bytes
+// replaced.
 func hostName() string {
 	name, err := os.Hostname()
 	if err != nil || name == "" {

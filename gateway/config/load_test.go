@@ -206,7 +206,7 @@ func TestFlagsOverEnvironmentOverFileOverDefaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", check.key, check.got, check.want)
 		}
 	}
-	if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, "WSFPM_REDIS_URI in the environment was ignored: it is no key; did you mean WSFPM_REDIS_URL?") {
+	if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, "WSFPM_REDIS_URI in the environment was ignored: it is not a key; did you mean WSFPM_REDIS_URL?") {
 		t.Errorf("got warnings %q, want one about the misspelt variable", w)
 	}
 }
@@ -251,7 +251,7 @@ events = ["message"]
 		"line 15: route[1].params.WS_USER: names that begin with WS_ are ours",
 		"line 16: route[1].params.PHP_VALUE: would stay with the PHP worker",
 		"line 17: route[2].script: is missing",
-		"line 19: route[2].events: without connect nobody is asked",
+		"line 19: route[2].events: without connect every client is accepted",
 		`WSFPM_LOG_LEVEL: log.level: "loud" is unknown`,
 		`command line: node: "web 1" has ' ' in it`,
 		"command line: routes: unknown key",

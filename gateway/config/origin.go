@@ -15,11 +15,11 @@ import (
 // send "null".
 const fileOrigin = "file://"
 
-// schemePorts are the ports that an origin does not name.
+// schemePorts are the default ports, which an origin omits.
 var schemePorts = map[string]int{"http": 80, "https": 443}
 
-// plainOrigin writes an origin as browsers do: in lower case and in ASCII, without
-// a slash at its end and without the scheme's own port. Else why says what to write.
+// plainOrigin returns an origin as browsers send it: in lower case and ASCII, without
+// final slash and default port; or, if it is invalid, what to write instead.
 func plainOrigin(origin string) (plain, why string) {
 	lower := strings.ToLower(origin)
 	switch lower {
@@ -68,7 +68,7 @@ func originHost(host string) (string, error) {
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil || addr.Zone() != "" {
-		return "", fmt.Errorf("%q is no IPv6 address, or has a zone", clip(host))
+		return "", fmt.Errorf("%q is not an IPv6 address, or has a zone", clip(host))
 	}
 	return "[" + addr.String() + "]", nil
 }

@@ -10,20 +10,19 @@ import (
 	"wsfpm/gateway/redisurl"
 )
 
-// Problem is one thing that is wrong with a configuration.
+// Problem is one error in a configuration.
 type Problem struct {
 	// Key is the key's path, such as "redis.url" or "route[2].timeout", where
 	// lists are counted from 1.
 	Key string
-	// Where says where the key was set: "line 12", "WSFPM_REDIS_URL", "command
-	// line", or "" when it was not.
+	// Where is the place where the key was set: "line 12", "WSFPM_REDIS_URL", "command
+	// line", or "" if it was not.
 	Where string
-	// Text says what is wrong and what to write instead.
+	// Text is the error and the remedy.
 	Text string
 }
 
-// String is the problem on one line. It shows no password of a URL, whatever
-// the text quotes.
+// String returns the problem on one line, without passwords of URLs.
 func (p Problem) String() string {
 	s := p.Text
 	if p.Key != "" {
@@ -39,7 +38,7 @@ func (p Problem) String() string {
 type Error struct {
 	// File is the path of the configuration file, "" when there is none.
 	File string
-	// Problems stand in the order of the file, then those of other places.
+	// Problems are in the order of the file, followed by those of other places.
 	Problems []Problem
 }
 
@@ -60,14 +59,13 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// report gathers problems.
+// report collects problems.
 type report struct {
 	origin   map[string]string
 	problems []Problem
 }
 
-// bad notes a problem with a key. Keys that were not set borrow the place of
-// the table that lacks them.
+// bad adds a problem with a key. A missing key gets the line of its table.
 func (r *report) bad(key, format string, args ...any) {
 	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
 	for path := key; path != "" && p.Where == ""; path = parent(path) {
@@ -76,7 +74,7 @@ func (r *report) bad(key, format string, args ...any) {
 	r.problems = append(r.problems, p)
 }
 
-// err is nil when nothing is wrong.
+// err returns an [*Error], or nil if there are no problems.
 func (r *report) err(file string) error {
 	if len(r.problems) == 0 {
 		return nil

@@ -15,21 +15,20 @@ const (
 	EventDisconnect = "disconnect"
 )
 
-// What a client is told when a handler failed, as in [Route.OnError].
+// Reactions to a failed handler, as in [Route.OnError].
 const (
 	OnErrorKeep    = "keep"    // nothing
 	OnErrorMessage = "message" // the route's error message
 	OnErrorClose   = "close"   // close code 1011
 )
 
-// What makes a connect accepted, as in [Route.Accept].
+// Conditions for accepting a connect, as in [Route.Accept].
 const (
 	Accept2xx    = "2xx"    // a status of 200 to 299
-	AcceptHeader = "header" // that, and the header WS-Accept: 1
+	AcceptHeader = "header" // such a status and the header WS-Accept: 1
 )
 
-// Route says which script answers which path. A changed route counts for new
-// connections.
+// Route maps a path to a script. A changed route applies to new connections.
 type Route struct {
 	// Path is matched exactly. Its last part may be {script}: "/ws/{script}"
 	// with root = "/srv/app/ws" runs chat.php there for /ws/chat. "*" answers
@@ -63,8 +62,8 @@ type Route struct {
 	// pool there is. A list in the file names the spares too.
 	FPM string `toml:"fpm" rest:"Spares"`
 
-	// Spares name the pools that take an event of which the ones before them
-	// took nothing, in order: fpm = ["local", "spare"]. Default: none.
+	// Spares names the failover pools, in order: fpm = ["local", "spare"]. One takes
+	// an event if nothing of it was sent to the pools before. Default: none.
 	Spares []string `toml:"-"`
 
 	// Origins holds the origins of pages that may connect, such as
@@ -77,8 +76,8 @@ type Route struct {
 	// programs, not from browsers. Default: false.
 	RequireOrigin bool `toml:"require_origin"`
 
-	// Public says that nobody is asked before a client gets in. It is needed
-	// when Events has no "connect". Default: false.
+	// Public accepts every client without a connect event. It is required if Events
+	// has no "connect". Default: false.
 	Public bool `toml:"public"`
 
 	// Dev sends PHP's error text to clients. Never in production. Default:
@@ -87,7 +86,7 @@ type Route struct {
 
 	// DetectPHPErrors makes an answer a failure when it shows PHP's own error
 	// text, although its status is 200. Default: true. Without it a login
-	// script that crashes may let everybody in.
+	// script that crashes may accept every client.
 	DetectPHPErrors bool `toml:"detect_php_errors"`
 
 	// Events holds the events that PHP is called for. Default: "connect",
@@ -99,7 +98,7 @@ type Route struct {
 	// messages into $_POST; "multipart/form-data" is refused.
 	ContentType string `toml:"content_type"`
 
-	// OnError says what follows a failed message: "keep" the connection and say
+	// OnError is the reaction to a failed message: "keep" the connection and send
 	// nothing, send error_message ("message"), or "close" with 1011. Default:
 	// "keep".
 	OnError string `toml:"on_error"`
@@ -131,8 +130,8 @@ type Route struct {
 	// PHP_VALUE, PHP_ADMIN_VALUE and CONTENT_LENGTH are errors.
 	Params map[string]string `toml:"params"`
 
-	// PassHeaders holds request headers that would be held back, but shall
-	// reach PHP. Default: none.
+	// PassHeaders holds request headers that are passed to PHP although they would be
+	// dropped by default. Default: none.
 	PassHeaders []string `toml:"pass_headers"`
 
 	// ServerName is SERVER_NAME where the handshake has no usable Host.
@@ -160,7 +159,7 @@ type Route struct {
 	StreamTimeout Duration `toml:"stream_timeout"`
 }
 
-// Pools names the route's pools in the order in which an event tries them.
+// Pools returns the route's pools in failover order.
 func (route *Route) Pools() []string {
 	return append([]string{route.FPM}, route.Spares...)
 }

@@ -1,18 +1,17 @@
 package config
 
 const (
-	// spareSockets is how many sockets may be open beyond limits.connections:
-	// clients that come, that go, and that are refused.
+	// spareSockets is the number of sockets allowed beyond limits.connections: clients
+	// that are connecting, disconnecting, or being refused.
 	spareSockets = 1000
-	// mostRefused is how many sockets beyond the bound may be open to read why
-	// they are refused.
+	// mostRefused is the number of sockets beyond the bound that may be open to send a
+	// refusal.
 	mostRefused = 64
 )
 
-// Sockets is how many sockets of clients may be open at once, WebSockets and
-// what is not one yet or no more, when clients and PHP-FPM have that many file
-// descriptors together (0: any number); 0 is no bound. Beyond it so many more
-// may be open as are being refused.
+// Sockets returns the limit of open client sockets, WebSocket or not, given the number of
+// file descriptors for clients and PHP-FPM together (0: unlimited); 0 is no limit.
+// Refused is the number of further sockets that may be open while they are refused.
 func (c *Config) Sockets(files int) (most, refused int) {
 	if c.Limits.Connections > 0 {
 		most = c.Limits.Connections + spareSockets

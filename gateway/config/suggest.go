@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// suggest names the key that an unknown one was probably meant to be: the same
-// name in another table, or the nearest one in this table.
+// suggest suggests a key for an unknown one: the same name in another table, or the most
+// similar one in this table.
 func suggest(table, key string, t reflect.Type) string {
 	name := strings.ToLower(strings.ReplaceAll(key, "-", "_"))
 	if _, ok := fieldOf(t, name); ok {

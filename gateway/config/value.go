@@ -12,9 +12,8 @@ import (
 	"wsfpm/gateway/redisurl"
 )
 
-// Duration is a time span in the file, written "30s", "1m30s" or "250ms". 0 may
-// be written without a unit; no other number may, because nobody can tell
-// seconds from milliseconds.
+// Duration is a time span in the file, written "30s", "1m30s" or "250ms". Only 0 may be
+// written without a unit, which would be ambiguous otherwise.
 type Duration time.Duration
 
 // UnmarshalText reads a duration. Negative ones are errors.
@@ -133,6 +132,5 @@ func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 // String writes the mode as four octal digits.
 func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
 
-// clip keeps a long value from filling an error, and secrets out of it: the
-// value may be a URL that stands in the wrong place.
+// clip shortens a value for an error and removes secrets: it may be a misplaced URL.
 func clip(s string) string { return excerpt.Of(redisurl.Redact(s)) }

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Figures of other programs' stock configuration, which the warnings compare
-// with.
+// Defaults of other programs, for the warnings.
 const (
 	phpPostMaxSize     = 8 << 20          // post_max_size of php.ini
 	debianWorkers      = 5                // pm.max_children of Debian's pool www
@@ -18,15 +17,14 @@ const (
 	systemdStopTimeout = 90 * time.Second // DefaultTimeoutStopSec
 )
 
-// minToken is the shortest admin token that nobody guesses, in bytes.
+// minToken is the length of an admin token that cannot be guessed, in bytes.
 const minToken = 16
 
 // afterDrain is what a shutdown may need beyond Drain: the disconnect events.
 const afterDrain = 15 * time.Second
 
-// Warnings tells what is allowed but often a mistake, one sentence each. It
-// looks at the configuration only, not at the machine. Call it after
-// [Config.Check].
+// Warnings returns settings that are valid but often a mistake, one sentence each. It
+// examines the configuration only, not the machine. Call it after [Config.Check].
 func (c *Config) Warnings() []string {
 	w := slices.Clone(c.notes)
 	w = append(w, c.warnListeners()...)
@@ -86,7 +84,7 @@ func (c *Config) warnListeners() []string {
 	}
 	for _, p := range c.trusted.Prefixes {
 		if p.Bits() == 0 {
-			w = append(w, fmt.Sprintf("trusted_proxies: %v trusts everybody: any client can claim any address", p))
+			w = append(w, fmt.Sprintf("trusted_proxies: %v trusts every peer: any client can claim any address", p))
 		}
 	}
 	return w
@@ -114,7 +112,7 @@ func (c *Config) warnPool(name string, pool *FPM) []string {
 	return w
 }
 
-// warnings tells what is odd about one route.
+// warnings returns the warnings about one route.
 func (route *Route) warnings(key string) []string {
 	var w []string
 	add := func(condition bool, format string, args ...any) {

@@ -6,12 +6,10 @@ import (
 	"strings"
 )
 
-// FixedHost reports whether a host, without port, is one that DNS cannot turn:
-// any IP address, localhost and its names.
-//
-// Any other name may be an attacker's, made to lead to this machine after its
-// page was loaded (DNS rebinding): the browser takes what is here for that
-// page's own.
+// FixedHost reports whether a host, without port, does not depend on DNS: an IP address,
+// or localhost and its subdomains. Any other name may be an attacker's that resolves to
+// this machine after its page was loaded (DNS rebinding), so that the browser treats the
+// answers as those of the page's own origin.
 func FixedHost(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -21,9 +19,8 @@ func FixedHost(host string) bool {
 	return err == nil
 }
 
-// ServesHost reports whether requests for a host, without port, are answered
-// while Web is set: those of [FixedHost], and names that the configuration knows
-// by WebHosts or a route's Host.
+// ServesHost reports whether requests for a host, without port, are answered while Web
+// is set: those of [FixedHost], and names in WebHosts or in a route's Host.
 func (c *Config) ServesHost(host string) bool {
 	host = strings.ToLower(host)
 	return FixedHost(host) || slices.Contains(c.WebHosts, host) ||

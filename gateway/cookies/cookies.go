@@ -1,4 +1,4 @@
-// Package cookies carries out Set-Cookie lines on a Cookie header, as a browser would:
+// Package cookies applies Set-Cookie lines to a Cookie header, as a browser would:
 //
 //	header, ignored := cookies.Set("a=1", []string{"b=2; path=/", "a=; Max-Age=0"}, time.Now()) // "b=2", 0
 package cookies
@@ -38,7 +38,7 @@ func Set(header string, lines []string, now time.Time) (after string, ignored in
 	return header, ignored
 }
 
-// parseSetCookie reads what counts of a Set-Cookie line.
+// parseSetCookie parses name, value and expiry of a Set-Cookie line.
 func parseSetCookie(line string, now time.Time) (name, value string, deleted, ok bool) {
 	pair, attributes, _ := strings.Cut(line, ";")
 	name, value, found := strings.Cut(pair, "=")
@@ -64,7 +64,7 @@ func parseSetCookie(line string, now time.Time) (name, value string, deleted, ok
 	return name, value, deleted, true
 }
 
-// withoutCookie is a Cookie header without the cookies of this name.
+// withoutCookie returns a Cookie header without the cookies of this name.
 func withoutCookie(header, name string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(header, ";") {

@@ -7,8 +7,8 @@ import (
 )
 
 // cookieDate reads a date as browsers do in Expires (RFC 6265, 5.1.1): a time, a
-// day, a month and a year in any order, among delimiters and other words. So it
-// takes what PHP calls DATE_COOKIE, DATE_RFC850, DATE_RFC1123 and C's asctime.
+// day, a month and a year in any order, among delimiters and other words. It accepts
+// PHP's DATE_COOKIE, DATE_RFC850 and DATE_RFC1123, and C's asctime.
 func cookieDate(s string) (at time.Time, ok bool) {
 	var d dateParts
 	for token := range strings.FieldsFuncSeq(s, isDateDelimiter) {
@@ -44,7 +44,7 @@ const (
 	allParts = clockPart | dayPart | monthPart | yearPart
 )
 
-// take takes a token for the first part that is missing and that it can be.
+// take interprets a token as the first missing part that it can be.
 func (d *dateParts) take(token string) {
 	missing := func(part uint8) bool { return d.found&part == 0 }
 	if clock, ok := clockOf(token); ok && missing(clockPart) {

@@ -66,7 +66,7 @@ func shownAtEnd(body []byte) []byte {
 }
 
 // placeAtEnd returns where the line's number of the report begins with which
-// body ends, or -1. Most bodies are told by their last bytes.
+// body ends, or -1. For most bodies the last bytes decide.
 func placeAtEnd(body []byte) int {
 	switch {
 	case bytes.HasSuffix(body, []byte("</b><br />\n")):

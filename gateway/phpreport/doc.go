@@ -5,11 +5,11 @@
 //		return fmt.Errorf("PHP reported %q", report)
 //	}
 //
-// PHP reports a fatal error with status 200 when display_errors is on or output has
-// begun, so a login script that crashed would let everybody in. A client can write the
-// same text into a room or a log, but it does not know where the site's files lie, and
-// each report of PHP's names one of them. So form and place make a claim, and the path
-// in it decides.
+// PHP reports a fatal error with status 200 if display_errors is on or output has begun,
+// so a login script that crashes would accept every client. A client can write the same
+// text into a room or a log, but does not know the paths of the site's files, and each
+// report of PHP contains one. So a text in the form and position of a report is a claim,
+// and its path decides. Reading order:
 //
 //	find.go    an answer, and the rule of the path
 //	stderr.go  the reports that PHP logs

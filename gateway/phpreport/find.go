@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// claim is a piece of an answer that has the form of PHP's reports and stands
-// where PHP writes them.
+// claim is a part of an answer in the form and position of a report of PHP.
 type claim struct {
 	text    []byte
 	from    source

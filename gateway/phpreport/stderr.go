@@ -62,8 +62,8 @@ func cutMessage(stderr []byte, folder string) (text, rest []byte, more bool) {
 	}
 }
 
-// endsScript reports whether a message is PHP's word that the script did not
-// run to its end, or that a refusal may have been lost.
+// endsScript reports whether PHP's message means that the script did not run to its end,
+// or that a refusal may have been lost.
 func endsScript(text []byte, folder string, connect bool) bool {
 	kind, words := report(text)
 	if slices.Contains(fatalKinds, kind) {

@@ -12,13 +12,13 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// settle is what request_terminate_timeout must leave beyond an event and the
-// idle time before it.
+// settle is the margin of request_terminate_timeout beyond an event and the idle time
+// before it.
 const settle = 5 * time.Second
 
-// Compare compares a configuration that was checked with pools of PHP-FPM:
-// problems stop events from working, warnings do not. A pool of the configuration
-// that is not among them is a warning if another is: each may have a file of its own.
+// Compare compares a checked configuration with pools of PHP-FPM. Problems make events
+// fail, warnings do not. A pool of the configuration without a counterpart is a warning
+// if another has one: each may have its own file.
 func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 	r := &comparison{c: c}
 	var missing []string
@@ -45,7 +45,7 @@ func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 	return r.problems, r.warnings
 }
 
-// comparison gathers what Compare finds.
+// comparison collects the results of Compare.
 type comparison struct {
 	c                  *config.Config
 	problems, warnings []string
@@ -108,8 +108,8 @@ func (r *comparison) timeouts(pool *config.FPM, file *Pool, key string) {
 	}
 }
 
-// ini compares the directives of php.ini that the pool sets. What it does not
-// set comes from php.ini itself, which is not read.
+// ini compares the directives of php.ini that the pool sets. Others come from php.ini
+// itself, which is not read.
 func (r *comparison) ini(pool *config.FPM, file *Pool) {
 	// value is a directive that the pool sets to something known.
 	value := func(directive string) (value string, set bool) {
@@ -120,7 +120,7 @@ func (r *comparison) ini(pool *config.FPM, file *Pool) {
 		r.warn("display_errors of [%s] is on: clients may be sent PHP's error pages; write php_admin_flag[display_errors] = off", file.Name)
 	}
 	if value, ok := value("log_errors"); ok && !iniOn(value) {
-		r.warn("log_errors of [%s] is off: nothing says why a script failed; write php_admin_flag[log_errors] = on", file.Name)
+		r.warn("log_errors of [%s] is off: the reason why a script failed is lost; write php_admin_flag[log_errors] = on", file.Name)
 	}
 	switch value, ok := value("error_log"); {
 	case file.Unknown["error_log"]:

@@ -16,10 +16,10 @@ type iniLine struct {
 	value   iniValue
 }
 
-// iniValue is a value as PHP-FPM reads it.
+// iniValue is a value as PHP-FPM parses it.
 type iniValue struct {
 	text string
-	// unknown says what of the value only PHP-FPM knows, such as
+	// unknown is the part of the value that only PHP-FPM can evaluate, such as
 	// "${WORKERS}"; text is then not the value.
 	unknown string
 }
@@ -62,8 +62,8 @@ func parseINI(line string, env environment) (l iniLine, err error) {
 	return l, err
 }
 
-// parseValue reads what stands behind "=": words, quoted texts and ${…} in any
-// order, until a comment begins. A single word may be a constant.
+// parseValue parses the text after "=": words, quoted texts and ${…} in any order, up to
+// a comment. A single word may be a constant.
 func parseValue(s string, env environment) (v iniValue, err error) {
 	var text strings.Builder
 	plain, end := true, 0 // only words so far; text less the blanks at its end
@@ -97,7 +97,7 @@ func parseValue(s string, env environment) (v iniValue, err error) {
 	return v, nil
 }
 
-// constant is a word without quotes, of which some are values.
+// constant returns the value of a word without quotes; some are constants.
 func constant(word string) string {
 	switch strings.ToLower(word) {
 	case "on", "yes", "true":
@@ -108,7 +108,7 @@ func constant(word string) string {
 	return word
 }
 
-// cutQuoted cuts a text at the quote that ends it.
+// cutQuoted cuts a text at its closing quote.
 func cutQuoted(s string, quote byte) (text, rest string, err error) {
 	for i := 0; i < len(s); i++ {
 		if s[i] == quote {
@@ -121,7 +121,7 @@ func cutQuoted(s string, quote byte) (text, rest string, err error) {
 	return "", "", fmt.Errorf("a quoted value lacks its %c", quote)
 }
 
-// doubleQuoted reads a text behind its first ", with variables and escapes.
+// doubleQuoted parses a text after its opening ", with variables and escapes.
 func doubleQuoted(s string, env environment, v *iniValue) (text, rest string, err error) {
 	quoted, rest, err := cutQuoted(s, '"')
 	var b strings.Builder

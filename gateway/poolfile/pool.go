@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Pool is one pool of PHP-FPM's own configuration, as far as wsfpm cares.
-// A directive that no file sets is "", nil or 0.
+// Pool is one pool of PHP-FPM's own configuration, with the directives that are
+// compared. A directive that no file sets is "", nil or 0.
 type Pool struct {
 	// Name is the section's name, in Debian's stock file "www".
 	Name string
@@ -28,8 +28,8 @@ type Pool struct {
 	// INI holds php_value, php_flag, php_admin_value and php_admin_flag by the
 	// directive of php.ini. The admin kinds win, and among equals the first.
 	INI map[string]string
-	// Unknown holds the directives, of the pool and of php.ini, whose value is
-	// not known here: it has a variable of PHP-FPM's environment.
+	// Unknown holds the directives, of the pool and of php.ini, whose value depends on
+	// PHP-FPM's environment.
 	Unknown map[string]bool
 
 	prefix string
@@ -47,7 +47,7 @@ var compared = map[string]bool{
 	"catch_workers_output": true, "security.limit_extensions": true, "prefix": true,
 }
 
-// set takes one directive of the pool. The last one counts.
+// set sets one directive of the pool. The last one counts.
 func (p *Pool) set(key string, v iniValue) error {
 	if p.Unknown[key] = v.unknown != ""; p.Unknown[key] {
 		return nil
@@ -74,8 +74,8 @@ func (p *Pool) set(key string, v iniValue) error {
 	return err
 }
 
-// setINI takes one directive of php.ini, by one of the four kinds. PHP-FPM
-// applies them from the last to the first, so that of two the first counts.
+// setINI sets one directive of php.ini by one of the four kinds. PHP-FPM applies them
+// from last to first, so the first one counts.
 func (p *Pool) setINI(kind, directive string, v iniValue) error {
 	admin := strings.HasPrefix(kind, "php_admin_")
 	if _, set := p.INI[directive]; set && (!admin || p.admin[directive]) {
@@ -97,7 +97,7 @@ func (p *Pool) setINI(kind, directive string, v iniValue) error {
 	return nil
 }
 
-// finish puts the pool's own prefix before a socket's relative path.
+// finish prepends the pool's prefix to a socket's relative path.
 func (p *Pool) finish() {
 	path := p.Listen != "" && !strings.HasPrefix(p.Listen, "/") && !strings.Contains(p.Listen, ":")
 	if _, err := strconv.ParseUint(p.Listen, 10, 64); path && err != nil && p.prefix != "" {

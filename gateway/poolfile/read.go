@@ -16,14 +16,13 @@ import (
 const (
 	maxFile     = 1 << 20 // the longest file that is read, in bytes
 	maxFiles    = 1000    // files in all
-	maxIncludes = 5       // as PHP-FPM: files of which each includes the next
+	maxIncludes = 5       // nesting depth, as in PHP-FPM
 )
 
-// Files are pools of PHP-FPM as its own files describe them.
+// Files are the pools in PHP-FPM's own files.
 type Files struct {
 	Pools []*Pool
-	// Problems stop PHP-FPM or wsfpm from working, one sentence each; Warnings
-	// do not.
+	// Problems make PHP-FPM or wsfpm fail, one sentence each; Warnings do not.
 	Problems, Warnings []string
 }
 
@@ -54,7 +53,7 @@ func Read(names []string, env func(name string) (string, bool)) Files {
 	return all
 }
 
-// byFolder puts the files that names stand for in order.
+// byFolder returns the files that names refer to, by folder.
 func byFolder(names []string, all *Files) (folders []string, files map[string][]string) {
 	files = map[string][]string{}
 	for _, name := range names {
@@ -74,7 +73,7 @@ func byFolder(names []string, all *Files) (folders []string, files map[string][]
 	return folders, files
 }
 
-// literal is a path in which no byte is a pattern's.
+// literal returns a path with the special bytes of patterns escaped.
 func literal(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
@@ -99,8 +98,7 @@ func (r *reader) warn(format string, args ...any) {
 	r.Warnings = append(r.Warnings, r.where+": "+fmt.Sprintf(format, args...))
 }
 
-// file reads one file. The current section goes on into an include, and on after
-// it.
+// file reads one file. The current section continues into and after an include.
 func (r *reader) file(name string) {
 	if r.seen[name] || len(r.seen) >= maxFiles {
 		return
@@ -116,7 +114,7 @@ func (r *reader) file(name string) {
 	r.open = r.open[:len(r.open)-1]
 }
 
-// readFile reads a file that may be anything.
+// readFile reads a file of bounded size; anything but a regular file is an error.
 func readFile(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -133,8 +131,8 @@ func readFile(name string) (string, error) {
 	return string(text), err
 }
 
-// text reads the lines of a file, up to the first broken one. A file without a
-// single directive of PHP-FPM's, such as php.ini, is one problem.
+// text parses the lines of a file up to the first invalid one. A file without any
+// directive of PHP-FPM, such as php.ini, is one problem.
 func (r *reader) text(name, text string) {
 	n, known, unknown, warned := 0, 0, 0, len(r.Warnings)
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
@@ -164,7 +162,7 @@ func (r *reader) text(name, text string) {
 	}
 }
 
-// section begins a pool or goes on with it. Names count in any case.
+// section begins or continues a pool. Names are case-insensitive.
 func (r *reader) section(name, file string) {
 	r.pool = nil
 	if strings.EqualFold(name, "global") {
@@ -206,9 +204,9 @@ func (r *reader) include(from string, pattern iniValue) {
 	r.where = where
 }
 
-// globFrom lists what a pattern matches. A relative one counts from the folder
-// for which PHP was built, which is not known here: it is some folder above its
-// file, as in /usr/local/etc/php-fpm.conf with include=etc/php-fpm.d/*.conf.
+// globFrom lists the matches of a pattern. A relative one starts from PHP's build prefix,
+// which is unknown: some folder above the file, as in /usr/local/etc/php-fpm.conf with
+// include=etc/php-fpm.d/*.conf.
 func globFrom(folder, pattern string) []string {
 	if filepath.IsAbs(pattern) {
 		matches, _ := filepath.Glob(pattern)
@@ -226,8 +224,8 @@ func globFrom(folder, pattern string) []string {
 	return nil
 }
 
-// directive takes a line of the current section, and reports whether its
-// directive is one of PHP-FPM's.
+// directive handles a line of the current section, and reports whether it is a directive
+// of PHP-FPM.
 func (r *reader) directive(l iniLine) bool {
 	key := strings.ToLower(l.key)
 	switch {
@@ -250,20 +248,20 @@ func (r *reader) directive(l iniLine) bool {
 	return true
 }
 
-// known reports whether a directive is in the list, and warns when it is not:
-// PHP-FPM refuses it, unless it is a newer one's.
+// known reports whether a directive is in the list, and warns if not: PHP-FPM refuses
+// it, unless a newer version has it.
 func (r *reader) known(keys map[string]bool, l iniLine) bool {
 	key := strings.ToLower(l.key)
 	if l.array {
 		key = l.key + "[]"
 	}
 	if !keys[key] {
-		r.warn("%.60s: not a directive of PHP-FPM 8.2: php-fpm -t says whether yours takes it", l.key)
+		r.warn("%.60s: not a directive of PHP-FPM 8.2: check it with php-fpm -t", l.key)
 	}
 	return keys[key]
 }
 
-// finish looks for what PHP-FPM wants of each pool.
+// finish checks the directives that PHP-FPM requires of each pool.
 func (r *reader) finish() {
 	r.Pools = slices.DeleteFunc(r.Pools, func(pool *Pool) bool {
 		pool.finish()
