@@ -199,7 +199,7 @@ func (c *Conn) shut() {
 		c.mu.Unlock()
 		return
 	}
-	c.dead = true
+	c.dead, c.late = true, nil
 	c.cause.set(1006, "")
 	orderly := c.out.Fail()
 	c.out.Disarm()

@@ -83,17 +83,6 @@ func (o *outcome) add(e event, wanted map[string]bool) {
 	}
 }
 
-// whole reports whether the run had all the packages that make test runs with
-// the race detector; a run of some says nothing about races.
-func (o *outcome) whole() bool {
-	for _, p := range []string{"fcgi", "session", "gateway", "gateway/ws", "gateway/out", "gateway/bus", "gateway/admin", "gateway/config", "cmd/wsfpm"} {
-		if o.result[p+"."] != "pass" {
-			return false
-		}
-	}
-	return true
-}
-
 // sources are the tests and fuzz targets that the checkout has.
 func sources(root string) (map[string]bool, error) {
 	found := make(map[string]bool)

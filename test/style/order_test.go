@@ -18,7 +18,7 @@ import (
 
 // mostUpward is how many pairs of files of a package may refer back up against the
 // reading order that its doc.go states.
-var mostUpward = map[string]int{"gateway": 3}
+var mostUpward = map[string]int{"gateway": 2}
 
 // A reference is a pair of files, one of which uses functions, methods, variables or
 // constants that the other declares. Types, their fields and the methods of interfaces
