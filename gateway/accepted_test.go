@@ -47,7 +47,7 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-// door is a gateway that lets nobody in: it has no route.
+// door is a gateway without a route, which accepts no client.
 func door() *Gateway {
 	g := &Gateway{log: zap.NewNop()}
 	g.settings.Store(&settings{Config: config.Default()})

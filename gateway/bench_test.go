@@ -122,7 +122,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 		for _, fd := range clients {
 			_ = unix.Close(fd)
 		}
-		eventually(b, "nobody", func() bool { return h.hub.Len() == 0 })
+		eventually(b, "an empty hub", func() bool { return h.hub.Len() == 0 })
 	}
 }
 

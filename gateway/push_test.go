@@ -75,7 +75,7 @@ func TestTheYoungerOfTwoThatTakeASeatKeepsIt(t *testing.T) {
 	older.want("nothing else came")
 }
 
-func TestAMessagesCloseSparesNobody(t *testing.T) {
+func TestAMessagesCloseReachesEveryMember(t *testing.T) {
 	h, held := startKick(t, `{"data":"welcome"}`, 1)
 	close(held.goOn)
 	older := h.dial("/", nil)
@@ -89,7 +89,7 @@ func TestAMessagesCloseSparesNobody(t *testing.T) {
 
 // The clock of a node may be behind. A client that has been there for long is
 // older than one that comes now, whatever the clocks say.
-func TestAnotherNodesClockSparesNobodyForLong(t *testing.T) {
+func TestAnotherNodesClockSparesClientsBriefly(t *testing.T) {
 	h, held := startKick(t, `{"data":"welcome"}`, 2)
 	close(held.goOn)
 	there := h.dial("/", nil)

@@ -114,7 +114,7 @@ func TestHalfClosedHandshakeIsNot200(t *testing.T) {
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err == nil && answer.StatusCode == 200 {
-		t.Errorf("a handshake that nobody accepted was answered with %s", answer.Status)
+		t.Errorf("a handshake that was not accepted was answered with %s", answer.Status)
 	}
 	close(gate)
 }

@@ -55,7 +55,7 @@ func TestStalledMessageGivesWay(t *testing.T) {
 		stalled, ps := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
 		go readEnd(stalled)
 		go ps.Write(begins(100_000, 70_000))
-		time.Sleep(time.Minute) // on a fake clock: it harms nobody
+		time.Sleep(time.Minute) // on a fake clock
 		c, p := pipedOf(t, shared, Limits{AssemblyTimeout: time.Hour})
 		go p.Write(masked(0x82, strings.Repeat("y", 50_000)))
 		start := time.Now()

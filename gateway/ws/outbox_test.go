@@ -190,7 +190,7 @@ func TestSlowReaderThatComesBackSeesWhy(t *testing.T) {
 	wantCause(t, c, 4408, true)
 }
 
-func TestReplyThatNobodyTakesEndsWithTheWriteTimeout(t *testing.T) {
+func TestUnreadReplyEndsWithTheWriteTimeout(t *testing.T) {
 	c, _ := pair(t, "tcp", Limits{Out: out.Limits{QueueLimit: 1000, WriteTimeout: 100 * time.Millisecond}})
 	go c.Read()
 	c.QueueReply(session.NewMessage(true, make([]byte, 64<<20)))
@@ -353,7 +353,7 @@ func TestWriteOverAnyConn(t *testing.T) {
 	c.Queue(text(strings.Repeat("x", 100_000)))
 	c.Flush()
 	p.want(t, 0x81, strings.Repeat("x", 100_000))
-	c.Queue(text("nobody reads this"))
+	c.Queue(text("never read"))
 	c.Flush()
 	within(t, "the end", c.Ended())
 	wantCause(t, c, 4408, false)

@@ -62,7 +62,7 @@ func TestClientThatAnswersPingsStays(t *testing.T) {
 	})
 }
 
-func TestPongIsNotExpectedWhileNobodyReads(t *testing.T) {
+func TestPongIsNotExpectedWithoutAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := piped(t, Limits{PingInterval: 25 * time.Second, PongTimeout: 20 * time.Second})
 		pings := make(chan struct{}, 100)
@@ -214,7 +214,7 @@ func TestControlFramesComeBackAtTheirRate(t *testing.T) {
 	})
 }
 
-func TestControlFramesThatPiledUpWhileNobodyReadAreNoOffence(t *testing.T) {
+func TestControlFramesThatPiledUpWithoutAReaderAreNoOffence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := piped(t, Limits{ControlRate: 10, ControlBurst: 20})
 		go p.Write(masked(0x81, "a slow handler's"))

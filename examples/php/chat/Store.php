@@ -30,7 +30,7 @@ final class Store
         }
         // A folder that others may write to is not ours: another user made it first.
         if (!is_writable($folder) || fileperms($folder) & 0022) {
-            throw new RuntimeException("$folder must be writable for PHP-FPM, and for nobody else");
+            throw new RuntimeException("$folder must be writable for PHP-FPM only");
         }
     }
 
