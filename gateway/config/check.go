@@ -28,6 +28,7 @@ func (c *Config) Check() error {
 
 // check collects the problems for Check.
 func (c *Config) check(r *report) {
+	r.refused = len(r.problems)
 	c.checkNode(r)
 	c.checkListen(r)
 	c.checkAdmin(r)

@@ -36,8 +36,10 @@ func (d *decoder) table(path string, into reflect.Value, table map[string]any) {
 func (d *decoder) first(path string, rest reflect.Value, list []any) string {
 	d.strings(path, rest, false, list)
 	names := rest.Interface().([]string)
-	if len(names) == 0 || slices.Contains(names, "") {
+	if len(list) == 0 || slices.Contains(names, "") {
 		d.bad(path, "has no name, or an empty one: write the names of pools, or leave the key out")
+	}
+	if len(names) == 0 {
 		return ""
 	}
 	rest.Set(reflect.ValueOf(names[1:]))

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -312,6 +313,24 @@ func TestWrongTypesAreNamed(t *testing.T) {
 		_, err := Load(Source{File: write(t, doc)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", doc, err, want)
+		}
+	}
+}
+
+func TestARefusedValueIsOneProblem(t *testing.T) {
+	pools := "[fpm.a]\naddress = \"unix:/a\"\n[fpm.b]\naddress = \"unix:/b\"\n"
+	for doc, want := range map[string]string{
+		route + "fpm = []\n":                       "route[1].fpm: has no name, or an empty one",
+		route + "fpm = [\"\", \"a\"]\n":            "route[1].fpm: has no name, or an empty one",
+		route + "fpm = [1]\n":                      "route[1].fpm[1]: want a string in quotes, got 1",
+		route + "fpm = 1\n":                        "route[1].fpm: want a string in quotes",
+		"listen = [1]\n" + route + "fpm = \"a\"\n": "listen[1]: want a string in quotes, got 1",
+		"route = [1]\n":                            "route[1]: want a table, got 1",
+	} {
+		_, err := Load(Source{File: write(t, doc+pools)})
+		var all *Error
+		if !errors.As(err, &all) || len(all.Problems) != 1 || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q alone", doc, err, want)
 		}
 	}
 }

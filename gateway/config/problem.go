@@ -63,10 +63,15 @@ func (e *Error) Error() string {
 type report struct {
 	origin   map[string]string
 	problems []Problem
+	refused  int // problems of values that could not be read; their keys are not checked
 }
 
-// bad adds a problem with a key. A missing key gets the line of its table.
+// bad adds a problem with a key. A missing key gets the line of its table. A key whose
+// value was refused has that problem alone.
 func (r *report) bad(key, format string, args ...any) {
+	if slices.ContainsFunc(r.problems[:r.refused], func(p Problem) bool { return p.Key == key || strings.HasPrefix(p.Key, key+"[") }) {
+		return
+	}
 	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
 	for path := key; path != "" && p.Where == ""; path = parent(path) {
 		p.Where = r.origin[path]

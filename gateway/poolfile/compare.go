@@ -3,6 +3,8 @@ package poolfile
 import (
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,7 +42,11 @@ func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 		return r.problems, r.warnings
 	}
 	for _, file := range files {
-		r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, file.Listen, fpmAddress(file.Listen))
+		listen, address := file.Listen, fpmAddress(file.Listen)
+		if relative(listen) {
+			listen, address = listen+", relative to PHP-FPM's prefix", "unix:PREFIX/"+filepath.Clean(listen)
+		}
+		r.bad("PHP-FPM's pool [%s] listens on %s, and no fpm.*.address says so: write address = %q", file.Name, listen, address)
 	}
 	return r.problems, r.warnings
 }
@@ -167,28 +173,45 @@ func anyHost(listen string) (port string, ok bool) {
 	return "", false
 }
 
-// fpmAddress is FPM's listen as an address of ours. PHP-FPM takes what has a
-// colon, or digits only, for TCP.
+// fpmAddress is FPM's listen as an address of ours.
 func fpmAddress(listen string) string {
 	if port, ok := anyHost(listen); ok {
 		return "tcp:127.0.0.1:" + port
 	}
-	if strings.HasPrefix(listen, "/") {
+	if strings.HasPrefix(listen, "/") || relative(listen) {
 		return "unix:" + filepath.Clean(listen)
 	}
 	return "tcp:" + listen
 }
 
 // sameAddress compares addresses by their parts. A listen for any host takes
-// connections to every one, so only the port counts there.
+// connections to every one, so only the port counts there; the prefix of a relative
+// path is not known.
 func sameAddress(listen string, pool *config.FPM) bool {
 	network, address, _ := strings.Cut(fpmAddress(listen), ":")
 	if network != pool.Network {
 		return false
 	}
+	if relative(listen) {
+		return strings.HasSuffix(pool.Addr, "/"+address)
+	}
 	if network == "unix" {
 		return config.RealSocket(address) == config.RealSocket(pool.Addr)
 	}
-	port, any := anyHost(listen)
-	return address == pool.Addr || any && strings.HasSuffix(pool.Addr, ":"+port)
+	host, port, _ := net.SplitHostPort(address)
+	ours, oursPort, _ := net.SplitHostPort(pool.Addr)
+	_, any := anyHost(listen)
+	return port == oursPort && (any || slices.ContainsFunc(hosts(host), func(h string) bool { return slices.Contains(hosts(ours), h) }))
+}
+
+// hosts are the IP addresses that a host stands for, as far as they are known without
+// DNS: "localhost" is both of the machine's own (RFC 6761, 6.3).
+func hosts(host string) []string {
+	if strings.EqualFold(host, "localhost") {
+		return []string{"127.0.0.1", "::1"}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []string{ip.Unmap().String()}
+	}
+	return []string{strings.ToLower(host)}
 }

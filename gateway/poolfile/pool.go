@@ -99,10 +99,16 @@ func (p *Pool) setINI(kind, directive string, v iniValue) error {
 
 // finish prepends the pool's prefix to a socket's relative path.
 func (p *Pool) finish() {
-	path := p.Listen != "" && !strings.HasPrefix(p.Listen, "/") && !strings.Contains(p.Listen, ":")
-	if _, err := strconv.ParseUint(p.Listen, 10, 64); path && err != nil && p.prefix != "" {
+	if p.prefix != "" && relative(p.Listen) {
 		p.Listen = filepath.Join(p.prefix, p.Listen)
 	}
+}
+
+// relative reports whether a listen is a path that begins at a prefix. PHP-FPM takes
+// what has a colon, or digits only, for TCP.
+func relative(listen string) bool {
+	_, err := strconv.ParseUint(listen, 10, 64)
+	return err != nil && listen != "" && !strings.HasPrefix(listen, "/") && !strings.Contains(listen, ":")
 }
 
 // fpmNumber reads a whole number of PHP-FPM.
