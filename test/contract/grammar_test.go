@@ -51,7 +51,7 @@ func TestWSAcceptIsOneOrNothing(t *testing.T) {
 	for _, value := range []string{"0", "no", ""} {
 		equal(t, "WS-Accept: "+value, w.refused("?accept="+value, stack.DialOptions{}).Status, 502)
 	}
-	w.AwaitLog(t, "", "WS-Accept is 1 or is not sent")
+	w.AwaitLog(t, "", "want 1 or no such header")
 	w.dial("?accept=1", stack.DialOptions{}).Close(1000, "")
 	c := start(t, setup{script: "chatty.php"}, "2.accept-value").open()
 	rejected(t, c, "WS-Accept: 0")

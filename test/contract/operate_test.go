@@ -27,7 +27,7 @@ func TestCheckLooksAtSpares(t *testing.T) {
 		t.Errorf("a spare: got exit code %d: %s", code, out)
 	}
 	for list, want := range map[string]string{
-		`["default", "spar"]`: `there is no pool "spar"`, `["spare", "spare"]`: "stands twice", `[]`: "has no name",
+		`["default", "spar"]`: `there is no pool "spar"`, `["spare", "spare"]`: "is there twice", `[]`: "has no name",
 	} {
 		if out, code := checkFile(t, fmt.Sprintf(pools, list)); code == 0 || !strings.Contains(out, "route[1].fpm: ") || !strings.Contains(out, want) {
 			t.Errorf("fpm = %s: got exit code %d: %s, want %q", list, code, out, want)
