@@ -137,7 +137,7 @@ const redisTimeout = 3 * time.Second
 // dialRedis subscribes once to the channels of every node, which needs the password
 // and most of the ACL. Meanwhile Redis counts one more process.
 func dialRedis(cfg config.Redis) []string {
-	if cfg.URL == "" || cfg.URL == config.Embedded {
+	if cfg.URL == "" || cfg.URL == redisurl.Embedded {
 		return nil
 	}
 	b, err := bus.New(busConfig(cfg, nil))
@@ -215,7 +215,7 @@ func redisSummary(cfg config.Redis) string {
 	switch cfg.URL {
 	case "":
 		return "none: a single process"
-	case config.Embedded:
+	case redisurl.Embedded:
 		return "embedded on " + cfg.Listen + ", prefix " + strings.Join(cfg.Prefix, " ")
 	}
 	u, err := redisurl.Parse(cfg.URL)

@@ -9,6 +9,7 @@ import (
 	redisserver "github.com/alicebob/miniredis/v2/server"
 
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/redisurl"
 	"wsfpm/test/stack"
 )
 
@@ -32,7 +33,7 @@ func TestDialReportsWhyRedisIsUnusable(t *testing.T) {
 		want    string // "" for no problem
 	}{
 		{"none", redisConfig(""), "", ""},
-		{"embedded", redisConfig(config.Embedded), "", ""},
+		{"embedded", redisConfig(redisurl.Embedded), "", ""},
 		{"a good one", relayed, "", ""},
 		{"no server", redisConfig("redis://app:" + secret + "@" + stack.FreeAddress(t)), "", "connection refused"},
 		{"no socket", redisConfig("unix://app:" + secret + "@/none/redis.sock"), "", "no such file"},

@@ -19,6 +19,7 @@ import (
 
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
 
@@ -58,7 +59,7 @@ func (p *pushCmd) Run() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pushTime)
 	defer cancel()
-	chosen := cfg.Redis.URL == config.Embedded && strings.HasSuffix(cfg.Redis.Listen, ":0")
+	chosen := cfg.Redis.URL == redisurl.Embedded && strings.HasSuffix(cfg.Redis.Listen, ":0")
 	switch {
 	case cfg.Redis.URL != "" && !chosen:
 		return pushRedis(ctx, cfg.Redis, body)

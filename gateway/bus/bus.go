@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
 
@@ -69,7 +70,7 @@ type Bus struct {
 	patterns []string // of the relays
 	fixed    []string // Redis channels that every node subscribes to, and own
 	own      string   // Redis channel of this node; "" for a single Redis, see watch
-	client   *client  // nil without Redis
+	broker   broker   // nil without Redis
 	embedded *embedded
 
 	hand   Deliver       // set by Listen
@@ -129,7 +130,7 @@ type Deliver = func(c *session.Command) (wait func(context.Context) error)
 func (b *Bus) Listen(deliver Deliver) {
 	run, end := context.WithCancel(context.Background())
 	b.hand, b.end, b.ended = deliver, end, run.Done()
-	if b.client != nil {
+	if b.broker != nil {
 		b.ending.Go(func() { b.keep(run) })
 	}
 }
@@ -173,7 +174,7 @@ func newBus(cfg Config) (*Bus, error) {
 // reach creates the client, and the embedded server if configured.
 func (b *Bus) reach() error {
 	url := b.cfg.URL
-	if url == embeddedURL {
+	if url == redisurl.Embedded {
 		server, err := startEmbedded(b.cfg.Listen)
 		if err != nil {
 			return fmt.Errorf("embedded server: %w", err)
@@ -181,19 +182,17 @@ func (b *Bus) reach() error {
 		b.embedded = server
 		url = "redis://" + server.addr()
 	}
-	var err error
-	if b.client, err = newClient(url, b.fixed[0]); err != nil {
+	c, err := newClient(url, b.fixed[0])
+	if err != nil {
 		return err
 	}
-	if b.client.moves {
+	b.broker = c
+	if c.moves() {
 		b.own = ownName(b.cfg.Prefixes[0])
 		b.fixed = append(b.fixed, b.own)
 	}
 	return nil
 }
-
-// embeddedURL is the URL of a server inside this process.
-const embeddedURL = "embedded"
 
 // withDefaults sets defaults and checks the configuration.
 func (cfg Config) withDefaults() (Config, error) {
@@ -271,12 +270,12 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	}
 	prefix := b.cfg.Prefixes[0]
 	if b.fast(c) {
-		_, err := b.client.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
+		_, err := b.broker.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
 		return err
 	}
 	body, err := c.Encode()
 	if err == nil {
-		_, err = b.client.publish(ctx, prefix+commandName, body)
+		_, err = b.broker.publish(ctx, prefix+commandName, body)
 	}
 	return err
 }
@@ -311,8 +310,8 @@ func (b *Bus) Close() error {
 	b.end()
 	b.ending.Wait()
 	var err error
-	if b.client != nil {
-		err = b.client.close()
+	if b.broker != nil {
+		err = b.broker.close()
 	}
 	if b.embedded != nil {
 		b.embedded.close()

@@ -30,7 +30,7 @@ const (
 // possible. Addresses other than connections, users and channels need no subscription
 // and are skipped. Without Redis confirmed is true at once.
 func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool) {
-	if b.client == nil || len(names) == 0 {
+	if b.broker == nil || len(names) == 0 {
 		return true
 	}
 	b.mu.Lock()
@@ -73,7 +73,7 @@ func (b *Bus) await(ctx context.Context, j *join, stuck <-chan struct{}) bool {
 // Leave subtracts one member from each name. A name without members is unsubscribed.
 // Leave does not block.
 func (b *Bus) Leave(names []session.Address) {
-	if b.client == nil {
+	if b.broker == nil {
 		return
 	}
 	b.mu.Lock()
@@ -112,7 +112,7 @@ func (b *Bus) keep(ctx context.Context) {
 // epoch runs one connection to its end. It reports whether all wanted subscriptions were
 // confirmed on it.
 func (b *Bus) epoch(ctx context.Context) (settled bool) {
-	l, err := b.client.open(ctx)
+	l, err := b.broker.open(ctx)
 	if err != nil {
 		b.unreachable(ctx, err)
 		return false
@@ -147,7 +147,7 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 // send is the only caller of SUBSCRIBE and UNSUBSCRIBE on an open line: first for the
 // fixed channels, of which open has subscribed the first, then for the commands of
 // subs, until ctx ends or the line is lost.
-func (b *Bus) send(ctx context.Context, l *line) error {
+func (b *Bus) send(ctx context.Context, l line) error {
 	if err := l.subscribe(b.fixed[1:]); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (b *Bus) send(ctx context.Context, l *line) error {
 }
 
 // sendNames sends the commands of subs until there are no more.
-func (b *Bus) sendNames(l *line) error {
+func (b *Bus) sendNames(l line) error {
 	for {
 		b.mu.Lock()
 		subscribe, unsubscribe := b.subs.next(time.Now())
@@ -210,7 +210,7 @@ func (b *Bus) redisNames(names []session.Address) []string {
 }
 
 // ping sends a PING after pingAfter without data.
-func (b *Bus) ping(l *line) error {
+func (b *Bus) ping(l line) error {
 	now := time.Now()
 	b.mu.Lock()
 	quiet := b.pinged.IsZero() && now.Sub(b.heard) >= pingAfter
@@ -226,7 +226,7 @@ func (b *Bus) ping(l *line) error {
 
 // receive reads a line until it is lost. It waits only for Redis and for room for
 // commands.
-func (b *Bus) receive(ctx context.Context, l *line) error {
+func (b *Bus) receive(ctx context.Context, l line) error {
 	last := b.cfg.Prefixes[len(b.cfg.Prefixes)-1]
 	for {
 		e, err := l.receive(silence)

@@ -19,7 +19,7 @@ func ownName(prefix string) string { return prefix + "node:" + rand.Text() }
 // for some ten seconds before it becomes a replica and closes its clients; and a Cluster
 // may move the anchor's slot. The reply to a PUBLISH to the own name shows whether that
 // Redis has this line; it needs no further permission.
-func (b *Bus) watch(ctx context.Context, l *line) error {
+func (b *Bus) watch(ctx context.Context, l line) error {
 	ticker := time.NewTicker(pingAfter)
 	defer ticker.Stop()
 	for {
@@ -46,6 +46,6 @@ func (b *Bus) moved(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
 	defer cancel()
-	heard, err := b.client.publish(ctx, b.own, nil)
+	heard, err := b.broker.publish(ctx, b.own, nil)
 	return err == nil && heard == 0
 }

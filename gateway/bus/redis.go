@@ -25,8 +25,7 @@ const (
 // wrong node is not an error, so it does not reveal a change.
 const clusterLook = 5 * time.Second
 
-// client is a client of one Redis, a Sentinel group or a Cluster. It is safe for
-// concurrent use.
+// client is the [broker] of one Redis, a Sentinel group or a Cluster.
 type client struct {
 	redis   redis.UniversalClient
 	cluster *redis.ClusterClient // nil unless redis is one
@@ -34,8 +33,8 @@ type client struct {
 	// node carries all subscriptions and publishes, so that all processes receive
 	// messages in the same order.
 	anchor string
-	// moves is set if a failover may change the Redis that publishes go to.
-	moves bool
+	// failover is set if a failover may change the Redis that publishes go to.
+	failover bool
 }
 
 // newClient returns a client for a URL, see [Config.URL]. It does not connect. Errors do
@@ -93,7 +92,7 @@ func newSentinel(url string) (*client, error) {
 	o.DB, o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 0, 2, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
-	return &client{redis: redis.NewFailoverClient(o), moves: true}, nil
+	return &client{redis: redis.NewFailoverClient(o), failover: true}, nil
 }
 
 // newCluster makes a client for a Cluster.
@@ -109,10 +108,10 @@ func newCluster(url string) (*client, error) {
 	o.ClusterStateReloadInterval = clusterLook
 	o.MaintNotificationsConfig = noMaintenance()
 	c := redis.NewClusterClient(o)
-	return &client{redis: c, cluster: c, moves: true}, nil
+	return &client{redis: c, cluster: c, failover: true}, nil
 }
 
-// dialer returns a dial function that fails once its context has ended; [line] relies on
+// dialer returns a dial function that fails once its context has ended; [redisLine] relies on
 // that.
 func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
@@ -145,41 +144,22 @@ func (c *client) publish(ctx context.Context, channel string, payload []byte) (h
 
 func (c *client) close() error { return c.redis.Close() }
 
-// line is one subscribing connection. It ends with its first error and does not
-// reconnect. One goroutine may call receive, another one the other methods; close is
-// safe for concurrent use.
-type line struct {
+func (c *client) moves() bool { return c.failover }
+
+// redisLine is a [line] of Redis.
+type redisLine struct {
 	pubsub *redis.PubSub
 	ended  context.Context
 }
 
-// event is a message or confirmation received on a line.
-type event struct {
-	kind    eventKind
-	name    string // the Redis channel, or the pattern of a confirmation
-	pattern string // of a relay's message
-	payload string
-}
-
-type eventKind uint8
-
-const (
-	eventMessage eventKind = iota + 1
-	eventSubscribed
-	eventUnsubscribed
-	eventPatternSubscribed
-	eventPong
-	eventOther
-)
-
 // open connects, subscribes to the anchor and waits for the confirmation, which proves
 // that the connection works.
-func (c *client) open(ctx context.Context) (*line, error) {
+func (c *client) open(ctx context.Context) (line, error) {
 	// go-redis would reconnect and resubscribe silently inside any call. To dial it
 	// needs a context that has not ended: all calls but the first get an ended one.
 	ended, end := context.WithCancel(context.Background())
 	end()
-	l := &line{pubsub: c.redis.Subscribe(ctx), ended: ended}
+	l := &redisLine{pubsub: c.redis.Subscribe(ctx), ended: ended}
 	err := l.pubsub.Subscribe(ctx, c.anchor)
 	if err == nil {
 		_, err = l.receive(ioTimeout)
@@ -194,24 +174,24 @@ func (c *client) open(ctx context.Context) (*line, error) {
 	return nil, err
 }
 
-func (l *line) subscribe(names []string) error {
+func (l *redisLine) subscribe(names []string) error {
 	return l.pubsub.Subscribe(l.ended, names...)
 }
 
-func (l *line) subscribePatterns(patterns []string) error {
+func (l *redisLine) subscribePatterns(patterns []string) error {
 	return l.pubsub.PSubscribe(l.ended, patterns...)
 }
 
 // unsubscribe must not be called without names, which would mean all.
-func (l *line) unsubscribe(names []string) error {
+func (l *redisLine) unsubscribe(names []string) error {
 	return l.pubsub.Unsubscribe(l.ended, names...)
 }
 
-func (l *line) ping() error { return l.pubsub.Ping(l.ended) }
+func (l *redisLine) ping() error { return l.pubsub.Ping(l.ended) }
 
 // receive waits for the next event. After an error, including a timeout, the line is
 // unusable: a reply may have been read partly.
-func (l *line) receive(timeout time.Duration) (event, error) {
+func (l *redisLine) receive(timeout time.Duration) (event, error) {
 	got, err := l.pubsub.ReceiveTimeout(l.ended, timeout)
 	if err != nil {
 		return event{}, err
@@ -239,4 +219,4 @@ func confirmation(kind string) eventKind {
 	return eventOther
 }
 
-func (l *line) close() { _ = l.pubsub.Close() } // its only error says that it is closed
+func (l *redisLine) close() { _ = l.pubsub.Close() } // its only error says that it is closed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
 
@@ -18,7 +19,7 @@ func Send(ctx context.Context, cfg Config, name string, payload []byte) (heard i
 	}
 	prefix := cfg.Prefixes[0]
 	address := cfg.URL
-	if address == embeddedURL {
+	if address == redisurl.Embedded {
 		address = "redis://" + cfg.Listen
 	}
 	c, err := newClient(address, prefix+session.All.String())

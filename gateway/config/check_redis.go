@@ -10,7 +10,7 @@ import (
 
 func (c *Config) checkRedis(r *report) {
 	c.Redis.checkURL(r)
-	if c.Redis.URL == Embedded {
+	if c.Redis.URL == redisurl.Embedded {
 		r.listenAddress("redis.listen", c.Redis.Listen)
 	}
 	if c.Redis.Confirm <= 0 {
@@ -40,11 +40,8 @@ func (c *Config) checkRedis(r *report) {
 	}
 }
 
-// Embedded in [Redis.URL] opens a Redis-compatible server in this process.
-const Embedded = "embedded"
-
 func (c *Redis) checkURL(r *report) {
-	if c.URL == "" || c.URL == Embedded {
+	if c.URL == "" || c.URL == redisurl.Embedded {
 		return
 	}
 	if _, err := redisurl.Parse(c.URL); err != nil {

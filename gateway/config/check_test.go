@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // minimal is a configuration with one pool and one route.
@@ -55,7 +57,7 @@ var broken = map[string]struct {
 	"redis host":       {func(c *Config) { c.Redis.URL = "redis://user:pw@/0" }, "redis.url: \"\" is no host"},
 	"redis path":       {func(c *Config) { c.Redis.URL = "unix://redis.sock" }, "redis.url: has no absolute path"},
 	"redis hosts":      {func(c *Config) { c.Redis.URL = "redis://a:1,b:2" }, "has several hosts"},
-	"redis listen":     {func(c *Config) { c.Redis.URL = Embedded; c.Redis.Listen = "6379" }, "redis.listen"},
+	"redis listen":     {func(c *Config) { c.Redis.URL = redisurl.Embedded; c.Redis.Listen = "6379" }, "redis.listen"},
 	"no prefix":        {func(c *Config) { c.Redis.Prefix = nil }, "redis.prefix: is empty"},
 	"empty prefix":     {func(c *Config) { c.Redis.Prefix = []string{""} }, "redis.prefix"},
 	"prefix twice":     {func(c *Config) { c.Redis.Prefix = []string{"a:", "a:"} }, "there twice"},
@@ -264,8 +266,8 @@ func TestWarnings(t *testing.T) {
 		"TimeoutStopSec=135":                    func(c *Config) { c.Drain = Duration(2 * time.Minute) },
 		"hold a connection for ever":            func(c *Config) { c.Limits.HandshakeTimeout = 0 },
 		"nothing is relayed":                    func(c *Config) { c.Redis.Relays = []Relay{{"a*", "all"}} },
-		"the embedded server has no password":   func(c *Config) { c.Redis.URL, c.Redis.Listen = Embedded, ":6379" },
-		"redis.listen: \":6379\" is reachable ": func(c *Config) { c.Redis.URL, c.Redis.Listen = Embedded, ":6379" },
+		"the embedded server has no password":   func(c *Config) { c.Redis.URL, c.Redis.Listen = redisurl.Embedded, ":6379" },
+		"redis.listen: \":6379\" is reachable ": func(c *Config) { c.Redis.URL, c.Redis.Listen = redisurl.Embedded, ":6379" },
 	} {
 		c := minimal()
 		change(c)

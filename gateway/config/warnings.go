@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // Defaults of other programs, for the warnings.
@@ -47,7 +49,7 @@ func (c *Config) Warnings() []string {
 	if len(c.Redis.Relays) > 0 && c.Redis.URL == "" {
 		w = append(w, "redis.relay: nothing is relayed while redis.url is empty")
 	}
-	if c.Redis.URL == Embedded && !loopback(c.Redis.Listen) {
+	if c.Redis.URL == redisurl.Embedded && !loopback(c.Redis.Listen) {
 		w = append(w, fmt.Sprintf("redis.listen: %q is reachable from other machines, and the embedded server has no password", c.Redis.Listen))
 	}
 	return w

@@ -11,7 +11,11 @@ import (
 )
 
 // want says how a URL is written.
-const want = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "embedded", or "" for none`
+const want = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "` + Embedded + `", or "" for none`
+
+// Embedded stands for a URL: a Redis-compatible server inside the process, for
+// development. [Parse] does not accept it.
+const Embedded = "embedded"
 
 // errEscape is the answer to everything that may come from a password without
 // its escapes.
