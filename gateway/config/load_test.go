@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"wsfpm/gateway/redisurl"
 )
 
 // write puts a document into a file of its own.
@@ -175,7 +177,7 @@ func TestZeroConfiguration(t *testing.T) {
 	if p := c.FPM["default"]; p.Network != "unix" || p.Addr != "/tmp/fpm.sock" {
 		t.Errorf("got pool %+v", p)
 	}
-	if c.Listen[0] != "127.0.0.1:8081" || c.Redis.URL != Embedded || c.Web != "/srv/app/public" || c.Node == "" {
+	if c.Listen[0] != "127.0.0.1:8081" || c.Redis.URL != redisurl.Embedded || c.Web != "/srv/app/public" || c.Node == "" {
 		t.Errorf("got %+v", c)
 	}
 }
