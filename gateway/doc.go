@@ -22,7 +22,7 @@
 //	handshake.go   who asks, for which route, may they; PHP; the upgrade
 //	origin.go      no foreign pages and hosts
 //	serve.go       messages, one after another, then the end
-//	handoff.go     who reads on while a handler runs
+//	handoff.go     who reads on while a handler runs    pause.go  its clock
 //	disconnects.go the disconnect events that wait
 //	backend.go     the call of PHP, and whether its answer counts
 //	stream.go      an answer that is sent on line by line

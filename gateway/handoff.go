@@ -94,13 +94,13 @@ func (h *handoff) run(stop <-chan struct{}) {
 // watch looks at the running handlers again and again, until there has been none for a
 // while. A handler that was there at the look before hands its connection off.
 func (h *handoff) watch(stop <-chan struct{}) {
-	ticker := time.NewTicker(handoffAfter)
-	defer ticker.Stop()
+	var between pauses
 	for idle := 0; ; idle++ {
+		between.wait(handoffAfter)
 		select {
-		case <-ticker.C:
 		case <-stop:
 			return
+		default:
 		}
 		h.mu.Lock()
 		if h.first != nil {
