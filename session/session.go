@@ -19,10 +19,14 @@ var ErrFull = errors.New("too many pushes are still to be written")
 // block: they are called under the session's lock. [Outlet.Flush] is called
 // without it.
 type Outlet interface {
-	// Queue queues a push. It returns an error if too many are queued: [ErrFull] if the
-	// caller must call Flush and then Queue again.
+	// Queue queues a push. After [ErrFull] nothing is queued: the caller calls Flush, then
+	// Queue with the same push again, so only a call with another result may count it.
+	// After any other error the push is lost and the outlet is closing the client: the
+	// caller does no more for it. An outlet that drops a push and keeps the client
+	// returns nil.
 	Queue(*Message) error
-	// QueueReply queues a reply, to which the bound of pushes does not apply.
+	// QueueReply queues a reply, to which the bound of pushes does not apply. After an
+	// error the reply is lost, and the outlet is closing the client.
 	QueueReply(*Message) error
 	// Flush starts to write the queue.
 	Flush()
@@ -106,7 +110,8 @@ func (s *Session) Close(c Close) {
 // Deliver applies the message and close of a command of others, if one of its addresses
 // still matches the client: the look-up in the hub may precede a change of membership.
 // It reports whether the client matched. The message is queued; [Session.Flush] writes
-// it.
+// it. The error is one of [Outlet.Queue] after which the outlet is closing the client,
+// never [ErrFull]: Deliver flushes and queues again until there is room.
 func (s *Session) Deliver(c *Command) (meant bool, err error) {
 	for meant, err = s.take(c); errors.Is(err, ErrFull); meant, err = s.take(c) {
 		s.Flush()

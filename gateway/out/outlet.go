@@ -117,7 +117,7 @@ func (o *Outlet) Open() {
 // socket takes no more: what has not begun to be written is dropped,
 // Shared.TooSlow is queued and ErrSlow returned. When that is not known, because they
 // are still to be written, session.ErrFull is returned: the caller calls Flush, then
-// Push again.
+// Push with the same message again. What Push returns means what [session.Outlet] says.
 func (o *Outlet) Push(e *session.Encoding) error {
 	o.mu.Lock()
 	q := &o.queue
