@@ -5,9 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Drained waits until no more than Limits.QueueLimit bytes in no more than
-// Limits.QueueMessages pieces wait for the client, or the outlet cannot
-// write any more. Its only error is that of ctx.
+// Drained waits until at most Limits.QueueLimit bytes in at most Limits.QueueMessages
+// pieces are queued, or the outlet has failed. Its only error is that of ctx.
 func (o *Outlet) Drained(ctx context.Context) error {
 	for {
 		o.mu.Lock()
@@ -28,9 +27,8 @@ func (o *Outlet) Drained(ctx context.Context) error {
 	}
 }
 
-// overLimitLocked is the counter of the limit for which a push of n bytes is
-// one too many, or nil. A push larger than the bound passes when it waits
-// alone.
+// overLimitLocked returns the counter of the limit that a push of n bytes would exceed, or
+// nil. A push larger than QueueLimit is accepted if no other push is queued.
 func (o *Outlet) overLimitLocked(n int64) *atomic.Int64 {
 	q, l := &o.queue, o.limits.Load()
 	switch {
@@ -42,8 +40,8 @@ func (o *Outlet) overLimitLocked(n int64) *atomic.Int64 {
 	return nil
 }
 
-// tooSlowLocked drops what has not begun, so that Shared.TooSlow is the next, and
-// the last. The caller calls the owner's Slow.
+// tooSlowLocked drops the pieces that have not begun and queues Shared.TooSlow as the last
+// one. The caller calls the owner's Slow.
 func (o *Outlet) tooSlowLocked() {
 	o.shared.Stats.SlowReaders.Add(1)
 	o.queue.cut()
@@ -51,7 +49,7 @@ func (o *Outlet) tooSlowLocked() {
 	o.wakeLocked()
 }
 
-// withinLimitLocked reports whether a caller of Drained may go on.
+// withinLimitLocked reports whether Drained may return.
 func (o *Outlet) withinLimitLocked() bool {
 	q, l := &o.queue, o.limits.Load()
 	few := l.QueueMessages <= 0 || len(q.waiting) <= l.QueueMessages
@@ -59,7 +57,7 @@ func (o *Outlet) withinLimitLocked() bool {
 	return q.failed || few && small
 }
 
-// wakeLocked wakes the callers of Drained when they may go on.
+// wakeLocked wakes the callers of Drained if they may return.
 func (o *Outlet) wakeLocked() {
 	if o.drained != nil && o.withinLimitLocked() {
 		close(o.drained)

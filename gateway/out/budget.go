@@ -8,73 +8,72 @@ import (
 )
 
 const (
-	// Small is the size in bytes up to which a message is small. Its memory is taken as
-	// soon as its size is known; that of a larger one grows with the bytes that come.
+	// Small is the largest small message, in bytes. Its memory is claimed as soon as its
+	// size is known; the claim of a larger one grows with the bytes received.
 	Small = 16 << 10
-	// reserveShare is the part of a Budget, one in so many, that small messages
-	// have to themselves.
+	// 1/reserveShare of a Budget is reserved for small messages.
 	reserveShare = 4
-	// stallTime is how long a message may make no progress while others wait for
-	// its memory: then it gives way.
+	// stallTime is the time without progress after which a message may be evicted while
+	// others wait for memory.
 	stallTime = 2 * time.Second
-	// progress is how many bytes of a message are progress: a byte now and then
-	// is none.
+	// progress is the number of bytes that count as progress: a client that sends single
+	// bytes makes none.
 	progress = Small
-	// memoryWait is how long a message that holds memory may wait for more.
+	// memoryWait bounds the wait of a message that holds memory for more.
 	memoryWait = 10 * time.Second
-	// lookInterval is how often one that waits looks for others to give way.
+	// lookInterval is the period at which a waiting message looks for others to evict.
 	lookInterval = 250 * time.Millisecond
 )
 
-// ErrNoMemory is the end of a message whose memory others need.
+// ErrNoMemory is returned for a message that was evicted because others need its memory.
 var ErrNoMemory = errors.New("no memory for the message")
 
-// Budget bounds the memory of messages that are being received or handled,
-// all connections together. A connection that finds it used up stops reading,
-// and its client is slowed down; that wait counts for no time limit of the
-// client's. A quarter is for small messages only.
+// Budget is a weighted semaphore: it bounds the memory of messages being received or
+// handled, of all connections together. A connection that finds it exhausted stops reading
+// (back-pressure); the wait does not count towards the client's time limits. A quarter is
+// reserved for small messages.
 //
-// What a message holds in the end is given back with Release. A message larger than the budget is received
-// alone. When messages that have begun fill the budget, one of them at a time
-// may exceed it, so that they do not wait for each other for ever.
+// A message gives its memory back with Release. A message larger than the budget is
+// received alone. If incomplete messages fill the budget, one at a time may exceed it,
+// which avoids a deadlock.
 //
-// While others wait, the message whose client has sent nothing for longest
-// gives way, after stallTime at the earliest; so does one that holds memory and
-// has waited memoryWait for more: [ErrNoMemory].
+// While others wait, the message with the longest time without progress is evicted, after
+// stallTime at the earliest; so is one that holds memory and has waited memoryWait for
+// more: [ErrNoMemory].
 type Budget struct {
 	start time.Time
 
 	mu      sync.Mutex // guards what follows
 	size    int64
 	used    int64
-	leaving int64            // of used: what is being given up
-	beside  int64            // input that waits for its message's memory; not in used
+	leaving int64            // of used: held by evicted messages
+	beside  int64            // input kept in memory while its message waits; not in used
 	lane    *Claim           // the message that may exceed the budget
-	waiting [ranks]list.List // of *waiter, those that came first in front
-	stalled [2]*Claim        // those that wait for their clients: the first, for longest, and the last
+	waiting [ranks]list.List // of *waiter, first come first
+	stalled [2]*Claim        // linked list of claims that wait for input: the oldest and the newest
 }
 
-// Claim is what one message holds while it is received. One goroutine, the one that
-// receives the message, uses it.
+// Claim is the memory that one message holds while it is received. Only the goroutine that
+// receives the message uses it.
 type Claim struct {
 	budget *Budget
-	socket *Socket // whose reader is woken when the message has to give way
+	socket *Socket // its read deadline is set to end the wait of an evicted message
 
 	// Guarded by the budget.
-	since      time.Duration // when its progress was noted
-	prev, next *Claim        // among the stalled ones
-	listed     bool          // there
-	evicted    bool          // it has to give way
+	since      time.Duration // when progress was last noted
+	prev, next *Claim        // in Budget.stalled
+	listed     bool          // is in Budget.stalled
+	evicted    bool          // must be given up
 
 	// Owned by the goroutine that receives.
 	large  bool  // more than Small bytes were announced
-	awaits bool  // its progress was noted
-	came   int   // bytes that came since
-	n      int64 // changed by the goroutine that grants it more, while that one waits
+	awaits bool  // since is set
+	came   int   // bytes received since then
+	n      int64 // bytes held; while the claim waits, changed by the goroutine that grants more
 }
 
-// The ranks of those that wait, in the order in which memory is given. Within
-// a class, small or large, messages that have begun come first.
+// The ranks of waiting claims, in the order in which memory is granted. Within a class,
+// small or large, messages that have begun come first.
 const (
 	smallBegun = iota
 	smallFresh
@@ -90,19 +89,19 @@ type waiter struct {
 	granted chan struct{}
 }
 
-// Claim makes a claim, which holds nothing yet, of a message that comes from socket.
+// Claim returns an empty claim for a message received from socket.
 func (b *Budget) Claim(socket *Socket) Claim { return Claim{budget: b, socket: socket} }
 
-// Announce says how large the message is going to be at least.
+// Announce sets the minimum size of the message.
 func (c *Claim) Announce(size int64) { c.large = size > Small }
 
-// Came notes n more bytes of input.
+// Came counts n more bytes of input.
 func (c *Claim) Came(n int) { c.came += n }
 
-// NewBudget makes a budget of so many bytes; 0 is no bound.
+// NewBudget returns a budget of the given size; 0 is unlimited.
 func NewBudget(bytes int64) *Budget { return &Budget{size: bytes, start: time.Now()} }
 
-// Resize changes the budget to so many bytes; 0 is no bound.
+// Resize changes the size of the budget; 0 is unlimited.
 func (b *Budget) Resize(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,7 +109,7 @@ func (b *Budget) Resize(bytes int64) {
 	b.grantLocked()
 }
 
-// Used is how many bytes are held.
+// Used returns the number of bytes held.
 func (b *Budget) Used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,10 +124,10 @@ func (b *Budget) Release(n int64) {
 	b.grantLocked()
 }
 
-// Take counts n bytes that are there already.
+// Take counts n bytes that are in memory already, without a limit.
 func (b *Budget) Take(n int64) { b.Release(-n) }
 
-// grantLocked lets those waiters go on for whom there is room.
+// grantLocked grants memory to waiters while there is room.
 func (b *Budget) grantLocked() {
 	for first := smallBegun; first < ranks; first += 2 {
 		if b.grantFirstLocked(first) {
@@ -137,8 +136,7 @@ func (b *Budget) grantLocked() {
 	}
 }
 
-// grantFirstLocked is grantLocked for one rank; it reports whether none of it
-// waits any more.
+// grantFirstLocked is grantLocked for one rank; it reports whether no waiter is left.
 func (b *Budget) grantFirstLocked(rank int) (none bool) {
 	waiting := &b.waiting[rank]
 	for e := waiting.Front(); e != nil; e = waiting.Front() {
@@ -152,7 +150,7 @@ func (b *Budget) grantFirstLocked(rank int) (none bool) {
 	return true
 }
 
-// rank is the rank of a claim that wants n more bytes.
+// rank returns the rank of a claim for n more bytes.
 func (c *Claim) rank(n int64) int {
 	rank := smallBegun
 	if c.large || c.n+n > Small {
@@ -164,7 +162,7 @@ func (c *Claim) rank(n int64) int {
 	return rank
 }
 
-// limitLocked is how much may be held for messages of a rank.
+// limitLocked returns the limit of used for messages of a rank.
 func (b *Budget) limitLocked(rank int) int64 {
 	if rank >= largeBegun {
 		return b.size - b.size/reserveShare
@@ -172,7 +170,7 @@ func (b *Budget) limitLocked(rank int) int64 {
 	return b.size
 }
 
-// takeLocked takes n bytes for a claim if it may have them.
+// takeLocked takes n bytes for a claim if the limits allow it.
 func (b *Budget) takeLocked(c *Claim, n int64) bool {
 	room := b.size <= 0 || b.used == 0 || b.used+n <= b.limitLocked(c.rank(n))
 	if !room && c.n > 0 && (b.lane == nil || b.lane == c) {
@@ -186,7 +184,7 @@ func (b *Budget) takeLocked(c *Claim, n int64) bool {
 	return room
 }
 
-// TryGrow takes n more bytes if that needs no waiting.
+// TryGrow takes n more bytes if that is possible without waiting.
 func (c *Claim) TryGrow(n int64) bool {
 	b := c.budget
 	b.mu.Lock()
@@ -198,9 +196,9 @@ func (c *Claim) TryGrow(n int64) bool {
 	return b.takeLocked(c, n)
 }
 
-// WaitGrow waits until it may take n more bytes. Meanwhile so many bytes of
-// input wait beside the claim. It fails with ErrClosed when ended is closed
-// before, and with ErrNoMemory when the claim has to give way.
+// WaitGrow waits until it has n more bytes. During the wait, beside bytes of input are
+// counted too. It returns ErrClosed when ended is closed first, and ErrNoMemory when the
+// claim is evicted.
 func (c *Claim) WaitGrow(n, beside int64, ended <-chan struct{}) error {
 	b := c.budget
 	w := &waiter{claim: c, n: n, granted: make(chan struct{})}
@@ -249,7 +247,7 @@ func (b *Budget) await(w *waiter, begun bool, ended <-chan struct{}) error {
 
 func (b *Budget) now() time.Duration { return time.Since(b.start) }
 
-// evict has as many messages give way as those that wait need.
+// evict evicts as many stalled messages as the waiting ones need.
 func (b *Budget) evict() {
 	b.mu.Lock()
 	var evicted []*Claim
@@ -271,8 +269,7 @@ func (b *Budget) evict() {
 	}
 }
 
-// missingLocked is how many bytes are missing for those that wait at the head
-// of their ranks.
+// missingLocked returns the number of bytes that the first waiters of all ranks lack.
 func (b *Budget) missingLocked() (missing int64) {
 	for rank := range b.waiting {
 		if e := b.waiting[rank].Front(); e != nil {
@@ -282,8 +279,8 @@ func (b *Budget) missingLocked() (missing int64) {
 	return missing
 }
 
-// AwaitClient notes, before a wait for the client, whether the message has made
-// progress. It fails when the claim has to give way.
+// AwaitClient notes progress of the message before a wait for input. It returns ErrNoMemory
+// if the claim was evicted.
 func (c *Claim) AwaitClient() error {
 	if c.n == 0 || c.awaits && c.came < progress {
 		return nil
@@ -306,7 +303,7 @@ func (c *Claim) AwaitClient() error {
 	return nil
 }
 
-// unlistLocked takes a claim from the stalled ones.
+// unlistLocked removes a claim from b.stalled.
 func (b *Budget) unlistLocked(c *Claim) {
 	if !c.listed {
 		return
@@ -324,15 +321,15 @@ func (b *Budget) unlistLocked(c *Claim) {
 	c.listed, c.prev, c.next = false, nil, nil
 }
 
-// IsEvicted reports whether the claim has to give way.
+// IsEvicted reports whether the claim was evicted.
 func (c *Claim) IsEvicted() bool {
 	c.budget.mu.Lock()
 	defer c.budget.mu.Unlock()
 	return c.evicted
 }
 
-// Keep gives back what the claim holds above n bytes and ends it; the n bytes
-// stay held. A claim that has to give way keeps none, and Keep reports false.
+// Keep ends the claim and releases all but n bytes, which the caller releases later. An
+// evicted claim keeps none, and Keep returns false.
 func (c *Claim) Keep(n int64) bool {
 	b := c.budget
 	b.mu.Lock()

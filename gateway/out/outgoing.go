@@ -7,53 +7,51 @@ import (
 )
 
 const (
-	// pieceMemory is what a piece that waits costs beside its own bytes.
+	// pieceMemory is the memory of a queued piece in addition to its bytes.
 	pieceMemory = 32
-	// writerMemory is what a writer that waits for its client costs.
+	// writerMemory is the memory of a writer that waits for its client.
 	writerMemory = 4 << 10
-	// lastPiece is how much of a piece that has begun may still be written to a
-	// client that is too slow for all of them together.
+	// lastPiece is the largest rest of a piece that is still written to a client that is
+	// closed for want of memory.
 	lastPiece = 64 << 10
 )
 
-// Outgoing bounds the memory of what waits for clients, all of them
-// together. A message that many of them wait for counts once. Only those
-// whose writer waits for the client count: those that keep up cost nothing here.
+// Outgoing bounds the memory of the output queues of all clients together. A message queued
+// for many clients counts once. Only queues whose writer waits for its client count:
+// clients that keep up cost nothing here.
 //
-// When it is used up, the client that has taken nothing for longest is closed,
-// then the next, until there is room. The zero value has no bound.
+// If the bound is exceeded, the client with the longest time without progress is closed,
+// then the next, until there is room. The zero value is unlimited.
 type Outgoing struct {
 	size, used atomic.Int64
 	relieving  atomic.Bool
 
 	mu      sync.Mutex // guards what follows; locked after Outlet.mu
-	stalled list.List  // of *Outlet: first the one that has taken nothing for longest
+	stalled list.List  // of *Outlet: first the one with the longest time without progress
 }
 
-// Resize changes the bound to so many bytes; 0 is none.
+// Resize sets the bound in bytes; 0 is unlimited.
 func (m *Outgoing) Resize(bytes int64) {
 	m.size.Store(bytes)
 	m.add(0)
 }
 
-// Used is how many bytes wait.
+// Used returns the number of bytes queued.
 func (m *Outgoing) Used() int64 { return m.used.Load() }
 
-// full reports whether more waits than may.
 func (m *Outgoing) full() bool {
 	size := m.size.Load()
 	return size > 0 && m.used.Load() > size
 }
 
-// add counts n bytes more, or less. It never waits.
+// add adds n, which may be negative. It never waits.
 func (m *Outgoing) add(n int64) {
 	if m.used.Add(n); n >= 0 && m.full() && m.relieving.CompareAndSwap(false, true) {
 		go m.relieve()
 	}
 }
 
-// relieve ends outlets until there is room. It ends soon: nothing that it
-// does waits for a client.
+// relieve closes outlets until there is room. It does not wait for clients.
 func (m *Outgoing) relieve() {
 	for m.full() {
 		o := m.slowest()
@@ -71,7 +69,7 @@ func (m *Outgoing) relieve() {
 	}
 }
 
-// slowest takes the outlet out that has taken nothing for longest.
+// slowest removes and returns the outlet with the longest time without progress, or nil.
 func (m *Outgoing) slowest() *Outlet {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +82,7 @@ func (m *Outgoing) slowest() *Outlet {
 	return o
 }
 
-// took notes that an outlet's client has taken something.
+// took notes that an outlet's client has made progress.
 func (m *Outgoing) took(o *Outlet) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,7 +91,7 @@ func (m *Outgoing) took(o *Outlet) {
 	}
 }
 
-// enter counts a piece in; the result is its memory.
+// enter counts the piece as queued and returns the memory that it adds.
 func (p *piece) enter() int64 {
 	if p.kind <= reply && p.Waits.Add(1) > 1 {
 		return pieceMemory
@@ -101,7 +99,7 @@ func (p *piece) enter() int64 {
 	return pieceMemory + int64(p.Len())
 }
 
-// leave undoes enter.
+// leave undoes enter; its result is negative.
 func (p *piece) leave() int64 {
 	if p.kind <= reply && p.Waits.Add(-1) > 0 {
 		return -pieceMemory
@@ -109,8 +107,7 @@ func (p *piece) leave() int64 {
 	return -pieceMemory - int64(p.Len())
 }
 
-// stallsLocked lets what waits count, as the writer begins to wait for the
-// client.
+// stallsLocked counts the queue in Outgoing when the writer begins to wait for the client.
 func (o *Outlet) stallsLocked() {
 	q := &o.queue
 	if q.stalled || q.failed {
@@ -127,7 +124,7 @@ func (o *Outlet) stallsLocked() {
 	q.outgoing.add(bytes)
 }
 
-// goesOn undoes what is left of stallsLocked, when nothing waits any more.
+// goesOn undoes the rest of stallsLocked when the queue is empty.
 func (q *queue) goesOn() {
 	if !q.stalled {
 		return
@@ -142,8 +139,8 @@ func (q *queue) goesOn() {
 	q.outgoing.add(-writerMemory)
 }
 
-// tooMuch ends an outlet for which there is no memory. The last bytes
-// go out if little of a piece that has begun is left before them.
+// tooMuch closes an outlet for want of memory. The last bytes are sent unless more than
+// lastPiece of a piece is still to be written before them.
 func (o *Outlet) tooMuch() {
 	o.mu.Lock()
 	q := &o.queue

@@ -11,85 +11,83 @@ import (
 
 // Errors of [Outlet.Push] and [Outlet.Reply]; Push has session.ErrFull, too.
 var (
-	// ErrClosed says that nothing more is accepted: the last bytes are queued
-	// already, or the socket is gone.
+	// ErrClosed is returned when nothing more is accepted: the last bytes are queued
+	// already, or the socket is closed.
 	ErrClosed = errors.New("connection is closed")
-	// ErrSlow says that the client reads too slowly: more than Limits would wait for
-	// it. The connection is being closed.
+	// ErrSlow is returned when the client reads too slowly and its queue exceeds Limits.
+	// The connection is being closed.
 	ErrSlow = errors.New("too slow a reader")
 )
 
-// Limits bound what waits for one client. A limit of zero is none. Many outlets may
-// share one value; it must not be changed any more, see [Outlet.SetLimits].
+// Limits bound the queue of one client. A limit of zero is none. Many outlets may share one
+// value; it must not be changed after use, see [Outlet.SetLimits].
 type Limits struct {
-	// QueueLimit is how many bytes of pushes may wait for a client that takes nothing,
-	// QueueMessages how many pushes: each of them costs memory beside its bytes. One
-	// more ends the connection.
+	// QueueLimit bounds the bytes of queued pushes, QueueMessages their number, for a
+	// client that does not read: each push costs memory beside its bytes. The first push
+	// above a limit ends the connection.
 	QueueLimit    int64
 	QueueMessages int
-	// WriteTimeout is how long the client may take nothing of what a write waits
-	// with. Then the connection ends.
+	// WriteTimeout bounds the time in which the client acknowledges nothing of a waiting
+	// write. After it the connection is closed.
 	WriteTimeout time.Duration
 }
 
-// Shared is what the outlets of one transport have in common. Several transports
-// have the same Outgoing, Scheduler and Stats.
+// Shared is common to all outlets of one transport. Several transports may have the same
+// Outgoing, Scheduler and Stats.
 type Shared struct {
 	Outgoing  *Outgoing
 	Scheduler *Scheduler
 	Stats     *Stats
-	// TooSlow is the last that a client is sent which reads too slowly.
+	// TooSlow is the last piece sent to a client that reads too slowly.
 	TooSlow *session.Encoding
 }
 
-// Owner is the transport of one client. Its methods are called without a lock of
-// the outlet's, and may call the outlet.
+// Owner is the transport of one client. Its methods are called without any lock of the
+// outlet, and may call the outlet.
 type Owner interface {
-	// Tick is called at the time that [Outlet.Arm] was given, once: the owner calls
-	// Arm again for each time that is still to come.
+	// Tick is called once at the time passed to [Outlet.Arm]. The owner calls Arm again for
+	// each later time.
 	Tick(now time.Duration)
-	// Slow is called when the client is found to read too slowly, with the last bytes
-	// queued. The owner closes the socket after a while if the client does not take
-	// them. It reports whether that is what ends the connection: it may be ending already.
+	// Slow is called when the client reads too slowly and the last bytes are queued. If the
+	// client does not read them, the owner closes the socket after a time. Slow reports
+	// whether it ended the connection, false if that was ending already.
 	Slow() bool
-	// Done is called when writing is over: because of err, or with nil because the
-	// last bytes are written. The owner closes the socket, at once or when the client
-	// has answered or a time is over: the outlet does not.
+	// Done is called when writing has ended: with an error, or with nil after the last
+	// bytes. The owner must close the socket, at once or later; the outlet does not.
 	Done(err error)
 	// CloseNow closes the socket, and calls [Outlet.Fail].
 	CloseNow()
 }
 
-// Outlet is what waits for one client, in order, and how it is written. All methods
-// may be called at the same time, but for Init and Attach; only Drained waits for anything.
+// Outlet is the output queue of one client, and its writer. All methods except Init and
+// Attach are safe for concurrent use; only Drained waits.
 type Outlet struct {
 	Socket Socket // set by Attach
 
 	shared *Shared
 	owner  Owner
 	limits atomic.Pointer[Limits]
-	moved  atomic.Int64 // when the last message came or went, by the scheduler; 0: not open
+	moved  atomic.Int64 // scheduler time of the last message in either direction; 0: not open
 	turn   int          // position in the scheduler's heap plus one; guarded by it, like due
 	due    time.Duration
 	writer writer // owned by the goroutine that writes
 
 	mu      sync.Mutex // guards what follows; locked after the owner's
 	queue   queue
-	drained chan struct{} // closed when no more waits than may; nil: nothing waits for that
+	drained chan struct{} // closed when the queue is within Limits; nil: no caller waits
 	open    bool          // there is a socket to write to
 	writing bool          // a goroutine is the writer
-	stuck   bool          // at its last write the socket took less than it was given
+	stuck   bool          // the last write was partial
 	full    bool          // Push has returned session.ErrFull since the last Flush
 }
 
-// Init makes an outlet that has no socket yet: what is queued waits for [Outlet.Open].
+// Init prepares an outlet without a socket: pieces are queued until [Outlet.Open].
 func (o *Outlet) Init(owner Owner, s *Shared, l *Limits) {
 	o.owner, o.shared, o.queue.outgoing = owner, s, s.Outgoing
 	o.limits.Store(l)
 }
 
-// SetLimits puts other limits into force. A wait that has begun under the old ones
-// may end under them.
+// SetLimits changes the limits. A wait that began under the old ones may end under them.
 func (o *Outlet) SetLimits(l *Limits) {
 	o.limits.Store(l)
 	o.mu.Lock()
@@ -97,13 +95,13 @@ func (o *Outlet) SetLimits(l *Limits) {
 	o.wakeLocked()
 }
 
-// Attach gives the outlet its socket, for [Outlet.Open] or [Outlet.Fail] to come.
+// Attach sets the socket, before [Outlet.Open] or [Outlet.Fail].
 func (o *Outlet) Attach(s Socket) {
 	o.Socket = s
 	o.writer.ready = o.writeReady
 }
 
-// Open lets the outlet be written. The caller calls [Outlet.Flush] afterwards.
+// Open permits writing. The caller calls [Outlet.Flush] afterwards.
 func (o *Outlet) Open() {
 	o.mu.Lock()
 	o.open = true
@@ -111,13 +109,12 @@ func (o *Outlet) Open() {
 	o.Touch()
 }
 
-// Push adds a push to what waits. It does no I/O and never waits: a
-// caller that holds no lock calls [Outlet.Flush] afterwards. A push that finds
-// others waiting and would bring them above Limits ends the connection when the
-// socket takes no more: what has not begun to be written is dropped,
-// Shared.TooSlow is queued and ErrSlow returned. When that is not known, because they
-// are still to be written, session.ErrFull is returned: the caller calls Flush, then
-// Push with the same message again. What Push returns means what [session.Outlet] says.
+// Push queues a push. It does no I/O and never waits: a caller that holds no lock calls
+// [Outlet.Flush] afterwards. If the push would exceed Limits and the socket is known to
+// take no more, the connection ends: the pieces that have not begun are dropped,
+// Shared.TooSlow is queued and ErrSlow returned. If that is not known, because the queue is
+// still to be written, Push returns session.ErrFull: the caller calls Flush, then Push with
+// the same message again. [session.Outlet] describes the errors.
 func (o *Outlet) Push(e *session.Encoding) error {
 	o.mu.Lock()
 	q := &o.queue
@@ -142,8 +139,8 @@ func (o *Outlet) Push(e *session.Encoding) error {
 	}
 }
 
-// Reply adds a reply to what waits. The bound is not its matter: see
-// [Outlet.Drained]. Otherwise it is like [Outlet.Push].
+// Reply queues a reply. It ignores the limits, see [Outlet.Drained]. Otherwise it is like
+// [Outlet.Push].
 func (o *Outlet) Reply(e *session.Encoding) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -154,7 +151,7 @@ func (o *Outlet) Reply(e *session.Encoding) error {
 	return nil
 }
 
-// Probe adds bytes that are no message when nothing waits, and reports whether it did.
+// Probe queues a control piece if the queue is empty, and reports whether it did.
 func (o *Outlet) Probe(e *session.Encoding) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -165,8 +162,8 @@ func (o *Outlet) Probe(e *session.Encoding) bool {
 	return true
 }
 
-// Urgent adds bytes that are no message before the first that has not begun to be
-// written. They take the place of earlier ones that still wait.
+// Urgent queues a control piece before the first piece that has not begun to be written. It
+// replaces an earlier one that is still queued.
 func (o *Outlet) Urgent(bytes []byte) {
 	e := session.NewEncoding(bytes)
 	o.mu.Lock()
@@ -176,8 +173,8 @@ func (o *Outlet) Urgent(bytes []byte) {
 	}
 }
 
-// Finish adds the last bytes: nothing is accepted afterwards. It reports false when
-// nothing is now. The caller calls [Outlet.Flush] afterwards.
+// Finish queues the last bytes: nothing is accepted afterwards. It returns false if nothing
+// is accepted already. The caller calls [Outlet.Flush] afterwards.
 func (o *Outlet) Finish(bytes []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -188,8 +185,8 @@ func (o *Outlet) Finish(bytes []byte) bool {
 	return true
 }
 
-// Fail drops what waits, for the socket is about to be closed. It reports whether
-// the last bytes have been written.
+// Fail drops the queue before the socket is closed. It reports whether the last bytes were
+// written.
 func (o *Outlet) Fail() (finished bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -199,19 +196,19 @@ func (o *Outlet) Fail() (finished bool) {
 	return finished
 }
 
-// State is how far an outlet is.
+// State is a snapshot of an outlet.
 type State struct {
-	Closing  bool  // the last bytes are accepted: nothing may follow
-	Finished bool  // and are written
-	Failed   bool  // writing is over for good
-	Sent     int64 // bytes that have been written
-	Waiting  int64 // bytes that wait
+	Closing  bool  // the last bytes are queued or written
+	Finished bool  // the last bytes are written
+	Failed   bool  // nothing more is written
+	Sent     int64 // bytes written
+	Waiting  int64 // bytes queued
 }
 
-// Accepts reports whether anything may still follow.
+// Accepts reports whether the outlet accepts more pieces.
 func (s State) Accepts() bool { return !s.Closing && !s.Failed }
 
-// State is how far the outlet is now.
+// State returns the current state.
 func (o *Outlet) State() State {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -219,18 +216,18 @@ func (o *Outlet) State() State {
 	return State{q.closing, q.closed, q.failed, q.sent, q.bytes}
 }
 
-// Touch notes that a message came or went.
+// Touch notes that a message was sent or received.
 func (o *Outlet) Touch() { o.moved.Store(int64(o.shared.Scheduler.Now())) }
 
-// Quiet is how long no message has come or gone. It reports false before Open.
+// Quiet returns the time since the last message in either direction. It returns false
+// before Open.
 func (o *Outlet) Quiet() (time.Duration, bool) {
 	moved := o.moved.Load()
 	return o.shared.Scheduler.Now() - time.Duration(moved), moved > 0
 }
 
-// Arm lets the owner have a turn at a time of the scheduler's, or earlier if it wants
-// one earlier.
+// Arm schedules the owner's Tick at the given scheduler time, unless it is due earlier.
 func (o *Outlet) Arm(at time.Duration) { o.shared.Scheduler.arm(o, at) }
 
-// Disarm takes the owner's turn away.
+// Disarm cancels the owner's Tick.
 func (o *Outlet) Disarm() { o.shared.Scheduler.remove(o) }

@@ -7,47 +7,46 @@ import (
 	"wsfpm/session"
 )
 
-// kind says what a queued piece is.
+// kind is the kind of a queued piece.
 type kind uint8
 
 const (
-	push    kind = iota + 1 // a message that counts for Limits
+	push    kind = iota + 1 // a message that counts towards Limits
 	reply                   // any other message
 	control                 // not a message
-	urgent                  // a control that goes first
+	urgent                  // a control that precedes other pieces
 	last
 )
 
-// piece is something whole that waits to be written.
+// piece is an indivisible unit of output.
 type piece struct {
-	*session.Encoding // a push's is shared by all clients that get it
+	*session.Encoding // shared by all clients that receive the push
 	kind              kind
 }
 
-// queue is the order of pieces on their way out. It is guarded by Outlet.mu.
+// queue is the output queue. It is guarded by Outlet.mu.
 type queue struct {
 	waiting  []piece
-	one      [1]piece          // the memory of waiting while there is no more than one
-	offset   int               // bytes of waiting[0] that are written
-	inFlight int               // pieces that the writer is writing at this moment
-	urgent   *session.Encoding // goes before the next piece; the newest replaces it
+	one      [1]piece          // the memory of waiting for a single piece
+	offset   int               // bytes of waiting[0] already written
+	inFlight int               // pieces passed to the current write
+	urgent   *session.Encoding // precedes the next piece; replaced by a newer one
 
-	sent   int64 // bytes that have been written
-	bytes  int64 // of all pieces, less offset
-	pushed int64 // of the pushes among them
-	pushes int   // their number
+	sent   int64 // bytes written
+	bytes  int64 // of all pieces, minus offset
+	pushed int64 // of pushes
+	pushes int   // number of pushes
 
-	closing bool // the last piece is accepted: nothing may follow
+	closing bool // the last piece is queued or written
 	closed  bool // the last piece is written
-	failed  bool // writing is over for good
-	slow    bool // cut: what the writer holds and does not get written is dropped too
+	failed  bool // nothing more is written
+	slow    bool // cut was called: pieces in flight that are not written are dropped too
 	stalled bool // the writer waits for the client, and all pieces count in outgoing
 
 	outgoing *Outgoing
-	place    *list.Element // in outgoing, which guards it
+	place    *list.Element // in outgoing.stalled; guarded by outgoing.mu
 }
 
-// accepts reports whether a piece may still follow.
 func (q *queue) accepts() bool { return !q.closing && !q.failed }
 
 // add appends a piece.
@@ -68,7 +67,7 @@ func (q *queue) add(e *session.Encoding, k kind) {
 	}
 }
 
-// left takes a piece that is written or dropped out of all sums but bytes.
+// left subtracts a piece that was written or dropped from all sums except bytes.
 func (q *queue) left(p *piece) {
 	if p.kind == push {
 		q.pushed -= int64(p.Len())
@@ -85,14 +84,14 @@ func (q *queue) close(e *session.Encoding) {
 	q.add(e, last)
 }
 
-// hurry lets e go before the next piece, in the place of an earlier one that waits to.
+// hurry sets the urgent piece, replacing one that is still queued.
 func (q *queue) hurry(e *session.Encoding) {
 	q.calm()
 	q.urgent = e
 	q.bytes += int64(e.Len())
 }
 
-// calm drops what is urgent.
+// calm drops the urgent piece.
 func (q *queue) calm() {
 	if q.urgent != nil {
 		q.bytes -= int64(q.urgent.Len())
@@ -100,12 +99,10 @@ func (q *queue) calm() {
 	}
 }
 
-// empty reports whether there is nothing to write.
 func (q *queue) empty() bool { return len(q.waiting) == 0 && q.urgent == nil }
 
-// gather fills bufs with the next bytes to write, whole pieces but for the
-// rest of one that has begun, and returns how many it filled and their sum.
-// What is urgent goes before the first piece that has not begun.
+// gather fills bufs with the next bytes to write, one piece each, and returns their number
+// and sum. The urgent piece precedes the first piece that has not begun.
 func (q *queue) gather(bufs [][]byte) (n, size int) {
 	if q.urgent != nil {
 		q.putUrgent()
@@ -123,8 +120,7 @@ func (q *queue) gather(bufs [][]byte) (n, size int) {
 	return n, size
 }
 
-// putUrgent gives what is urgent its place in the order, which it takes from an older
-// one that is still there.
+// putUrgent inserts the urgent piece, or replaces an older one that is still queued.
 func (q *queue) putUrgent() {
 	newest := piece{q.urgent, urgent}
 	q.urgent = nil
@@ -147,8 +143,7 @@ func (q *queue) putUrgent() {
 	}
 }
 
-// wrote takes n bytes off the front. It returns how many messages
-// have been completed.
+// wrote removes n bytes from the front and returns the number of messages completed.
 func (q *queue) wrote(n int) (messages int64) {
 	q.inFlight = 0
 	q.sent += int64(n)
@@ -182,8 +177,7 @@ func (q *queue) wrote(n int) (messages int64) {
 	return messages
 }
 
-// begun is how many bytes are left of a piece that has begun to be written, or may
-// be at this moment.
+// begun returns the unwritten bytes of a piece that has begun, or may be in a write now.
 func (q *queue) begun() int {
 	if q.offset == 0 && q.inFlight == 0 {
 		return 0
@@ -191,9 +185,8 @@ func (q *queue) begun() int {
 	return q.waiting[0].Len() - q.offset
 }
 
-// cut drops every piece that has not begun to be written, but for the last.
-// Those that the writer is writing at this moment are judged again when
-// it is back, see wrote: it may have taken many and written none.
+// cut drops every piece that has not begun to be written, except the last. Pieces in flight
+// are kept until wrote, because the write may be partial.
 func (q *queue) cut() {
 	q.slow = true
 	keep := q.inFlight
@@ -212,7 +205,7 @@ func (q *queue) cut() {
 	q.calm()
 }
 
-// fail drops everything: there will be no more writing.
+// fail drops all pieces and ends writing.
 func (q *queue) fail() {
 	q.failed = true
 	for i := range q.waiting {

@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// tickLength is how exact a Scheduler is: turns within one tick come together.
+// tickLength is the resolution of a Scheduler: ticks due within it run together.
 const tickLength = 10 * time.Millisecond
 
-// Scheduler has one timer for the pings and time limits of all clients of a process.
-// It starts a goroutine when turns are due, which writes without waiting and ends.
+// Scheduler is a timer queue: one timer for the pings and time limits of all clients of a
+// process. It runs due ticks on a goroutine of their own, which never waits for a client.
 // It is safe for concurrent use.
 type Scheduler struct {
 	start   time.Time
-	turning sync.Mutex // held while turns are taken; locked before mu
+	turning sync.Mutex // held while ticks run; locked before mu
 
 	mu      sync.Mutex // guards what follows; locked after Outlet.mu
 	turns   turns
 	timer   *time.Timer
-	next    time.Duration // when the timer fires; 0: it does not
+	next    time.Duration // when the timer fires; 0: it is stopped
 	stopped bool
 }
 
-// turns are the outlets whose owners want to be called, a heap by Outlet.due.
+// turns is a min-heap of outlets, ordered by Outlet.due.
 type turns []*Outlet
 
-// NewScheduler makes a scheduler. Stop ends it.
+// NewScheduler returns a scheduler. The caller must call Stop.
 func NewScheduler() *Scheduler { return &Scheduler{start: time.Now()} }
 
-// Stop ends the scheduler and waits for the turns that are being taken. What is
-// queued still goes out, but nothing times out any more.
+// Stop stops the scheduler and waits for running ticks. Queues are still written, but time
+// limits no longer apply.
 func (s *Scheduler) Stop() {
 	s.mu.Lock()
 	s.stopped = true
@@ -43,13 +43,13 @@ func (s *Scheduler) Stop() {
 	defer s.turning.Unlock()
 }
 
-// Now is the time since the scheduler was made, never zero.
+// Now returns the time since NewScheduler; it is never zero.
 func (s *Scheduler) Now() time.Duration { return time.Since(s.start) + 1 }
 
-// Time is a time of the scheduler's as others know it.
+// Time converts scheduler time to wall-clock time.
 func (s *Scheduler) Time(at time.Duration) time.Time { return s.start.Add(at) }
 
-// arm lets o have a turn at a time, or earlier if it wants one earlier.
+// arm schedules o's tick, unless it is due earlier.
 func (s *Scheduler) arm(o *Outlet, at time.Duration) {
 	at = (at + tickLength - 1) / tickLength * tickLength
 	s.mu.Lock()
@@ -67,7 +67,7 @@ func (s *Scheduler) arm(o *Outlet, at time.Duration) {
 	s.setLocked()
 }
 
-// remove takes o's turn away.
+// remove cancels o's tick.
 func (s *Scheduler) remove(o *Outlet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *Scheduler) remove(o *Outlet) {
 	}
 }
 
-// setLocked lets the timer fire at the earliest turn.
+// setLocked sets the timer to the earliest tick.
 func (s *Scheduler) setLocked() {
 	if s.stopped || len(s.turns) == 0 {
 		return
@@ -94,7 +94,7 @@ func (s *Scheduler) setLocked() {
 	s.timer.Reset(wait)
 }
 
-// take gives every owner its turn that is due.
+// take runs all ticks that are due.
 func (s *Scheduler) take() {
 	s.turning.Lock()
 	defer s.turning.Unlock()

@@ -10,13 +10,13 @@ import (
 // Socket is a client's connection.
 type Socket struct {
 	net.Conn
-	// Raw gives Conn's file descriptor, where that surely carries the stream itself:
-	// another type than the system's two may have put TLS or a counter in between. Else
-	// it is nil, and Conn is used: so tests on a fake clock may have a net.Pipe.
+	// Raw accesses Conn's file descriptor, for the net package's own types only: another
+	// type may add TLS or a counter. Otherwise it is nil and Conn is used, so that tests
+	// with a fake clock can use net.Pipe.
 	Raw syscall.RawConn
 }
 
-// NewSocket looks at what conn is.
+// NewSocket returns the Socket of conn.
 func NewSocket(conn net.Conn) (s Socket, err error) {
 	s.Conn = conn
 	switch c := conn.(type) {
@@ -28,10 +28,9 @@ func NewSocket(conn net.Conn) (s Socket, err error) {
 	return s, err
 }
 
-// Unsent is how many bytes the system holds for the client: those that were
-// written and are not acknowledged by the client's system, over a unix socket
-// those that the peer has not read, with what they cost. It reports false when
-// that cannot be known.
+// Unsent returns the size of the kernel's send queue: bytes written and not yet
+// acknowledged by the peer's kernel; over a unix socket, bytes the peer has not read, with
+// the kernel's overhead. It returns false if the size is unknown.
 func (s *Socket) Unsent() (n int64, known bool) {
 	if s.Raw == nil {
 		return 0, false
@@ -42,7 +41,7 @@ func (s *Socket) Unsent() (n int64, known bool) {
 	return int64(held), err == nil && failed == nil
 }
 
-// write writes bufs in one system call that does not wait.
+// write writes bufs in one non-blocking system call.
 func write(fd int, bufs [][]byte) (n int, err error) {
 	for {
 		if len(bufs) == 1 {

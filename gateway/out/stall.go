@@ -2,26 +2,25 @@ package out
 
 import "time"
 
-// looks is how often, within a write timeout, the system is asked for the
-// progress of a client that a write waits for. The system reports room only
-// when a good part of its buffer, up to megabytes, is free.
+// looks is the number of times per write timeout at which the kernel's send queue is polled
+// for progress: the kernel reports the socket writable only when a large part of its
+// buffer, up to megabytes, is free.
 const looks = 10
 
-// stall is how long a client has taken nothing of what waits for it, as far as
-// a writer that waits knows. What it takes are the bytes that its system
-// acknowledges.
+// stall measures how long a client has made no progress while a write waits for it.
+// Progress is what the client's kernel acknowledges.
 type stall struct {
-	since  time.Time // when it last took something
-	due    time.Time // when to look again
-	unsent int64     // what the system held at the last look; -1: no look since the last write
+	since  time.Time // the last progress
+	due    time.Time // the next poll
+	unsent int64     // send queue at the last poll; -1: none since the last write
 }
 
-// took notes a write: the client has made room for it.
+// took notes a write, which is progress.
 func (s *stall) took(now time.Time) {
 	s.since, s.unsent = now, -1
 }
 
-// next is when to look again with that timeout; a zero time is never.
+// next returns the time of the next poll; zero is never.
 func (s *stall) next(now time.Time, timeout time.Duration, can bool) time.Time {
 	switch {
 	case timeout <= 0:
@@ -34,9 +33,8 @@ func (s *stall) next(now time.Time, timeout time.Duration, can bool) time.Time {
 	return s.due
 }
 
-// over looks, and reports whether the client has taken nothing for as long as
-// the timeout. By how much the look comes late is this process's time, not the
-// client's.
+// over reports whether the client has made no progress for the timeout. The delay of a late
+// poll does not count.
 func (s *stall) over(now time.Time, timeout time.Duration, unsent int64, known bool) bool {
 	s.since = s.since.Add(now.Sub(s.due))
 	if known {

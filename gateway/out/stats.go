@@ -2,11 +2,11 @@ package out
 
 import "sync/atomic"
 
-// Stats counts for all outlets that share it. Its zero value is ready; it must not
-// be copied.
+// Stats holds the counters of all outlets that share it. Its zero value is ready; it must
+// not be copied.
 type Stats struct {
-	BytesOut, MessagesOut atomic.Int64 // bytes on the socket, with what encodings add
-	SlowReaders           atomic.Int64 // ended for one of the next four
+	BytesOut, MessagesOut atomic.Int64 // bytes on the socket, framing included
+	SlowReaders           atomic.Int64 // connections closed for one of the next four limits
 
 	QueueFull     atomic.Int64 // Limits.QueueLimit
 	QueueTooLong  atomic.Int64 // Limits.QueueMessages
@@ -14,7 +14,7 @@ type Stats struct {
 	OutgoingFull  atomic.Int64 // Shared.Outgoing
 }
 
-// Snapshot is the state of Stats at a time.
+// Snapshot is a copy of the counters of Stats.
 type Snapshot struct {
 	BytesOut, MessagesOut                                             int64
 	SlowReaders, QueueFull, QueueTooLong, WritesStalled, OutgoingFull int64

@@ -10,27 +10,25 @@ import (
 )
 
 const (
-	// atATime is how many pieces one system call writes.
+	// atATime is the maximum number of pieces per system call.
 	atATime = 16
-	// rounds is how often a caller of Flush writes on behalf of others before
-	// a goroutine relieves it.
+	// rounds is the maximum number of writes in one Flush before a goroutine takes over.
 	rounds = 4
-	// plainChunk is how many bytes are written at a time over a connection
-	// without a file descriptor, so that progress is noticed.
+	// plainChunk is the maximum size of one write to a connection without a file
+	// descriptor, so that progress is noticed.
 	plainChunk = 16 << 10
 )
 
-// writer is what the goroutine that writes keeps between two steps. No other one
-// touches it.
+// writer is the state of the writing goroutine between two writes; only it has access.
 type writer struct {
 	ready   func(fd uintptr) bool // writeReady, bound once
-	patient bool                  // wait for the socket instead of giving up
+	patient bool                  // block until the socket is writable
 	err     error                 // of the last writeReady
 }
 
-// Flush writes what is queued, as far as that is possible without waiting for the
-// client. The rest, if any, is written by a goroutine that ends with it. Flush may be
-// called at any time, but not under a lock: it makes system calls.
+// Flush writes the queue as far as possible without waiting for the client, and starts a
+// goroutine for the rest. Flush is safe for concurrent use, but it makes system calls: do
+// not call it under a lock.
 func (o *Outlet) Flush() {
 	o.mu.Lock()
 	q := &o.queue
@@ -49,7 +47,7 @@ func (o *Outlet) Flush() {
 	}
 }
 
-// write is the writer's part of Flush.
+// write is Flush in the goroutine that has become the writer.
 func (o *Outlet) write() {
 	for range rounds {
 		if o.Socket.Raw == nil {
@@ -59,7 +57,7 @@ func (o *Outlet) write() {
 			o.writeFailed(err)
 			return
 		}
-		if o.stuck { // which only the writer changes
+		if o.stuck { // changed only by the writer
 			break
 		}
 		if o.writeDone() {
@@ -74,9 +72,8 @@ func (o *Outlet) write() {
 	go o.writeRest()
 }
 
-// writeRest writes until nothing is left, and waits for the client to read.
-// The write timeout begins anew with every byte that it takes. It ends with
-// the queue empty, or when the socket is closed, at the latest.
+// writeRest writes until the queue is empty or the socket is closed, and waits for the
+// client to read. The write timeout restarts with every byte acknowledged.
 func (o *Outlet) writeRest() {
 	var s stall
 	s.took(time.Now())
@@ -99,7 +96,7 @@ func (o *Outlet) writeRest() {
 	}
 }
 
-// stalled looks whether the client has taken nothing for too long.
+// stalled reports whether the client has made no progress for the timeout.
 func (o *Outlet) stalled(s *stall, timeout time.Duration) bool {
 	unsent, known := o.Socket.Unsent()
 	now := time.Now()
@@ -110,7 +107,6 @@ func (o *Outlet) stalled(s *stall, timeout time.Duration) bool {
 	return over
 }
 
-// writeSome makes one step of writing.
 func (o *Outlet) writeSome() error {
 	if o.Socket.Raw == nil {
 		return o.writePlain()
@@ -122,9 +118,8 @@ func (o *Outlet) writeSome() error {
 	return o.writer.err
 }
 
-// writeReady makes one write that does not wait, of as many pieces as one
-// call takes. RawConn.Write calls it again when the socket has room, as long
-// as it returns false.
+// writeReady makes one non-blocking write of up to atATime pieces. RawConn.Write calls it
+// again when the socket is writable, until it returns true.
 func (o *Outlet) writeReady(fd uintptr) bool {
 	var bufs [atATime][]byte
 	count, size := o.gather(bufs[:])
@@ -142,8 +137,8 @@ func (o *Outlet) writeReady(fd uintptr) bool {
 	return true
 }
 
-// writePlain is writeSome over a connection without a file descriptor. That it
-// waits for the client is all that is known meanwhile.
+// writePlain is writeSome for a connection without a file descriptor. Its writes block, so
+// the outlet counts as stuck meanwhile.
 func (o *Outlet) writePlain() error {
 	var bufs [1][]byte
 	count, _ := o.gather(bufs[:])
@@ -164,7 +159,7 @@ func (o *Outlet) gather(bufs [][]byte) (count, size int) {
 	return o.queue.gather(bufs)
 }
 
-// wrote notes that n bytes of what was gathered are written, which was so many.
+// wrote notes that n of the gathered bytes were written.
 func (o *Outlet) wrote(n, of int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -181,7 +176,7 @@ func (o *Outlet) wrote(n, of int) {
 	o.wakeLocked()
 }
 
-// writeDone gives the writer's place up when nothing is left to write.
+// writeDone ends the writer if the queue is empty, and reports whether it did.
 func (o *Outlet) writeDone() bool {
 	o.mu.Lock()
 	q := &o.queue
@@ -203,7 +198,7 @@ func (o *Outlet) writeDone() bool {
 	return true
 }
 
-// writeFailed ends writing. A client that took nothing for too long is too slow.
+// writeFailed ends writing. A write timeout means that the client reads too slowly.
 func (o *Outlet) writeFailed(err error) {
 	o.mu.Lock()
 	o.writing = false

@@ -10,23 +10,22 @@ import (
 	"time"
 )
 
-// value is the form that a parameter's value must have.
+// value is the type of a parameter's value.
 type value uint8
 
 const (
 	text     value = iota + 1
 	number         // a whole number, not negative
-	size           // the same, and -1 for none
-	duration       // as Go writes it, or whole seconds
+	size           // a number, or -1 for none
+	duration       // in Go's syntax, or whole seconds
 	boolean
 	address // host:port
 )
 
-// most is the largest number that a parameter may have: some are sizes of what
-// is allocated at once.
+// most is the largest number in a parameter: some are sizes that are allocated at once.
 const most = 1 << 20
 
-// common are the parameters of go-redis that all kinds know.
+// common are the go-redis parameters of all kinds.
 var common = map[string]value{
 	"client_name": text, "protocol": number, "max_retries": size,
 	"min_retry_backoff": duration, "max_retry_backoff": duration,
@@ -37,7 +36,7 @@ var common = map[string]value{
 	"conn_max_idle_time": duration, "conn_max_lifetime": duration, "conn_max_lifetime_jitter": duration,
 }
 
-// special are those that only one kind knows.
+// special are the parameters of a single kind.
 var special = map[Kind]map[string]value{
 	Single: {"db": number, "idle_timeout": duration, "max_conn_age": duration},
 	Cluster: {
@@ -51,10 +50,10 @@ var special = map[Kind]map[string]value{
 	},
 }
 
-// older are former names, which may not stand beside the present ones.
+// older maps former names to present ones; a URL may have only one of the two.
 var older = map[string]string{"idle_timeout": "conn_max_idle_time", "max_conn_age": "conn_max_lifetime"}
 
-// form is the form that a parameter's value must have, 0 for an unknown one.
+// form returns the type of a parameter's value, 0 if the parameter is unknown.
 func (u *URL) form(name string) value {
 	if form := common[name]; form != 0 {
 		return form
@@ -65,7 +64,6 @@ func (u *URL) form(name string) value {
 	return special[u.Kind][name]
 }
 
-// checkQuery checks the parameters.
 func (u *URL) checkQuery() error {
 	for _, name := range slices.Sorted(maps.Keys(u.query)) {
 		form := u.form(name)
@@ -84,8 +82,8 @@ func (u *URL) checkQuery() error {
 	return nil
 }
 
-// shown is an unknown parameter's name, if it has the form of one and cannot be
-// a piece of a password.
+// shown returns an unknown parameter's name for an error text, if it looks like a name and
+// cannot be part of a password.
 func (u *URL) shown(name string) string {
 	if u.query.Has("password") {
 		return ""
@@ -98,7 +96,7 @@ func (u *URL) shown(name string) string {
 	return ": " + name
 }
 
-// check says what is wrong with a value, without showing it.
+// check returns an error that does not contain the value.
 func (form value) check(v string) error {
 	switch form {
 	case number, size:

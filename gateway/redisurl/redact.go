@@ -2,10 +2,9 @@ package redisurl
 
 import "strings"
 
-// Redact takes the user and the password of a URL from a text, line by line,
-// wherever they stand: a URL may have been written in the place of something
-// else, which an error quotes. It goes to the last @ of the line, since an @ in
-// a password may lack its escape.
+// Redact removes user and password of all URLs in a text, one per line: an error may quote
+// a URL that was written in the wrong place. It removes up to the last @ of the line, since
+// an @ in a password may lack its escape.
 func Redact(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -10,19 +10,18 @@ import (
 	"strings"
 )
 
-// want says how a URL is written.
+// want describes the accepted forms.
 const want = `write "redis://host:6379/0", "rediss://…" for TLS, "unix:///path/of/redis.sock", "` + Embedded + `", or "" for none`
 
-// Embedded stands for a URL: a Redis-compatible server inside the process, for
-// development. [Parse] does not accept it.
+// Embedded is written in place of a URL for a Redis-compatible server inside the process,
+// for development. [Parse] does not accept it.
 const Embedded = "embedded"
 
-// errEscape is the answer to everything that may come from a password without
-// its escapes.
+// errEscape is the error for everything that a password with missing escapes may cause.
 var errEscape = errors.New("has a character that must be escaped, probably in the password: " +
 	"/ is %2F, ? is %3F, # is %23, @ is %40, % is %25, a space is %20")
 
-// Kind is what a URL leads to.
+// Kind is the kind of Redis deployment.
 type Kind uint8
 
 // The kinds of Redis.
@@ -32,9 +31,8 @@ const (
 	Sentinel             // the master of a group, ?master_name=…
 )
 
-// URL is the URL of a Redis, read and checked. It is immutable.
+// URL is a parsed and checked URL of a Redis. It is immutable.
 type URL struct {
-	// Kind is what the URL leads to.
 	Kind Kind
 
 	scheme string
@@ -44,7 +42,7 @@ type URL struct {
 	query  url.Values    // without cluster=true
 }
 
-// Parse reads a URL.
+// Parse parses and checks a URL.
 func Parse(raw string) (*URL, error) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found || !slices.Contains([]string{"redis", "rediss", "unix"}, scheme) {
@@ -72,7 +70,7 @@ func Parse(raw string) (*URL, error) {
 	return u, u.fill(path, query)
 }
 
-// fill reads what stands after the hosts, and checks all of it.
+// fill parses the part after the hosts, and checks the URL.
 func (u *URL) fill(path, query string) (err error) {
 	if u.query, err = url.ParseQuery(query); err != nil {
 		return errors.New("has a parameter with a character that must be escaped, such as % as %25")
@@ -104,7 +102,7 @@ func (u *URL) fill(path, query string) (err error) {
 	return u.checkQuery()
 }
 
-// checkKind finds out what the URL leads to.
+// checkKind sets u.Kind.
 func (u *URL) checkKind() error {
 	cluster, isCluster := u.query["cluster"]
 	master, isSentinel := u.query["master_name"]
@@ -124,7 +122,7 @@ func (u *URL) checkKind() error {
 	return nil
 }
 
-// checkHost checks one host. Those of a list need their port.
+// checkHost checks one host, whose port is required in a list.
 func checkHost(host string, port bool) error {
 	if host == "" {
 		return errors.New(`"" is no host: ` + want)
@@ -147,7 +145,7 @@ func isNumber(s string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == s
 }
 
-// String is the URL without user, password and parameters: it may be shown.
+// String returns the URL without user, password and parameters, for logs.
 func (u *URL) String() string {
 	show := u.scheme + "://"
 	if u.user != nil {
@@ -160,8 +158,8 @@ func (u *URL) String() string {
 	return show
 }
 
-// Full is the URL with its secrets, in the form of go-redis: one host, the
-// others as parameters addr.
+// Full returns the URL with its secrets, in the form of go-redis: one host, the others as
+// addr parameters.
 func (u *URL) Full() string {
 	query := maps.Clone(u.query)
 	for _, host := range u.hosts[1:] {
