@@ -11,8 +11,8 @@ import (
 	"wsfpm/session"
 )
 
-// deflateFrom is the size of the smallest message that is sent compressed, in
-// bytes: below it there is little to gain.
+// deflateFrom is the size of the smallest message that is compressed, in bytes: below it
+// the gain is small.
 const deflateFrom = 512
 
 // rsv1 marks the first frame of a compressed message (RFC 7692, 6).
@@ -21,10 +21,9 @@ const rsv1 = 0x40
 // flushed ends every compressed message and is not sent (RFC 7692, 7.2.1).
 const flushed = "\x00\x00\xff\xff"
 
-// agreeDeflate is the answer to the first of the client's offers of
-// permessage-deflate that can be accepted, or "" (RFC 7692, 5 and 7.1). Neither
-// side keeps its window from one message to the next: so a push is compressed
-// once for all, and a connection at rest holds none.
+// agreeDeflate returns the response to the first acceptable permessage-deflate offer, or ""
+// (RFC 7692, 5 and 7.1). It negotiates no context takeover for both sides: a push is then
+// compressed once for all clients, and an idle connection holds no window.
 func agreeDeflate(offers []string) string {
 	for _, line := range offers {
 		for offer := range strings.SplitSeq(line, ",") {
@@ -36,8 +35,8 @@ func agreeDeflate(offers []string) string {
 	return ""
 }
 
-// acceptOffer answers one offer, or declines it with "". An offer with a
-// parameter that is unknown, doubled or has a bad value must be declined.
+// acceptOffer returns the response to one offer, or "" to decline it. An offer with an
+// unknown, repeated or invalid parameter must be declined.
 func acceptOffer(offer string) string {
 	name, rest, more := strings.Cut(offer, ";")
 	if !strings.EqualFold(strings.TrimSpace(name), "permessage-deflate") {
@@ -61,14 +60,14 @@ func acceptOffer(offer string) string {
 			// A hint: we take any window.
 		case key == "server_max_window_bits" && bits == 15:
 			answer += "; server_max_window_bits=15"
-		default: // compress/flate has but one window, of 15 bits
+		default: // compress/flate has only a window of 15 bits
 			return ""
 		}
 	}
 	return answer
 }
 
-// windowBits reads a window size, 8 to 15, bare or in quotes; else it is 0.
+// windowBits parses a window size, 8 to 15, bare or quoted; otherwise it returns 0.
 func windowBits(value string) int {
 	value = strings.TrimSpace(value)
 	if len(value) > 2 && value[0] == '"' && value[len(value)-1] == '"' {
@@ -82,17 +81,16 @@ func windowBits(value string) int {
 	return 0
 }
 
-// Negotiate agrees on permessage-deflate with the headers of the client's
-// handshake, where the limits say so. It comes before others find the
-// connection and queue messages: what it agrees on is not changed afterwards.
+// Negotiate agrees on permessage-deflate with the client's handshake headers, if the limits
+// enable it. It must be called before messages are queued: the result is final.
 func (c *Conn) Negotiate(handshake http.Header) {
 	if c.limits.Load().Compression {
 		c.extensions = agreeDeflate(handshake.Values("Sec-WebSocket-Extensions"))
 	}
 }
 
-// encoding is the message as this client takes it. Compressing takes a while
-// for the first that does, and no time for others.
+// encoding returns the message as encoded for this client. The first call for a message
+// compresses it.
 func (c *Conn) encoding(m *session.Message) *session.Encoding {
 	if c.extensions == "" || len(m.Data()) < deflateFrom {
 		return m.Encoding(c.shared.plain)
@@ -100,14 +98,14 @@ func (c *Conn) encoding(m *session.Message) *session.Encoding {
 	return m.Encoding(c.shared.deflated)
 }
 
-// deflater compresses messages, one at a time.
+// deflater compresses one message at a time.
 type deflater struct {
 	w   *flate.Writer // 0.6 MB
 	out bytes.Buffer
 }
 
-// deflateEncoder makes the compressed frame of a message where it is shorter than the
-// plain one. It makes as many at once as there are processors.
+// deflateEncoder returns an encoder of compressed frames, which falls back to the plain
+// frame if that is not longer. At most GOMAXPROCS messages are compressed at the same time.
 func deflateEncoder(plain *session.Encoder) *session.Encoder {
 	n := runtime.GOMAXPROCS(0)
 	places := make(chan *deflater, n)
@@ -125,7 +123,7 @@ func deflateEncoder(plain *session.Encoder) *session.Encoder {
 	}}
 }
 
-// deflate is the message's frame compressed, or nil when the plain one is not longer.
+// deflate returns the compressed frame of m, or nil if the plain one is not longer.
 func (d *deflater) deflate(m *session.Message) []byte {
 	const keep = 1 << 20
 	d.out.Reset()
@@ -144,10 +142,10 @@ func (d *deflater) deflate(m *session.Message) []byte {
 	return frame
 }
 
-// inflaters are spare decompressors of 40 KB.
+// inflaters is a pool of decompressors, of 40 KB each.
 type inflaters struct{ pool sync.Pool }
 
-// get is a decompressor that reads from r.
+// get returns a decompressor that reads from r.
 func (i *inflaters) get(r *bytes.Reader) flateReader {
 	f, ok := i.pool.Get().(flateReader)
 	if !ok {

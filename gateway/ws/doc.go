@@ -1,5 +1,5 @@
-// Package ws is one WebSocket connection: a socket that messages come out of
-// and go into. It knows nothing of sessions, events or PHP:
+// Package ws is the server side of a WebSocket connection (RFC 6455). It is independent of
+// sessions, events and PHP:
 //
 //	conn := ws.New(&ws.Limits{MessageLimit: 64 << 10}, ws.NewShared(256<<20))
 //	err := conn.Upgrade(w, r, "") // from now on the handler may return
@@ -10,21 +10,19 @@
 //		conn.Flush()
 //	}
 //
-// github.com/coder/websocket answers the handshake, unmasks and joins frames, and
-// answers pings and Close frames; it sees whole frames that keep the rules, and
-// never writes to the socket. Every byte that goes out, its pong and Close frames
-// included, passes the connection's [out.Outlet]: so a frame that has begun is finished
-// before another begins, and a Close frame is the last.
+// github.com/coder/websocket answers the handshake, unmasks and joins frames, and answers
+// pings and Close frames. It receives whole valid frames only and never writes to the
+// socket: all output, including its pong and Close frames, is queued in the connection's
+// [out.Outlet]. Frames are therefore never interleaved, and a Close frame is the last.
 //
-// A connection at rest that is read by [Conn.Next] has no goroutine, no timer
-// (all connections have one scheduler) and no read buffer: it is parked, and
-// one goroutine waits for all that are.
+// An idle connection that is read with [Conn.Next] is parked: it has no goroutine, no timer
+// (all connections share one scheduler) and no read buffer. One goroutine waits for the
+// input of all parked connections.
 //
-// Conn.mu guards what the connection is (read, closed, parked), the outlet's lock
-// what waits for the client; a message takes each where it passes, and where both
-// are held Conn.mu comes first.
+// Conn.mu guards the state of the connection (read, closed, parked), the outlet's lock its
+// output queue. If both are held, Conn.mu is locked first.
 //
 // Reading order: options.go, handshake.go; park.go, watch.go, read.go, inflate.go, library.go,
-// input.go, overdue.go, shelf.go for what comes in; owner.go, ping.go, end.go; send.go,
-// deflate.go, frame.go for what goes out; stats.go.
+// input.go, overdue.go, shelf.go for input; owner.go, ping.go, end.go; send.go, deflate.go,
+// frame.go for output; stats.go.
 package ws

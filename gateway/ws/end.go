@@ -8,34 +8,33 @@ import (
 )
 
 const (
-	// closeWait is how long the client may take to answer our Close frame.
+	// closeWait bounds the wait for the client's answer to our Close frame.
 	closeWait = 5 * time.Second
-	// lastWords is how long what a client sent before it closed its socket is
-	// still read and handled, once a write has failed. What the kernel holds may
-	// be megabytes, hours of messages at the limit per second.
+	// lastWords bounds the time after a failed write in which input that the client sent
+	// before is still handled: the kernel may hold megabytes of it.
 	lastWords = 30 * time.Second
-	// answerWait is how long a Close frame that the client waits for is kept back
-	// for an answer that is still being made. Clients give up soon.
+	// answerWait bounds the delay of a Close frame for a reply in progress. Clients do not
+	// wait much longer.
 	answerWait = time.Second
-	// lingerTime is how long the input of a client that broke a rule is thrown
-	// away, so that the Close frame reaches it: closing a socket that has
-	// unread input resets the connection and may destroy what is on its way.
+	// lingerTime is how long the input of a client that violated the protocol is discarded
+	// (lingering close), so that the Close frame arrives: closing a socket with unread
+	// input resets the connection, which may discard data in flight.
 	lingerTime = time.Second
-	// lastInput is how many bytes are thrown away for the same reason when any
-	// other connection ends.
+	// lastInput is the number of bytes discarded for the same reason when any other
+	// connection ends.
 	lastInput = 64 << 10
 
 	slowCode   = 4408
 	slowReason = "too slow a reader"
 )
 
-// cause is the first reason for a connection's end.
+// cause is the first reason for the end of a connection.
 type cause struct {
 	code   int // 0: none yet
 	reason string
 }
 
-// set takes the reason unless there was one, and reports whether it did.
+// set sets the cause unless it is set, and reports whether it did.
 func (c *cause) set(code int, reason string) bool {
 	if c.code != 0 {
 		return false
@@ -44,25 +43,24 @@ func (c *cause) set(code int, reason string) bool {
 	return true
 }
 
-// late is a Close frame that waits for the owner's answers.
+// late is a Close frame that waits for the owner's replies.
 type late struct {
 	frame   []byte
-	refusal bool // the client broke a rule; else it has closed
+	refusal bool // the client violated the protocol; else it has closed
 	due     time.Duration
 }
 
-// todo is what a method has found to be done as soon as it gives Conn.mu up:
-// closing a socket waits for its users, and they may want the
-// lock.
+// todo is the set of actions to run after Conn.mu is unlocked: closing a socket waits for
+// its users, which may lock Conn.mu.
 type todo uint8
 
 const (
 	doShut   todo = 1 << iota // close the socket
-	doEndOut                  // no more output: the client sees the end of the stream
-	doLinger                  // throw input away, then close
+	doEndOut                  // shut down the sending side
+	doLinger                  // discard input, then close
 )
 
-// unlock gives Conn.mu up and does what became due under it.
+// unlock unlocks Conn.mu and runs the actions in c.todo.
 func (c *Conn) unlock() {
 	due := c.todo
 	c.todo = 0
@@ -79,12 +77,11 @@ func (c *Conn) unlock() {
 	}
 }
 
-// Close queues a Close frame after what waits already and begins to write
-// (RFC 6455, 7.1.2). The code is one that may be sent, or 1005 for none (RFC
-// 6455, 7.4); the reason is UTF-8 and cut to 123 bytes. Nothing is accepted
-// afterwards. When the frame is written the client has five seconds to answer
-// it, then the socket is closed. Close does not wait for any of this; a later
-// Close does nothing.
+// Close queues a Close frame after all queued messages and starts writing (RFC 6455,
+// 7.1.2). The code must be one that may be sent, or 1005 for none (RFC 6455, 7.4); the
+// reason is UTF-8 and cut to 123 bytes. Nothing is accepted afterwards. After the frame is
+// written, the client has five seconds to answer; then the socket is closed. Close does not
+// wait for any of this; further calls have no effect.
 func (c *Conn) Close(code int, reason string) {
 	c.mu.Lock()
 	switch {
@@ -100,17 +97,15 @@ func (c *Conn) Close(code int, reason string) {
 	c.Flush()
 }
 
-// boundCloseLocked bounds the wait until our Close frame is written, where no write
-// timeout does.
+// boundCloseLocked bounds the time to write our Close frame if there is no write timeout.
 func (c *Conn) boundCloseLocked() {
 	if c.limits.Load().Out.WriteTimeout <= 0 {
 		c.closeWithinLocked(closeWait)
 	}
 }
 
-// CloseNow closes the socket at once; what waits to be written is lost. After
-// an error of Read it is not needed: the socket is then closed within seconds,
-// when a last Close frame has gone out.
+// CloseNow closes the socket without delay; queued output is lost. It is not needed after
+// an error of Read: the socket is then closed within seconds, after a last Close frame.
 func (c *Conn) CloseNow() {
 	c.mu.Lock()
 	c.todo |= doShut
@@ -130,9 +125,9 @@ func (c *Conn) Ended() <-chan struct{} {
 	return c.ended
 }
 
-// Cause reports why the connection ended, once Read has returned an error: the
-// client's close code (1005: none given) and reason; ours when we closed it;
-// 1006 when it was lost. Clean reports that the client has sent a Close frame.
+// Cause returns why the connection ended, once Read has returned an error: the client's
+// close code (1005: none given) and reason; ours if we closed it; 1006 if it was lost.
+// Clean reports whether the client sent a Close frame.
 func (c *Conn) Cause() (code int, reason string, clean bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +137,7 @@ func (c *Conn) Cause() (code int, reason string, clean bool) {
 	return c.cause.code, c.cause.reason, c.peerClosed
 }
 
-// refuseLocked ends a connection whose client broke a rule.
+// refuseLocked ends a connection whose client violated the protocol.
 func (c *Conn) refuseLocked(code int, reason string) {
 	c.cause.set(code, reason)
 	frame := closeFrame(code, reason)
@@ -154,13 +149,13 @@ func (c *Conn) refuseLocked(code int, reason string) {
 	c.endLocked()
 }
 
-// lingerLocked lets what the client still sends be thrown away.
+// lingerLocked starts to discard input.
 func (c *Conn) lingerLocked() {
 	c.lingering = true
 	c.todo |= doLinger
 }
 
-// endLocked lets the end go on as far as reading and writing have come.
+// endLocked takes the next step of closing that the state of reading and writing permits.
 func (c *Conn) endLocked() {
 	o := c.out.State()
 	readOver := c.fault != nil
@@ -179,8 +174,7 @@ func (c *Conn) endLocked() {
 	}
 }
 
-// closeWithinLocked lets the scheduler close the socket after that long, unless it
-// will earlier.
+// closeWithinLocked has the scheduler close the socket after d, unless that is due earlier.
 func (c *Conn) closeWithinLocked(d time.Duration) {
 	due := c.shared.Wheel.Now() + d
 	if c.closeDue == 0 || due < c.closeDue {
@@ -191,8 +185,8 @@ func (c *Conn) closeWithinLocked(d time.Duration) {
 	}
 }
 
-// shut closes the socket, and the library's connection; that not under a Read,
-// whose end does it.
+// shut closes the socket, and the library's connection unless a Read uses it, which then
+// closes that at its end.
 func (c *Conn) shut() {
 	c.mu.Lock()
 	if c.dead {
@@ -232,20 +226,20 @@ func (c *Conn) shut() {
 	}
 }
 
-// closeSocket closes the socket; it is called once.
+// closeSocket closes the socket. It is called once.
 func (c *Conn) closeSocket() {
-	_ = c.out.Socket.Close() // whatever it says, the descriptor is given back
+	_ = c.out.Socket.Close() // frees the descriptor even if it fails
 	c.shared.Stats.Sockets.Add(-1)
 }
 
-// discard throws away input that has come in already.
+// discard discards received input.
 func (c *Conn) discard() {
 	if c.out.Socket.Raw == nil {
 		return
 	}
 	buf := c.shared.Wheel.buffer()
 	defer c.shared.Wheel.recycle(buf)
-	_ = c.out.Socket.Raw.Control(func(fd uintptr) { // the socket may be gone: nothing to throw away then
+	_ = c.out.Socket.Raw.Control(func(fd uintptr) { // fails if the socket is closed: nothing to discard
 		for range lastInput / inputBuffer {
 			if n, err := unix.Read(int(fd), buf[:]); n <= 0 || err != nil {
 				return
@@ -254,15 +248,15 @@ func (c *Conn) discard() {
 	})
 }
 
-// endOutput shuts the writing side of the socket, where it has sides.
+// endOutput shuts down the sending side of the socket, if its type supports that.
 func (c *Conn) endOutput() {
 	if s, ok := c.out.Socket.Conn.(interface{ CloseWrite() error }); ok {
 		_ = s.CloseWrite() // the client may have gone
 	}
 }
 
-// linger throws input away until the client closes its side or has had time
-// enough, then closes the socket.
+// linger discards input until the client closes its side or lingerTime is over, then closes
+// the socket.
 func (c *Conn) linger() {
 	buf := c.shared.Wheel.buffer()
 	_ = c.out.Socket.SetReadDeadline(time.Now().Add(lingerTime)) // fails on a closed socket, as Read does
@@ -271,19 +265,18 @@ func (c *Conn) linger() {
 	c.CloseNow()
 }
 
-// BeginReply says that the owner is making an answer to what Read has returned. When
-// the client then closes or breaks a rule, the Close frame that ends the
-// connection goes out after that answer, as the RFC allows (RFC 6455, 5.5.1),
-// but a second later at most. Each BeginReply is followed by one [Conn.EndReply]. It is
-// called by the goroutine that calls Read.
+// BeginReply announces a reply to the message that Read has returned. If the client then
+// closes or violates the protocol, the final Close frame is sent after that reply, as RFC
+// 6455, 5.5.1 permits, but at most a second later. Each BeginReply is followed by one
+// [Conn.EndReply]. It is called by the goroutine that calls Read.
 func (c *Conn) BeginReply() {
 	c.mu.Lock()
 	c.owed++
 	c.mu.Unlock()
 }
 
-// EndReply says that the answer to m has been queued, or will not come. It gives the
-// memory of m back to Shared.Memory.
+// EndReply reports that the reply to m is queued, or that there is none. It releases the
+// memory of m in Shared.Memory.
 func (c *Conn) EndReply(m Message) {
 	c.shared.Memory.Release(int64(len(m.Data)))
 	c.mu.Lock()
@@ -295,7 +288,7 @@ func (c *Conn) EndReply(m Message) {
 	c.Flush()
 }
 
-// queueControl adds a whole pong or Close frame.
+// queueControl queues a whole pong or Close frame.
 func (c *Conn) queueControl(frame []byte) {
 	if frame[0]&0x0f != opClose {
 		c.out.Urgent(frame)
@@ -308,8 +301,8 @@ func (c *Conn) queueControl(frame []byte) {
 	}
 }
 
-// keepBackLocked keeps the last Close frame back when an answer is due. It
-// reports false when none is.
+// keepBackLocked delays the last Close frame if a reply is in progress, and reports whether
+// it did.
 func (c *Conn) keepBackLocked(frame []byte, refusal bool) bool {
 	if c.owed == 0 || c.dead || !c.out.State().Accepts() {
 		return false
@@ -319,8 +312,7 @@ func (c *Conn) keepBackLocked(frame []byte, refusal bool) bool {
 	return true
 }
 
-// sayLateLocked queues the Close frame that was kept back. A Close of the
-// owner's that came meanwhile stands.
+// sayLateLocked queues the delayed Close frame. It does not replace a Close of the owner.
 func (c *Conn) sayLateLocked() {
 	l := c.late
 	if l == nil {

@@ -21,16 +21,16 @@ const (
 // fin is set in the first byte of a message's last frame (RFC 6455, 5.2).
 const fin = 0x80
 
-// largestMessage keeps sums of lengths from overflowing where no limit is set.
+// largestMessage is the message limit when none is set; sums of lengths do not overflow.
 const largestMessage = 1 << 62
 
-// violation is a broken rule with the close code it earns.
+// violation is a violated rule with its close code.
 type violation struct {
 	code   int
 	reason string
 }
 
-// Error names the code and the rule.
+// Error returns the code and the rule.
 func (v *violation) Error() string { return fmt.Sprintf("close %d: %s", v.code, v.reason) }
 
 // header is the header of a client's frame (RFC 6455, 5.2).
@@ -45,9 +45,9 @@ type header struct {
 // control reports whether the frame is a Close, ping or pong.
 func (h header) control() bool { return h.opcode >= opClose }
 
-// parseHeader reads the header at the beginning of b. It reports false while
-// b is too short. A rule that the first two bytes break is reported at once; that
-// RSV1 is set breaks none where permessage-deflate was agreed on.
+// parseHeader parses the header at the beginning of b. It returns false if b is too short.
+// Violations in the first two bytes are reported without waiting for more; RSV1 is valid if
+// permessage-deflate was negotiated.
 func parseHeader(b []byte, deflate bool) (header, bool, error) {
 	if len(b) < 2 {
 		return header{}, false, nil
@@ -88,7 +88,7 @@ func parseHeader(b []byte, deflate bool) (header, bool, error) {
 	return h, true, nil
 }
 
-// check judges what the first two bytes of a frame say.
+// check checks the first two bytes of a frame.
 func (h header) check(first, second byte) error {
 	switch {
 	case first&0x70 != 0:
@@ -105,14 +105,14 @@ func (h header) check(first, second byte) error {
 	return nil
 }
 
-// unmask undoes the masking of a short payload (RFC 6455, 5.3).
+// unmask unmasks a short payload (RFC 6455, 5.3).
 func unmask(payload, key []byte) {
 	for i := range payload {
 		payload[i] ^= key[i%4]
 	}
 }
 
-// parseClose reads the payload of a Close frame (RFC 6455, 5.5.1 and 7.4).
+// parseClose parses the payload of a Close frame (RFC 6455, 5.5.1 and 7.4).
 func parseClose(payload []byte) (CloseError, error) {
 	if len(payload) == 0 {
 		return CloseError{Code: 1005}, nil
@@ -131,14 +131,14 @@ func parseClose(payload []byte) (CloseError, error) {
 	return CloseError{Code: code, Reason: string(payload[2:])}, nil
 }
 
-// plainEncoder makes the plain frame of a message, with FIN set.
+// plainEncoder returns the encoder of uncompressed frames.
 func plainEncoder() *session.Encoder {
 	return &session.Encoder{Header: func(b []byte, m *session.Message) []byte {
 		return appendFrameHeader(b, dataByte(m), len(m.Data()))
 	}}
 }
 
-// dataByte is the first byte of a message's only frame.
+// dataByte returns the first byte of an unfragmented message.
 func dataByte(m *session.Message) byte {
 	if m.Binary() {
 		return fin | opBinary
@@ -146,9 +146,9 @@ func dataByte(m *session.Message) byte {
 	return fin | opText
 }
 
-// appendFrameHeader appends to b the header of an unmasked frame, session.Headroom
-// bytes at most: its first byte (FIN, RSV and opcode bits) and the length of its
-// payload in the shortest of the three forms of RFC 6455, 5.2.
+// appendFrameHeader appends the header of an unmasked frame, at most session.Headroom
+// bytes: its first byte (FIN, RSV and opcode) and the payload length in the shortest form
+// (RFC 6455, 5.2).
 func appendFrameHeader(b []byte, first byte, length int) []byte {
 	b = append(b, first)
 	switch {
@@ -160,7 +160,7 @@ func appendFrameHeader(b []byte, first byte, length int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 127), uint64(length))
 }
 
-// closeFrame encodes a Close frame; 1005 is one without a code.
+// closeFrame encodes a Close frame; 1005 omits the code.
 func closeFrame(code int, reason string) []byte {
 	if code == 1005 {
 		return []byte{fin | opClose, 0}

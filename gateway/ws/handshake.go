@@ -7,13 +7,11 @@ import (
 	"wsfpm/gateway/out"
 )
 
-// Upgrade answers the handshake (RFC 6455, 4.2) with 101 and the headers that
-// w has, takes the socket over and begins to write what is queued. Then
-// ServeHTTP may return. The subprotocol is the one to agree on, as the client
-// spells it in its offer; "" agrees on none; extensions are those of
-// [Conn.Negotiate]. The caller has checked the origin. On an error the answer has
-// been written to w, if there was one to give, and nothing more may be done with
-// the connection.
+// Upgrade answers the handshake (RFC 6455, 4.2) with 101 and the headers of w, hijacks the
+// socket and begins to write queued messages. ServeHTTP may return afterwards. The
+// subprotocol is spelled as in the client's offer; "" selects none; extensions are those of
+// [Conn.Negotiate]. The caller has checked the origin. If Upgrade fails, it has answered
+// the request where that is possible, and the connection must not be used any more.
 func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) error {
 	w.Header().Del("Sec-WebSocket-Protocol")
 	w.Header().Del("Sec-WebSocket-Extensions")
@@ -28,7 +26,7 @@ func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 	return c.begin(lib)
 }
 
-// begin lets the outlet be written and the scheduler begin to count.
+// begin opens the outlet and starts the timers.
 func (c *Conn) begin(lib *library) error {
 	c.mu.Lock()
 	c.lib = lib
@@ -51,15 +49,15 @@ func (c *Conn) begin(lib *library) error {
 	return nil
 }
 
-// takeOver takes the socket from the server. Bytes that the client sent after
-// its handshake move into the input.
+// takeOver hijacks the socket from the server. Bytes that followed the handshake move into
+// the input.
 func (c *Conn) takeOver(w http.ResponseWriter) error {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return err
 	}
 	if same, ok := conn.(interface{ PlainConn() net.Conn }); ok {
-		conn = same.PlainConn() // it has seen the first bytes, and adds nothing
+		conn = same.PlainConn() // the wrapper only inspects the first bytes
 	}
 	socket, err := out.NewSocket(conn)
 	if err != nil {
@@ -68,7 +66,7 @@ func (c *Conn) takeOver(w http.ResponseWriter) error {
 	}
 	c.out.Attach(socket)
 	c.input.ready = c.readReady
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // what is there: no error
+	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // buffered already: no error
 	c.shared.Stats.Sockets.Add(1)
 	c.input.preload(early, c.shared.Wheel)
 	return nil

@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// flateReader is what flate.NewReader makes.
+// flateReader is the type that flate.NewReader returns.
 type flateReader interface {
 	io.Reader
 	flate.Resetter
 }
 
-// inflateWindow is how far back compressed data refers, in bytes.
+// inflateWindow is the size of the DEFLATE window, in bytes.
 const inflateWindow = 32 << 10
 
 // A message may have so many last blocks, and one more for each lastBlockBytes
@@ -26,25 +26,24 @@ const (
 	lastBlockBytes = inflateWindow / 8
 )
 
-// mostInflated is how many bytes a compressed byte can become.
+// mostInflated is the largest number of bytes that one compressed byte expands to.
 const mostInflated = 1032
 
-// errFull says that there is no memory to inflate a message now.
+// errFull is returned when there is no memory to inflate a message without waiting.
 var errFull = errors.New("no memory to inflate")
 
-// inflation is a compressed message on its way to a plain one.
+// inflation is the decompression of one message.
 type inflation struct {
 	c     *Conn
 	limit int64 // of messages
-	most  int64 // bytes that can come out, and one beyond the limit
-	room  int64 // bytes that are held of the budget and not made yet
-	made  int64 // bytes that have been made
+	most  int64 // maximum of bytes to produce, at most limit+1
+	room  int64 // bytes claimed from the budget and not used yet
+	made  int64 // bytes claimed and used
 }
 
-// inflate is the message that a client has compressed to payload (RFC 7692,
-// 7.2.2). Its memory grows with what comes out, and not beyond the limit for
-// messages. When there is none, inflating begins anew with all that it may
-// need: no decompressor is kept for a wait.
+// inflate decompresses a message (RFC 7692, 7.2.2). Its memory grows with the output, up to
+// the message limit. If the budget has no room, decompression restarts after a wait for all
+// that may be needed: no decompressor is held during a wait.
 func (c *Conn) inflate(payload []byte, text bool) ([]byte, error) {
 	if len(payload) == 0 {
 		return payload, nil
@@ -70,8 +69,8 @@ func (c *Conn) inflate(payload []byte, text bool) ([]byte, error) {
 	return exact(data), nil
 }
 
-// run inflates payload. A block that says it is the last need not be: clients
-// flush so, too (RFC 7692, 7.2.3.4).
+// run inflates payload. A block marked as last may be followed by more: some clients flush
+// with one (RFC 7692, 7.2.3.4).
 func (i *inflation) run(payload []byte) ([]byte, error) {
 	in := bytes.NewReader(payload)
 	spare := &i.c.shared.inflaters
@@ -104,8 +103,7 @@ func (i *inflation) run(payload []byte) ([]byte, error) {
 	}
 }
 
-// widen makes room for more of a message that came in so many bytes: twice as
-// much as there is, up to the most that can come.
+// widen doubles the capacity of data, at most to i.most. The message had compressed bytes.
 func (i *inflation) widen(data []byte, compressed int) ([]byte, error) {
 	size := min(int64(max(2*cap(data), 2*compressed, 512)), i.most)
 	more := size - int64(cap(data))
@@ -122,7 +120,7 @@ func (i *inflation) widen(data []byte, compressed int) ([]byte, error) {
 	return wider, nil
 }
 
-// exact copies data when its memory is larger than it.
+// exact copies data if its capacity exceeds its length.
 func exact(data []byte) []byte {
 	if cap(data) == len(data) {
 		return data

@@ -13,51 +13,50 @@ import (
 	"wsfpm/gateway/out"
 )
 
-// inputBuffer is the size of a read buffer, in bytes. A connection holds one
-// only while it has input that is not used up.
+// inputBuffer is the size of a read buffer, in bytes. A connection holds one only while it
+// has unread input.
 const inputBuffer = 16 << 10
 
-// smallFrame is the length in bytes from which a frame does not count as one of
-// Limits.MaxFragments: of larger ones the limit for messages allows few.
+// smallFrame is the payload size in bytes from which a frame does not count towards
+// Limits.MaxFragments: the message limit bounds the number of larger ones.
 const smallFrame = 1 << 10
 
-// errIdle is what the library reads between two messages when nothing more
-// has come: it gives the goroutine back to Read, which waits on a shorter
-// stack.
+// errIdle is returned to the library between two messages if there is no input: its call
+// ends, and Read waits on a shorter stack.
 var errIdle = errors.New("no frame is waiting")
 
-// input is what the client sent and the library has not taken yet. It is cut
-// into frames here, so that the library never gets a byte of a frame that
-// breaks a rule, nor bytes of two frames at once.
+// input is the received data that the library has not read yet. It is split into frames
+// here, so that the library never reads a byte of an invalid frame, nor bytes of two frames
+// at once.
 type input struct {
 	ready  func(fd uintptr) bool // readReady, bound once
-	buf    *[inputBuffer]byte    // nil when nothing is held
-	lo, hi int                   // what is held: buf[lo:hi]
-	rest   []byte                // what is held while buf is given back, see shelve
+	buf    *[inputBuffer]byte    // nil if empty
+	lo, hi int                   // unread input: buf[lo:hi]
+	rest   []byte                // unread input while buf is given back, see shelve
 	err    error                 // of the last readReady
-	broken error                 // why nothing more will come
+	broken error                 // why there is no more input
 
-	left      int64 // bytes of the current frame that the library has not taken
+	left      int64 // bytes of the current frame that the library has not read
 	final     bool  // the current frame ends its message
-	open      bool  // a message has begun whose last frame has not
+	open      bool  // a message is incomplete
 	packed    bool  // the message is compressed
 	fragments int   // small frames of the message so far
-	size      int64 // payload bytes of the message that were announced so far
+	size      int64 // payload bytes announced for the message so far
 	peer      *CloseError
 
 	yields  bool // see Next
 	resting bool // no data frame came since the last control frame
 
-	held out.Claim     // what the message holds of Shared.Memory
-	due  time.Duration // the read deadline of a message or frame begun, by the scheduler; 0: none
+	held out.Claim     // the message's claim on Shared.Memory
+	due  time.Duration // read deadline of the current message or frame, in scheduler time; 0: none
 
-	tokens float64   // control frames that may come, see Limits.ControlRate
-	filled time.Time // when tokens was right
-	piled  float64   // control frames that may have piled up while nothing was read
-	unread time.Time // since when nothing is read; zero during a Read
+	tokens float64   // token bucket of control frames, see Limits.ControlRate
+	filled time.Time // when tokens was computed
+	piled  float64   // extra tokens for frames that arrived while nothing was read
+	unread time.Time // since when nothing is read; zero during Read
 }
 
-// preload puts bytes that were read before the takeover at the beginning.
+// preload sets the initial input: bytes read before the takeover.
 func (in *input) preload(early []byte, w *Wheel) {
 	if len(early) == 0 {
 		return
@@ -66,13 +65,12 @@ func (in *input) preload(early []byte, w *Wheel) {
 	in.hi = copy(in.buf[:], early)
 }
 
-// idle reports whether the client is between two messages and two frames.
+// idle reports whether no message and no frame is incomplete.
 func (in *input) idle() bool {
 	return in.left == 0 && !in.open && in.lo == in.hi && len(in.rest) == 0
 }
 
-// fill waits until the client has sent something, and adds it to the input.
-// It keeps no buffer while it waits.
+// fill waits for input from the client and adds it. It holds no buffer while it waits.
 func (c *Conn) fill() error {
 	in := &c.input
 	if err := c.limitWait(); err != nil {
@@ -98,8 +96,8 @@ func (c *Conn) fill() error {
 	return err
 }
 
-// readReady makes one read that does not wait. RawConn.Read calls it again
-// when the socket has become readable, as long as it returns false.
+// readReady makes one non-blocking read. RawConn.Read calls it again when the socket is
+// readable, until it returns true.
 func (c *Conn) readReady(fd uintptr) bool {
 	in := &c.input
 	c.unshelve()
@@ -111,7 +109,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 		n, err = unix.Read(int(fd), in.buf[in.hi:])
 	}
 	if err == unix.EAGAIN {
-		in.piled = 0 // what piled up has been read
+		in.piled = 0 // the backlog has been read
 		c.shelve()
 		in.err = ErrIdle
 		return in.yields && in.resting && in.idle()
@@ -128,7 +126,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 	return true
 }
 
-// fillPlain is fill over a connection without a file descriptor.
+// fillPlain is fill for a connection without a file descriptor.
 func (c *Conn) fillPlain() error {
 	in := &c.input
 	c.unshelve()
@@ -138,13 +136,13 @@ func (c *Conn) fillPlain() error {
 	n, err := c.out.Socket.Read(in.buf[in.hi:])
 	if n > 0 {
 		c.took(n)
-		return nil // an error comes again
+		return nil // an error is returned again
 	}
 	c.dropInput()
 	return err
 }
 
-// took notes n more bytes in the input.
+// took counts n more bytes of input.
 func (c *Conn) took(n int) {
 	c.input.hi += n
 	c.input.held.Came(n)
@@ -152,9 +150,8 @@ func (c *Conn) took(n int) {
 	c.shared.Stats.BytesIn.Add(int64(n))
 }
 
-// awaitFrame waits between two messages until there is a frame to read. This
-// is where an idle connection's goroutine rests: nothing of the library is on
-// its stack.
+// awaitFrame waits between two messages until there is a frame to read. An idle
+// connection's goroutine waits here, without a stack frame of the library.
 func (c *Conn) awaitFrame() error {
 	for c.input.left == 0 {
 		if found, err := c.nextFrame(); found || err != nil {
@@ -167,10 +164,10 @@ func (c *Conn) awaitFrame() error {
 	return nil
 }
 
-// nextFrame makes the next frame of the input the current one. It reports
-// false while its header has not come in whole; a control frame is wanted
-// whole, so that the library never waits within one. Pongs are passed over:
-// that something came is all they say.
+// nextFrame makes the next frame of the input the current one. It returns false while the
+// header is incomplete; for a control frame, while the frame is incomplete, so that the
+// library never waits within one. Pongs are skipped: they only show that the client is
+// alive.
 func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
 	for in.lo < in.hi {
@@ -181,7 +178,7 @@ func (c *Conn) nextFrame() (bool, error) {
 		}
 		if !h.control() {
 			in.left = int64(h.size) + h.length
-			in.buf[in.lo] &^= rsv1 // the library knows nothing of it
+			in.buf[in.lo] &^= rsv1 // the library does not decompress
 			return true, c.acceptData(h)
 		}
 		whole := h.size + int(h.length)
@@ -202,7 +199,7 @@ func (c *Conn) nextFrame() (bool, error) {
 	return false, nil
 }
 
-// acceptData checks a data frame against the message it belongs to.
+// acceptData checks a data frame against its message.
 func (c *Conn) acceptData(h header) error {
 	in := &c.input
 	switch {
@@ -223,7 +220,7 @@ func (c *Conn) acceptData(h header) error {
 	limit := c.messageLimit()
 	most := limit
 	if in.packed {
-		most += limit/256 + 64 // what cannot be compressed becomes longer
+		most += limit/256 + 64 // incompressible data grows
 	}
 	if h.length > most-in.size {
 		return c.tooLarge(limit)
@@ -235,8 +232,7 @@ func (c *Conn) acceptData(h header) error {
 	return nil
 }
 
-// acceptControl checks a whole control frame, and notes what a Close frame
-// says.
+// acceptControl checks a whole control frame, and records a Close frame.
 func (c *Conn) acceptControl(h header, frame []byte) error {
 	if h.opcode != opClose {
 		if !c.allowControl(time.Now()) {
@@ -255,7 +251,7 @@ func (c *Conn) acceptControl(h header, frame []byte) error {
 	return nil
 }
 
-// allowControl takes one of the tokens that come back at ControlRate.
+// allowControl takes a token from the bucket of control frames.
 func (c *Conn) allowControl(now time.Time) bool {
 	l := c.limits.Load()
 	if l.ControlRate <= 0 {
@@ -280,8 +276,8 @@ func (c *Conn) allowControl(now time.Time) bool {
 	return true
 }
 
-// away and back enclose the time in which the client is not read from. What it
-// sent one by one meanwhile comes all at once then, and is no offence.
+// away and back enclose the time in which nothing is read from the client. Control frames
+// sent during it arrive in a burst, which does not count against ControlRate.
 func (c *Conn) away() {
 	if c.limits.Load().ControlRate > 0 {
 		c.input.unread = time.Now()
@@ -296,8 +292,8 @@ func (c *Conn) back() {
 	}
 }
 
-// hold takes n more bytes of the budget for the message, waiting for them. The
-// time counts for no limit of the client's.
+// hold claims n more bytes of the budget for the message, and waits for them if necessary.
+// The wait does not count towards the client's time limits.
 func (c *Conn) hold(n int64) error {
 	held := &c.input.held
 	held.Announce(c.input.size)
@@ -317,8 +313,8 @@ func (c *Conn) hold(n int64) error {
 	return err
 }
 
-// pause and resume enclose a wait of Read that is not for the client: its
-// silence means nothing meanwhile.
+// pause and resume enclose a wait of Read for something other than the client, in which the
+// client's silence does not count.
 func (c *Conn) pause()  { c.countRead() }
 func (c *Conn) resume() { c.countRead() }
 
@@ -328,7 +324,6 @@ func (c *Conn) countRead() {
 	c.mu.Unlock()
 }
 
-// messageLimit is the size of the largest message taken.
 func (c *Conn) messageLimit() int64 {
 	if limit := c.limits.Load().MessageLimit; limit > 0 {
 		return limit

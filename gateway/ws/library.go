@@ -17,25 +17,25 @@ import (
 const (
 	libraryReader = 16
 	libraryWriter = 128
-	mostSpares    = 256 // that wait to be borrowed
+	mostSpares    = 256 // the capacity of Wheel.spares
 )
 
-// library reads frames, and answers control frames, for one connection at a
-// time by a connection of coder/websocket's. Between two messages that has
-// nothing of its client's, so that a parked connection gives its library back
-// and takes any other one later: 1.6 KB less for each that rests.
+// library is a connection of coder/websocket, which reads frames and answers control frames
+// for one Conn at a time. Between two messages it has no state of its client, so a parked
+// Conn gives it to a pool and takes any other one later, which saves 1.6 KB per idle
+// connection.
 //
-// It is the socket as coder/websocket sees it: what it reads are whole frames
-// that keep the rules, and what it writes goes into the outlet.
+// It is also the net.Conn of coder/websocket, which reads whole valid frames from it and
+// writes into the outlet.
 type library struct {
 	net.Conn // nil: coder/websocket only reads, writes and closes
 	conn     *websocket.Conn
 	br       *bufio.Reader // never holds bytes of a second frame
-	c        *Conn         // the one it works for; nil: a spare
+	c        *Conn         // the current user; nil: a spare
 }
 
-// accept lets coder/websocket answer a handshake on a socket that c takes over; nil
-// has none.
+// accept lets coder/websocket answer a handshake on the socket of c, or without a socket if
+// c is nil.
 func accept(w http.ResponseWriter, r *http.Request, subprotocol string, c *Conn) (*library, error) {
 	l := &library{c: c}
 	l.br = bufio.NewReaderSize(l, libraryReader)
@@ -47,14 +47,13 @@ func accept(w http.ResponseWriter, r *http.Request, subprotocol string, c *Conn)
 	if l.conn, err = websocket.Accept(&takeover{w, l}, r, &options); err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	l.br.Reset(l)           // past the reader that Accept put between
-	l.conn.SetReadLimit(-1) // the input knows sizes before their bytes come
+	l.br.Reset(l)           // bypass the reader that Accept inserted
+	l.conn.SetReadLimit(-1) // acceptData checks sizes before the payload arrives
 	return l, nil
 }
 
-// takeover is the ResponseWriter that coder/websocket sees. Its Hijack hands
-// over the library instead of the socket, and small buffers instead of the
-// server's of 4 KiB each.
+// takeover is the ResponseWriter of coder/websocket. Its Hijack returns the library instead
+// of the socket, with small buffers instead of the server's of 4 KiB each.
 type takeover struct {
 	http.ResponseWriter
 	l *library
@@ -70,9 +69,8 @@ func (t *takeover) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return t.l, bufio.NewReadWriter(t.l.br, bufio.NewWriterSize(t.l, libraryWriter)), nil
 }
 
-// spare is a library without a connection. There is no way to make a
-// server's connection of coder/websocket's but by a handshake, whose answer
-// is dropped here.
+// spare returns a library without a connection. Only a handshake creates a server
+// connection of coder/websocket, so spare runs one whose response is dropped.
 func spare() (*library, error) {
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{
 		"Connection":            {"Upgrade"},
@@ -90,7 +88,7 @@ func (nowhere) Header() http.Header         { return http.Header{} }
 func (nowhere) WriteHeader(int)             {}
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
-// borrow gives the connection a library, if it has none.
+// borrow takes a library from the pool if the connection has none.
 func (c *Conn) borrow() error {
 	if c.lib != nil {
 		return nil
@@ -111,8 +109,8 @@ func (c *Conn) borrow() error {
 	return nil
 }
 
-// giveBackLocked gives the connection's library away for others to borrow. One
-// too many is ended.
+// giveBackLocked returns the connection's library to the pool, or ends it if the pool is
+// full.
 func (c *Conn) giveBackLocked() {
 	l := c.lib
 	if l == nil {
@@ -126,16 +124,16 @@ func (c *Conn) giveBackLocked() {
 	}
 }
 
-// end ends a library that is not needed any more, or its finalizer would keep
-// the memory for a while.
+// end closes a library that is no longer needed; otherwise its finalizer would keep the
+// memory for a while.
 func (l *library) end() {
 	if l != nil {
 		l.conn.CloseNow()
 	}
 }
 
-// Read hands out bytes of the current frame. Between messages it does not
-// wait: errIdle then ends the library's call.
+// Read returns bytes of the current frame. Between messages it does not wait: errIdle then
+// ends the library's call.
 func (l *library) Read(p []byte) (int, error) {
 	c := l.c
 	in := &c.input
@@ -165,7 +163,7 @@ func (l *library) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes a pong or Close frame, which the library writes in one call.
+// Write queues a pong or Close frame, which the library writes in one call.
 func (l *library) Write(p []byte) (int, error) {
 	c := l.c
 	c.queueControl(slices.Clone(p))
@@ -173,7 +171,7 @@ func (l *library) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close says that the library is done with the socket. It wakes a Read; the
+// Close is called when the library has finished with the socket. It wakes a Read; the
 // socket is closed when all is written, see end.go. A spare has none.
 func (l *library) Close() error {
 	if l.c == nil {

@@ -9,54 +9,49 @@ import (
 	"wsfpm/session"
 )
 
-// Errors of [Conn.Queue] and [Conn.QueueReply], as [out.Outlet] describes them.
+// Errors of [Conn.Queue] and [Conn.QueueReply], see [out.Outlet].
 var (
 	ErrClosed = out.ErrClosed
 	ErrSlow   = out.ErrSlow
 )
 
-// Limits bound a connection. A limit of zero is none. Many connections may
-// share one value; it must not be changed any more, see [Conn.SetLimits].
+// Limits bound a connection. A limit of zero is none. Many connections may share one value;
+// it must not be changed after use, see [Conn.SetLimits].
 type Limits struct {
-	// MessageLimit is the size of the largest message taken, in bytes. A
-	// larger one closes the connection with 1009.
+	// MessageLimit is the maximum message size, in bytes. A larger message closes the
+	// connection with 1009.
 	MessageLimit int64
-	// Out bounds what waits for the client. More closes the connection with 4408.
+	// Out bounds the output queue. Exceeding it closes the connection with 4408.
 	Out out.Limits
-	// PingInterval is the time between pings, give or take a tenth.
+	// PingInterval is the time between pings, varied by ±10 %.
 	PingInterval time.Duration
-	// PongTimeout is how long the client may say nothing after it has taken a
-	// ping, while Read is waiting for it. Then the connection ends as lost.
+	// PongTimeout bounds the client's silence after it has received a ping, while Read
+	// waits for it. Then the connection is lost (1006).
 	PongTimeout time.Duration
-	// MaxFragments is how many frames of less than a KiB one message may come
-	// in; more close the connection with 1008.
+	// MaxFragments is the maximum number of frames below 1 KiB in one message; more close
+	// the connection with 1008.
 	MaxFragments int
-	// AssemblyTimeout is how long a message may take from the first wait for
-	// its rest to its end, waits for Shared.Memory aside; longer closes the
-	// connection with 1008.
+	// AssemblyTimeout bounds the time from the first wait for the rest of a message to its
+	// end, except waits for Shared.Memory; after it the connection is closed with 1008.
 	AssemblyTimeout time.Duration
-	// ControlRate is how many pings and pongs a second are taken, ControlBurst
-	// how many at once; more close the connection with 1008. A rate of zero
-	// takes any number.
+	// ControlRate and ControlBurst are a token bucket for pings and pongs, per second and
+	// at once; more close the connection with 1008. A rate of zero is unlimited.
 	ControlRate  float64
 	ControlBurst int
-	// Compression lets Negotiate agree on permessage-deflate (RFC 7692).
-	// Changing it later has no effect.
+	// Compression enables permessage-deflate (RFC 7692) in Negotiate. A later change has no
+	// effect.
 	Compression bool
 }
 
-// Shared is what the connections of a process have in common. Make it with
-// [NewShared].
+// Shared is common to the connections of a process. Create it with [NewShared].
 type Shared struct {
-	// Memory bounds the messages that are being received, all connections
-	// together.
+	// Memory bounds the messages being received, of all connections together.
 	Memory *out.Budget
-	// Outgoing bounds what waits for clients, all connections together; there is
-	// no bound until Resize.
+	// Outgoing bounds the output queues of all connections together; it is unlimited until
+	// Resize.
 	Outgoing *out.Outgoing
-	// Wheel is the connections' clock, and what they borrow.
+	// Wheel holds the timers, pools and the watcher of parked connections.
 	Wheel *Wheel
-	// Stats counts for all of them.
 	Stats *Stats
 
 	outlets         out.Shared
@@ -64,9 +59,8 @@ type Shared struct {
 	inflaters       inflaters
 }
 
-// NewShared makes what connections share, with a budget of so many bytes for
-// messages; 0 is no bound. Its wheel is to be stopped when the last connection
-// has ended.
+// NewShared returns a Shared with a message budget of memory bytes; 0 is unlimited. The
+// caller stops its Wheel after the last connection has ended.
 func NewShared(memory int64) *Shared {
 	plain := plainEncoder()
 	s := &Shared{
@@ -80,9 +74,8 @@ func NewShared(memory int64) *Shared {
 	return s
 }
 
-// Wheel is what the connections of a process share beside bounds and counts: the
-// scheduler, spare read buffers and libraries, and the watch over those that are
-// parked, which has a goroutine.
+// Wheel holds the scheduler, the pools of read buffers and libraries, and the watcher of
+// parked connections, which has a goroutine.
 type Wheel struct {
 	*out.Scheduler
 	buffers sync.Pool // of *[inputBuffer]byte
@@ -94,57 +87,56 @@ func newWheel() *Wheel {
 	return &Wheel{Scheduler: out.NewScheduler(), spares: make(chan *library, mostSpares)}
 }
 
-// Stop ends the scheduler and the watch, and waits for their goroutines.
+// Stop stops the scheduler and the watcher, and waits for their goroutines.
 func (w *Wheel) Stop() {
 	w.watch.stop()
 	w.Scheduler.Stop()
 }
 
-// Conn is one WebSocket connection on the server's side. All methods may be
-// called at the same time, but for Read and Next, which belong to one goroutine
-// at a time, and Negotiate and Upgrade, which come once and before them. Of its methods only
-// Read, Next, Drained and Upgrade wait for anything.
+// Conn is the server side of one WebSocket connection. All methods are safe for concurrent
+// use, except Read and Next, which belong to one goroutine at a time, and Negotiate and
+// Upgrade, which are called once and before them. Only Read, Next, Drained and Upgrade
+// wait.
 //
-// The owner calls Read or Next until it returns an error; a connection that is not
-// read is kept until Close, CloseNow, the outlet or a failed write ends it.
+// The owner calls Read or Next until it returns an error; a connection that is not read
+// stays open until Close, CloseNow, the outlet or a failed write ends it.
 type Conn struct {
 	shared *Shared
 	limits atomic.Pointer[Limits]
-	out    out.Outlet // what goes out, with the socket
+	out    out.Outlet // output queue and socket
 
 	lib        *library // nil while the connection is parked
-	extensions string   // permessage-deflate, as it was agreed on; else empty
+	extensions string   // the negotiated permessage-deflate, or empty
 
-	input input // what came in; owned by the goroutine in Read
+	input input // owned by the goroutine in Read
 
-	heard   atomic.Bool // bytes came in since the last ping
+	heard   atomic.Bool // input arrived since the last ping
 	watched bool        // the watcher's epoll has the socket; owned by the goroutine that parks
 
 	mu     sync.Mutex // guards what follows; locked before the outlet's
 	waker  Waker      // called when the client sends something; nil: not parked
-	reads  uint32     // odd while the client is waited for, see pause
+	reads  uint32     // odd while waiting for the client, see pause
 	active bool       // a Read is in progress
-	kept   bool       // the input's buffer counts in Shared.Memory
-	fault  error      // why reading is over; nil while it is not
+	kept   bool       // the read buffer counts in Shared.Memory
+	fault  error      // why reading has ended, or nil
 
 	cause      cause
-	peerClosed bool  // the client's Close frame came in
-	owed       int   // answers that the owner is making, see BeginReply
-	late       *late // the Close frame that waits for them; nil: none
-	lingering  bool  // input is being thrown away until the client has gone
+	peerClosed bool  // the client sent a Close frame
+	owed       int   // replies in progress, see BeginReply
+	late       *late // the Close frame delayed for them, or nil
+	lingering  bool  // input is discarded until the client closes
 	open       bool  // Upgrade has succeeded
 	dead       bool  // the socket is closed or about to be
 	gone       bool  // the socket is closed
-	todo       todo  // what to do when mu is given up, see unlock
+	todo       todo  // actions of the next unlock
 	ended      chan struct{}
 
-	closeDue time.Duration // when the socket is closed; 0: not at all
-	pingDue  time.Duration // when the next ping is due
+	closeDue time.Duration // when to close the socket; 0: never
+	pingDue  time.Duration // when to send the next ping; 0: never
 	probe    probe
 }
 
-// New makes a connection that has no socket yet: messages can be queued, and
-// wait for Upgrade.
+// New returns a connection without a socket: messages are queued until Upgrade.
 func New(l *Limits, s *Shared) *Conn {
 	c := &Conn{shared: s}
 	c.limits.Store(l)
@@ -154,8 +146,8 @@ func New(l *Limits, s *Shared) *Conn {
 	return c
 }
 
-// SetLimits puts other limits into force. What has begun under the old ones, a
-// wait or a message, may end under them.
+// SetLimits changes the limits. A wait or a message that began under the old ones may end
+// under them.
 func (c *Conn) SetLimits(l *Limits) {
 	old := c.limits.Swap(l)
 	if old == l {

@@ -7,9 +7,8 @@ import (
 	"wsfpm/gateway/out"
 )
 
-// overdue is what the end of a read deadline means. What the client has sent in
-// time may be there, and this process late: the message goes on for as long as
-// there is something to read at once.
+// overdue handles an expired read deadline. The process may be late while the input arrived
+// in time: the message continues as long as there is input to read without waiting.
 func (c *Conn) overdue(err error) error {
 	in := &c.input
 	if in.held.IsEvicted() {
@@ -31,9 +30,8 @@ func (c *Conn) overdue(err error) error {
 	return &violation{1008, "message takes too long"}
 }
 
-// limitWait sets the read deadline when the wait is for the rest of a message
-// or frame, and lifts it when it is for a new one. It fails when the message
-// has to give way.
+// limitWait sets the read deadline for a wait within a message or frame, and removes it for
+// a wait between them. It fails if the message was evicted.
 func (c *Conn) limitWait() error {
 	in := &c.input
 	if in.idle() {
@@ -52,14 +50,14 @@ func (c *Conn) limitUntil(due time.Duration) {
 	c.out.Socket.SetReadDeadline(c.shared.Wheel.Time(due))
 }
 
-// extendLimit gives a message the time back that was not its client's.
+// extendLimit moves the deadline by a delay that the client did not cause.
 func (c *Conn) extendLimit(d time.Duration) {
 	if c.input.due > 0 {
 		c.limitUntil(c.input.due + d)
 	}
 }
 
-// liftLimit takes the deadline of a message away when it has one.
+// liftLimit removes the deadline of a message, if any.
 func (c *Conn) liftLimit() {
 	if c.input.due > 0 {
 		c.input.due = 0

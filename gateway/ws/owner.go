@@ -2,11 +2,11 @@ package ws
 
 import "time"
 
-// owner is the connection as its outlet sees it.
+// owner implements [out.Owner] for a connection.
 type owner Conn
 
-// Slow implements [out.Owner]: the client is sent a Close frame, or the socket is about
-// to be closed.
+// Slow implements [out.Owner]: a Close frame is queued, or the socket is about to be
+// closed.
 func (o *owner) Slow() bool {
 	c := (*Conn)(o)
 	c.mu.Lock()
@@ -22,8 +22,8 @@ func (o *owner) Slow() bool {
 	return c.cause.set(slowCode, slowReason)
 }
 
-// Done implements [out.Owner]. When a write has failed, the client has closed the
-// socket: what it sent before is still there to be read, so the end is left to Read.
+// Done implements [out.Owner]. After a failed write the client has closed the socket; Read
+// still handles what it sent before, and ends the connection.
 func (o *owner) Done(err error) {
 	c := (*Conn)(o)
 	c.mu.Lock()

@@ -2,22 +2,20 @@ package ws
 
 import "errors"
 
-// ErrIdle says that [Conn.Next] has no message and waits no longer: its Waker
-// is called when Next is to be called again.
+// ErrIdle is returned by [Conn.Next] when it has no message and does not wait: its Waker is
+// called when to call Next again.
 var ErrIdle = errors.New("client is idle")
 
 // Waker is the owner of a connection, which reads its messages.
 type Waker interface {
-	// Wake is called on a goroutine of its own: there may be something to
-	// read, or the connection has ended.
+	// Wake is called on its own goroutine: there may be input, or the connection has ended.
 	Wake()
 }
 
-// Next is Read for an owner that does not want a goroutine to wait for a
-// silent client. When nothing but pings and pongs has come for a while, or
-// nothing yet, it returns [ErrIdle], and w is woken once when there is more.
-// Until then the connection has neither goroutine nor buffer. Over a socket
-// that has no file descriptor of ours Next waits as Read does.
+// Next is Read without a goroutine waiting for an idle client. If no input has arrived yet,
+// or only pings and pongs recently, it returns [ErrIdle], and w is woken once when there is
+// more. Until then the connection has neither goroutine nor buffer. Without access to the
+// socket's file descriptor, Next waits as Read does.
 func (c *Conn) Next(w Waker) (Message, error) {
 	c.input.yields = c.out.Socket.Raw != nil
 	for {
@@ -28,8 +26,8 @@ func (c *Conn) Next(w Waker) (Message, error) {
 	}
 }
 
-// park has w woken when the client sends something. It reports false when the
-// connection is to be read at once.
+// park registers w to be woken when the client sends something. It returns false if the
+// connection is to be read without delay.
 func (c *Conn) park(w Waker) bool {
 	c.mu.Lock()
 	if c.dead {
@@ -37,7 +35,7 @@ func (c *Conn) park(w Waker) bool {
 		return false
 	}
 	c.waker = w
-	c.reads++ // the client is listened to as in a Read
+	c.reads++ // silence counts, as in a Read
 	c.mu.Unlock()
 	watch := &c.shared.Wheel.watch
 	if err := watch.add(c); err != nil {
@@ -51,12 +49,12 @@ func (c *Conn) park(w Waker) bool {
 	dead := c.dead
 	c.mu.Unlock()
 	if dead {
-		watch.forget(c) // it may have come after shut's
+		watch.forget(c) // add may have come after the forget in shut
 	}
 	return true
 }
 
-// unpark takes the Waker, if it is still there.
+// unpark takes the Waker, or nil if it was taken.
 func (c *Conn) unpark() Waker {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,15 +9,15 @@ import (
 	"wsfpm/session"
 )
 
-// pingFrame is a ping without payload (RFC 6455, 5.5.2). Whatever the client
-// sends afterwards shows that it lives, its pong included.
+// pingFrame is a ping without payload (RFC 6455, 5.5.2). Any later input from the client
+// counts as its answer.
 var pingFrame = session.NewEncoding([]byte{fin | opPing, 0})
 
-// probeLooks is how often, within a probe's time, a silent client is looked at.
+// probeLooks is the number of checks of a silent client per probe.
 const probeLooks = 4
 
-// unsentOfSilent is what the system holds for a client whose silence is to be
-// judged now, or 0.
+// unsentOfSilent returns the size of the kernel's send queue for a client whose probe is
+// due, or 0.
 func (c *Conn) unsentOfSilent(now time.Duration) int64 {
 	c.mu.Lock()
 	judge := c.probe.due > 0 && now >= c.probe.due && c.silentLocked() && !c.dead
@@ -57,7 +57,7 @@ func (c *Conn) tickLocked(now time.Duration, unsent int64) {
 	}
 }
 
-// schedulePingLocked sets the time of the next ping.
+// schedulePingLocked schedules the next ping.
 func (c *Conn) schedulePingLocked() {
 	c.pingDue = 0
 	interval := c.limits.Load().PingInterval
@@ -67,8 +67,8 @@ func (c *Conn) schedulePingLocked() {
 	}
 }
 
-// pingLocked queues a ping. Behind frames that wait there is no need for one:
-// the write timeout watches over them.
+// pingLocked queues a ping if the queue is empty. Otherwise the write timeout detects a
+// dead client.
 func (c *Conn) pingLocked() {
 	c.schedulePingLocked()
 	if !c.out.Probe(pingFrame) {
@@ -82,39 +82,38 @@ func (c *Conn) pingLocked() {
 
 // probe is the wait for a sign of life. It is guarded by Conn.mu.
 type probe struct {
-	due   time.Duration // when the client's silence is judged; 0: not at all
-	since time.Duration // when the time for the sign began
-	limit time.Duration // how long it is
+	due   time.Duration // the next check; 0: no probe
+	since time.Duration // when the time limit began
+	limit time.Duration // its length
 	reads uint32        // Conn.reads when the probe began
-	end   int64         // the place of the ping's end in all that is written
-	acked int64         // up to where the client had taken it at the last look
+	end   int64         // position of the end of the ping in the output stream
+	acked int64         // position acknowledged at the last check
 }
 
-// probeLocked begins to wait for a sign of life, which may come when all is
-// taken that has been written or waits.
+// probeLocked starts a probe, whose time begins when the client has received all that is
+// written or queued.
 func (c *Conn) probeLocked(limit time.Duration, o out.State) {
 	c.heard.Store(false)
 	c.probe = probe{since: c.shared.Wheel.Now(), limit: limit, reads: c.reads, end: o.Sent + o.Waiting, acked: math.MaxInt64}
 	c.lookAgainLocked(c.probe.since)
 }
 
-// lookAgainLocked sets the next look at a probe.
+// lookAgainLocked schedules the next check of a probe.
 func (c *Conn) lookAgainLocked(now time.Duration) {
 	p := &c.probe
 	p.due = min(now+p.limit/probeLooks, p.since+p.limit)
 	c.out.Arm(p.due)
 }
 
-// silentLocked reports whether one Read has waited since the probe began and
-// nothing came. A client that was not listened to is not to blame.
+// silentLocked reports whether one Read has waited since the probe began and no input has
+// arrived. A client that was not read from does not count as silent.
 func (c *Conn) silentLocked() bool {
 	return c.reads == c.probe.reads && c.reads%2 == 1 && !c.heard.Load() && !c.out.State().Closing
 }
 
-// judgeLocked ends the connection of a client that was silent for as long as
-// the probe lasts. Its time begins with the last byte of the ping that it takes,
-// of which the system still holds so much; and by how much the look comes late
-// is this process's time.
+// judgeLocked closes the connection if the client was silent for the time of the probe.
+// That time begins when the client has acknowledged the last byte of the ping, of which
+// unsent bytes are in the kernel's send queue; the delay of a late check does not count.
 func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
 	p := &c.probe
 	late := now - p.due
@@ -127,7 +126,7 @@ func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
 	}
 	p.since += late
 	acked := o.Sent - unsent
-	queued := o.Sent < p.end && c.limits.Load().Out.WriteTimeout > 0 // which watches over it
+	queued := o.Sent < p.end && c.limits.Load().Out.WriteTimeout > 0 // bounded by the write timeout
 	if !o.Failed && (queued || p.acked < p.end && acked > p.acked) {
 		p.since = now
 	}
@@ -143,8 +142,7 @@ func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
 	c.todo |= doShut
 }
 
-// jitter is d give or take a tenth, so that connections that began together
-// do not ping together.
+// jitter returns d ± 10 %, so that connections that began together do not ping together.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)/5*float64(d))
 }

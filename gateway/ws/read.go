@@ -12,32 +12,31 @@ import (
 	"wsfpm/gateway/out"
 )
 
-// Message is one message of the client, its fragments joined.
+// Message is one message of the client, defragmented.
 type Message struct {
 	Binary bool // else it is text, and UTF-8
 	Data   []byte
 }
 
-// CloseError is the error of Read when the client has sent a Close frame (RFC
-// 6455, 7.1.5 and 7.1.6). Code is 1005 when the frame had none.
+// CloseError is the error of Read after a Close frame of the client (RFC 6455, 7.1.5 and
+// 7.1.6). Code is 1005 if the frame had none.
 type CloseError struct {
 	Code   int
 	Reason string
 }
 
-// Error names the code and the reason.
+// Error returns the code and the reason.
 func (e CloseError) Error() string {
 	return fmt.Sprintf("client closed with %d %q", e.Code, e.Reason)
 }
 
-// Read waits for the next whole message. Meanwhile pings are answered and the
-// client's pongs expected. One goroutine at a time may call it.
+// Read waits for the next whole message. It answers pings and expects pongs meanwhile. One
+// goroutine at a time may call it.
 //
-// Any error is final. [CloseError] says that the client sent a Close frame;
-// it comes after every message before that frame. After Close, messages that
-// still come in are thrown away until the client answers with its own.
-// [Conn.Cause] is the end as a script shall see it. The caller gives the memory of
-// a message back by [Conn.EndReply] when it is done.
+// Any error is final. [CloseError] is returned after all messages that preceded the
+// client's Close frame. After Close, further messages are discarded until the client
+// answers with its own Close frame. [Conn.Cause] returns the end as a script sees it. The
+// caller releases the memory of a message with [Conn.EndReply].
 func (c *Conn) Read() (Message, error) {
 	if err := c.beginRead(); err != nil {
 		return Message{}, err
@@ -52,7 +51,7 @@ func (c *Conn) Read() (Message, error) {
 	return m, c.endRead(err)
 }
 
-// read goes from frame to frame until one begins a message that is wanted.
+// read skips frames until one begins a message to return.
 func (c *Conn) read() (Message, error) {
 	for {
 		if err := c.awaitFrame(); err != nil {
@@ -82,9 +81,9 @@ func (c *Conn) read() (Message, error) {
 	}
 }
 
-// receive reads a message that has begun. It asks the library for no more
-// than has come in, so that bad text is found with its first wrong byte and
-// the wait for the rest is on a short stack.
+// receive reads a message that has begun. It reads from the library only what has arrived:
+// invalid text is found at its first wrong byte, and the wait for the rest is on a short
+// stack.
 func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
 	packed := c.input.packed
 	data, err := c.assemble(payload, text && !packed)
@@ -100,11 +99,11 @@ func (c *Conn) receive(payload io.Reader, text bool) ([]byte, error) {
 	return data, err
 }
 
-// assemble is receive but for the end of what is held of the budget.
+// assemble is receive without decompression and the end of the claim.
 func (c *Conn) assemble(payload io.Reader, text bool) ([]byte, error) {
 	in := &c.input
 	var data []byte
-	checked := 0 // bytes of data that are known to be whole characters
+	checked := 0 // bytes of data that are valid UTF-8
 	for {
 		frame := in.left + int64(c.lib.br.Buffered())
 		here := c.lib.br.Buffered() + int(min(int64(in.hi-in.lo), in.left))
@@ -143,9 +142,9 @@ func (c *Conn) assemble(payload io.Reader, text bool) ([]byte, error) {
 	}
 }
 
-// grow makes room for n more bytes of a frame of which so much is still to
-// come. The memory follows what has arrived, not what is announced, and ends
-// at the exact size where that is known.
+// grow makes room for n more bytes of a frame of which frame bytes are missing. The memory
+// grows with what has arrived, not with what is announced, and ends at the exact size if
+// that is known.
 func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	need := len(data) + n
 	if need <= cap(data) {
@@ -163,8 +162,8 @@ func (c *Conn) grow(data []byte, n int, frame int64) ([]byte, error) {
 	return grown, nil
 }
 
-// wholeCharacters is the length of the UTF-8 characters at the beginning of
-// b. It reports false when what follows them cannot become one.
+// wholeCharacters returns the length of the complete UTF-8 characters at the beginning of
+// b, and false if b is not a prefix of valid UTF-8.
 func wholeCharacters(b []byte) (int, bool) {
 	end := len(b)
 	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
@@ -180,7 +179,7 @@ func wholeCharacters(b []byte) (int, bool) {
 	return end, utf8.Valid(b[:end])
 }
 
-// beginRead notes that the client is listened to.
+// beginRead notes that a Read is in progress.
 func (c *Conn) beginRead() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +195,7 @@ func (c *Conn) beginRead() error {
 	return nil
 }
 
-// pauseRead notes that Read gives up waiting and will be called again.
+// pauseRead notes that Read stops waiting and will be called again.
 func (c *Conn) pauseRead() {
 	c.mu.Lock()
 	c.active = false
@@ -211,8 +210,7 @@ func (c *Conn) pauseRead() {
 	}
 }
 
-// endRead notes that Read is over, and for a final error begins the end that
-// the RFC wants for it.
+// endRead notes that Read returns, and after a final error begins to close.
 func (c *Conn) endRead(err error) error {
 	c.dropInput()
 	c.mu.Lock()
@@ -235,8 +233,7 @@ func (c *Conn) endRead(err error) error {
 	return err
 }
 
-// overLocked takes the error that ended reading and starts what follows from
-// it; it returns the error for the caller.
+// overLocked handles the error that ended reading, and returns the error for the caller.
 func (c *Conn) overLocked(err error) error {
 	in := &c.input
 	var broken *violation
@@ -247,8 +244,8 @@ func (c *Conn) overLocked(err error) error {
 		c.fault = *in.peer
 		c.peerClosed = true
 		c.cause.set(in.peer.Code, in.peer.Reason)
-		// The owner is done with a client that has closed: however slowly it takes
-		// what still waits, it does not keep the socket for long.
+		// The client has closed: it must not keep the socket by reading slowly what is
+		// still queued.
 		c.closeWithinLocked(max(closeWait, c.limits.Load().Out.WriteTimeout))
 		c.endLocked()
 	case errors.Is(err, out.ErrNoMemory):

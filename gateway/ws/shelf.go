@@ -2,14 +2,14 @@ package ws
 
 import "slices"
 
-// dropInput gives the read buffer back when there is nothing in it.
+// dropInput gives the read buffer back if it is empty.
 func (c *Conn) dropInput() {
 	if in := &c.input; in.lo == in.hi {
 		c.freeInput()
 	}
 }
 
-// freeInput gives the read buffer back, whatever is in it.
+// freeInput gives the read buffer back and drops its content.
 func (c *Conn) freeInput() {
 	in := &c.input
 	if in.buf != nil {
@@ -18,9 +18,9 @@ func (c *Conn) freeInput() {
 	}
 }
 
-// shelve gives the read buffer back for a wait, and keeps what is in it, so many
-// bytes, in memory of that size. Of a message or frame that is being waited for
-// that is a part of a frame's header or a control frame, at most.
+// shelve gives the read buffer back for a wait, keeps a copy of its content and returns the
+// size of the copy. Within a message or frame this is at most a part of a frame header or a
+// control frame.
 func (c *Conn) shelve() (bytes int64) {
 	in := &c.input
 	if in.lo < in.hi {
@@ -41,8 +41,8 @@ func (c *Conn) unshelve() {
 	in.rest = nil
 }
 
-// countInputLocked counts the read buffer among Shared.Memory for as long as
-// there is input in it and nothing is read.
+// countInputLocked counts the read buffer in Shared.Memory while it has input and nothing
+// is read.
 func (c *Conn) countInputLocked(kept bool) {
 	switch {
 	case kept == c.kept:
@@ -54,7 +54,7 @@ func (c *Conn) countInputLocked(kept bool) {
 	c.kept = kept
 }
 
-// buffer lends a read buffer.
+// buffer returns a read buffer from the pool.
 func (w *Wheel) buffer() *[inputBuffer]byte {
 	if b, ok := w.buffers.Get().(*[inputBuffer]byte); ok {
 		return b
@@ -62,5 +62,5 @@ func (w *Wheel) buffer() *[inputBuffer]byte {
 	return new([inputBuffer]byte)
 }
 
-// recycle takes a read buffer back.
+// recycle returns a read buffer to the pool.
 func (w *Wheel) recycle(b *[inputBuffer]byte) { w.buffers.Put(b) }

@@ -6,12 +6,12 @@ import (
 	"wsfpm/gateway/out"
 )
 
-// Stats counts for all connections that share it. Its zero value is ready; it
+// Stats holds the counters of all connections that share it. Its zero value is ready; it
 // must not be copied.
 type Stats struct {
 	out.Stats
 
-	Sockets                atomic.Int64 // taken over by Upgrade and not closed yet
+	Sockets                atomic.Int64 // open, taken over by Upgrade
 	BytesIn, MessagesIn    atomic.Int64 // on the socket, frame headers included
 	PingsSent, PongsMissed atomic.Int64
 
@@ -20,7 +20,7 @@ type Stats struct {
 	MemoryWaits, MessagesEvicted                                         atomic.Int64 // of Shared.Memory
 }
 
-// Snapshot is the state of Stats at a time.
+// Snapshot is a copy of the counters of Stats.
 type Snapshot struct {
 	out.Snapshot
 	BytesIn, MessagesIn    int64 // on the socket, frame headers included
@@ -31,7 +31,7 @@ type Snapshot struct {
 	MessagesTooSlow  int64 // Limits.AssemblyTimeout
 	TooManyControls  int64 // Limits.ControlRate
 	MemoryWaits      int64 // waits for Shared.Memory
-	MessagesEvicted  int64 // closed with 1013, for others that waited for it
+	MessagesEvicted  int64 // closed with 1013 in favour of others that waited for it
 }
 
 // Snapshot reads the counters.

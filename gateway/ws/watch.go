@@ -9,10 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watcher waits for the clients of all parked connections with one goroutine.
-// Go's own poller knows their sockets too, but a wait there
-// takes a goroutine with its stack for each. The zero value is ready;
-// the goroutine is started when it is needed.
+// watcher waits for the input of all parked connections with epoll and one goroutine. Go's
+// own poller would need a waiting goroutine with its stack per connection. The zero value
+// is ready; the goroutine starts with the first connection.
 type watcher struct {
 	mu      sync.Mutex // guards what follows; nothing is locked under it
 	file    *os.File   // the epoll instance; nil: not started
@@ -23,8 +22,8 @@ type watcher struct {
 	running sync.WaitGroup
 }
 
-// add has c woken when its client has sent something, closed its side, or has
-// done so already. A wake may come for nothing.
+// add has c woken when its client has sent something or closed its side. Wake-ups may be
+// spurious.
 func (w *watcher) add(c *Conn) error {
 	if err := w.start(); err != nil {
 		return err
@@ -49,13 +48,13 @@ func (w *watcher) add(c *Conn) error {
 	return err
 }
 
-// forget is add's opposite, for a connection that is about to be closed; the
-// system forgets the socket by itself.
+// forget undoes add for a connection that is about to be closed; the kernel removes a
+// closed socket from epoll.
 func (w *watcher) forget(c *Conn) {
-	_ = c.out.Socket.Raw.Control(func(fd uintptr) { w.take(int(fd), c) }) // a closed socket has been forgotten
+	_ = c.out.Socket.Raw.Control(func(fd uintptr) { w.take(int(fd), c) }) // fails on a closed socket, which has been forgotten
 }
 
-// start makes the epoll instance and its goroutine, if they are not there.
+// start creates the epoll instance and its goroutine, once.
 func (w *watcher) start() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +68,7 @@ func (w *watcher) start() error {
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or Go would not poll it
+	if err := unix.SetNonblock(fd, true); err != nil { // else Go does not poll it
 		unix.Close(fd)
 		return os.NewSyscallError("fcntl", err)
 	}
@@ -109,7 +108,7 @@ func (w *watcher) run(raw syscall.RawConn) {
 	}
 }
 
-// wakeAll lets every connection go on without a watcher.
+// wakeAll wakes every connection when the watcher fails or stops.
 func (w *watcher) wakeAll() {
 	w.mu.Lock()
 	w.stopped = true
@@ -144,8 +143,7 @@ func (w *watcher) put(fd int, c *Conn) {
 	w.parked[fd] = c
 }
 
-// take removes and returns the connection that is parked under fd: c, or any
-// when c is nil.
+// take removes and returns the connection parked under fd: c, or any if c is nil.
 func (w *watcher) take(fd int, c *Conn) *Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
