@@ -7,33 +7,21 @@ const (
 	// of PHP-FPM is shorter: requests wait for it.
 	downFailures = 5
 	downAfter    = time.Second
-	// tryEvery is the interval of attempts while the server is down.
+	// tryEvery is the pause between two trials while the server is down.
 	tryEvery = 250 * time.Millisecond
 )
 
 // circuit is a circuit breaker: while the server is down, requests fail without an
-// attempt to connect, except for one trial at a time (half-open).
+// attempt to connect, and trials in the background find out when it is back.
 type circuit struct {
-	down     bool
+	down bool
+	// unproven is set when the server has closed a connection without an answer, as a
+	// proxy does whose server is gone. Until an answer arrives, each new connection is
+	// tested before it carries a request.
+	unproven bool
 	failures int       // in a row
 	since    time.Time // of the first of them
-	nextTry  time.Time // while down
 }
-
-// isOpen reports whether requests fail without an attempt to connect.
-func (c *circuit) isOpen(now time.Time) bool { return c.down && now.Before(c.nextTry) }
-
-// allow reports whether to connect now; timeout bounds the attempt.
-func (c *circuit) allow(now time.Time, timeout time.Duration) bool {
-	if c.isOpen(now) {
-		return false
-	}
-	c.nextTry = now.Add(timeout + tryEvery) // without a result until then; see tried
-	return true
-}
-
-// tried records an attempt that ended without a connection.
-func (c *circuit) tried(now time.Time) { c.nextTry = now.Add(tryEvery) }
 
 // failed records a failed attempt and reports whether it opened the circuit.
 func (c *circuit) failed(now time.Time) bool {
@@ -48,9 +36,75 @@ func (c *circuit) failed(now time.Time) bool {
 	return true
 }
 
-// succeeded records a connection and reports whether it closed the circuit.
-func (c *circuit) succeeded() bool {
-	was := c.down
-	*c = circuit{}
-	return was
+// failedLocked records a failed attempt to reach the server. If that opens the circuit,
+// trials begin, unless the pool has been closed or retired.
+func (p *Pool) failedLocked(err error) {
+	if p.closed || p.retired || !p.circuit.failed(time.Now()) {
+		return
+	}
+	p.sendLocked(Event{Kind: EventUnreachable, Err: err})
+	if !p.trying {
+		p.trying = true
+		p.running.Go(p.tryAgain)
+	}
+}
+
+// reachedLocked records that the server has answered.
+func (p *Pool) reachedLocked() {
+	if p.circuit.down {
+		p.sendLocked(Event{Kind: EventReachable})
+	}
+	p.circuit = circuit{}
+}
+
+// tryAgain makes one trial at a time until the circuit is closed.
+func (p *Pool) tryAgain() {
+	timer := time.NewTimer(tryEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-p.ctx.Done():
+			return
+		}
+		p.mu.Lock()
+		p.trying = p.circuit.down
+		again, free := p.trying, p.open < p.limit.now
+		s := slot{cfg: p.cfg, epoch: p.epoch, since: time.Now()}
+		wait := s.cfg.Timeout
+		if p.probing == probeFails { // there will be no answer
+			wait = probeAnswer
+		}
+		if again && free {
+			p.open++
+			p.trial = 1
+		}
+		p.mu.Unlock()
+		if !again {
+			return
+		}
+		if free {
+			p.try(s, wait)
+		}
+		timer.Reset(tryEvery)
+	}
+}
+
+// try makes a trial in s: it tests a new connection. If that is neither answered nor
+// closed within wait, requests find out more: the server may ignore probes.
+func (p *Pool) try(s slot, wait time.Duration) {
+	c, err := p.openConn(p.ctx, &s, wait)
+	p.mu.Lock()
+	p.trial = 0
+	unclear := err == nil && !c.probe
+	if unclear && c.epoch == p.epoch {
+		p.reachedLocked()
+	}
+	p.mu.Unlock()
+	if unclear {
+		p.drop(c)
+	} else {
+		s.conn = c
+	}
+	p.giveBack(s)
 }

@@ -30,10 +30,8 @@ const (
 type probing uint8
 
 const (
-	probeUnknown probing = iota
-	probeAsking          // one request is testing it; others do without meanwhile
+	probeUnknown probing = iota // each new connection tests it
 	probeWorks
-	probeDoubted // assumed to work; the next connection is to test it
 	probeFails
 )
 
@@ -84,7 +82,7 @@ func (p *Pool) dial(ctx context.Context, s *slot, until time.Time) (*conn, error
 		case <-time.After(jittered):
 		case <-ctx.Done():
 			return nil, contextError(ctx)
-		case <-p.closing:
+		case <-p.ctx.Done():
 			return nil, ErrClosed
 		}
 		pause = min(2*pause, redialMax)
@@ -101,11 +99,17 @@ var (
 // dialOnce makes one attempt, unless the circuit is open.
 func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 	p.mu.Lock()
-	allowed := s.epoch != p.epoch || p.circuit.allow(time.Now(), s.cfg.DialTimeout)
+	down := p.circuit.down && s.epoch == p.epoch
 	p.mu.Unlock()
-	if !allowed {
+	if down {
 		return nil, errDown
 	}
+	return p.openConn(ctx, s, probeAnswer)
+}
+
+// openConn opens a connection and tests it if necessary; wait bounds the wait for the
+// reply.
+func (p *Pool) openConn(ctx context.Context, s *slot, wait time.Duration) (*conn, error) {
 	began := time.Now()
 	nc, err := p.netDial(ctx, s.cfg)
 	if err != nil {
@@ -117,9 +121,12 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 		return nil, fmt.Errorf("%w: %w", ErrClosed, errGiveUp)
 	}
 	c.dialing = time.Since(began)
-	if asks && !p.askForProbe(ctx, c) {
+	if asks {
+		err = p.askForProbe(ctx, c, wait)
+	}
+	if err != nil {
 		p.drop(c)
-		return nil, fmt.Errorf("%w: the connection was used up by testing the ready probe", ErrUnavailable)
+		return nil, err
 	}
 	return c, nil
 }
@@ -127,7 +134,6 @@ func (p *Pool) dialOnce(ctx context.Context, s *slot) (*conn, error) {
 // dialFailed records a failed attempt and returns its error.
 func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 	p.mu.Lock()
-	p.circuit.tried(time.Now())
 	if ctx.Err() != nil { // says nothing about the server
 		p.mu.Unlock()
 		return err
@@ -141,12 +147,9 @@ func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 		p.mu.Unlock()
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	wentDown := p.circuit.failed(time.Now())
+	p.failedLocked(err)
 	down := p.circuit.down
 	p.mu.Unlock()
-	if wentDown {
-		p.notify(Event{Kind: EventUnreachable, Err: err})
-	}
 	if down {
 		return fmt.Errorf("%w: %w (%w)", ErrUnavailable, err, errGiveUp)
 	}
@@ -154,7 +157,7 @@ func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 }
 
 // dialed adds a new connection to the pool; c is nil if the pool is closed. If asks is
-// set, the caller must test the probe with it.
+// set, the caller must test the connection.
 func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 	c = newConn(nc)
 	c.epoch = epoch
@@ -170,65 +173,71 @@ func (p *Pool) dialed(nc net.Conn, epoch int) (c *conn, asks bool) {
 		p.mu.Unlock()
 		return c, false
 	}
-	cameBack := p.circuit.succeeded()
-	if cameBack && p.probing != probeAsking { // it may be another version by now
-		p.doubtLocked()
-	}
-	switch p.probing {
-	case probeUnknown:
-		p.probing, asks = probeAsking, true
-	case probeDoubted:
-		p.probing, asks = probeWorks, true
+	asks = p.probing == probeUnknown || p.circuit.down || p.circuit.unproven
+	if !asks {
+		p.reachedLocked()
 	}
 	c.probe = p.probing == probeWorks && !asks
 	p.mu.Unlock()
-	if cameBack {
-		p.notify(Event{Kind: EventReachable})
-	}
 	return c, asks
 }
 
 // askForProbe sends FCGI_GET_VALUES alone on a new connection and tests whether the
-// connection survives the reply. It reports whether c is still usable. It is if there
-// was no reply: all workers are busy, or the server does not support probes; learn
-// finds out which, after the request.
-func (p *Pool) askForProbe(ctx context.Context, c *conn) (usable bool) {
+// connection survives the reply. An error means that c is unusable. It is usable if
+// there was no reply: all workers are busy, or the server does not support probes;
+// learn finds out which, after the request.
+func (p *Pool) askForProbe(ctx context.Context, c *conn, wait time.Duration) error {
 	use := c.begin()
 	stop := c.interruptOn(ctx, use)
 	defer stop()
-	survived, err := c.tryProbe()
+	survived, err := c.tryProbe(wait)
+	if !c.accepted && !isTimeout(err) {
+		return p.unanswered(c, err)
+	}
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	current := c.epoch == p.epoch
+	if current && c.accepted {
+		p.reachedLocked()
+	}
 	switch {
-	case c.epoch != p.epoch:
-		return false
-	case survived:
+	case current && survived:
 		p.probing = probeWorks
 		c.probe = true
-		return true
-	case isTimeout(err) && ctx.Err() == nil:
+		return nil
+	case current && isTimeout(err) && ctx.Err() == nil:
 		c.asked = true
-		return true
-	case c.accepted:
-		p.probing = probeFails
-		p.sendLocked(Event{Kind: EventNoProbe})
-		return false
+		return nil
+	case current && c.accepted:
+		p.probeFailsLocked()
 	}
-	p.doubtLocked()
-	return false
+	return fmt.Errorf("%w: the connection was used up by testing the ready probe", ErrUnavailable)
+}
+
+// unanswered records that a new connection ended without an answer, and returns the
+// error of an attempt that failed so.
+func (p *Pool) unanswered(c *conn, err error) error {
+	p.mu.Lock()
+	if c.epoch == p.epoch {
+		p.circuit.unproven = true
+	}
+	p.mu.Unlock()
+	return p.dialFailed(context.Background(), fmt.Errorf("a new connection ended without an answer: %w", err), c.epoch)
 }
 
 // tryProbe sends a probe and waits for the reply, then for the connection to be closed.
-func (c *conn) tryProbe() (survived bool, err error) {
-	limit := time.Now().Add(probeAnswer)
+func (c *conn) tryProbe(wait time.Duration) (survived bool, err error) {
+	limit := time.Now().Add(wait)
 	c.readBy(limit)
 	c.writeBy(limit)
 	if _, err := io.WriteString(c.nc, probe); err != nil {
 		return false, err
 	}
-	if k, err := c.dec.next(); err != nil || k != gotReady {
+	if k, err := c.dec.next(); err != nil {
 		return false, err
+	} else if k != gotReady {
+		return false, fmt.Errorf("%w: an answer before any request", ErrProtocol)
 	}
 	c.accept()
 	c.readBy(time.Now().Add(probeClose))
@@ -249,7 +258,7 @@ func (p *Pool) learn(c *conn) {
 func (p *Pool) doubt(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.probing == probeWorks || p.probing == probeDoubted {
+	if p.probing == probeWorks {
 		p.concludeLocked(c)
 	}
 }
@@ -258,26 +267,27 @@ func (p *Pool) doubt(c *conn) {
 // both supports probes, and one that has answered the request only does not. Otherwise
 // the next connection repeats the test.
 func (p *Pool) concludeLocked(c *conn) {
+	if c.epoch != p.epoch {
+		return
+	}
+	if c.answered {
+		p.reachedLocked()
+	}
 	switch {
-	case c.epoch != p.epoch:
 	case c.answered && c.accepted:
 		p.probing = probeWorks
 	case c.answered:
-		p.probing = probeFails
-		p.sendLocked(Event{Kind: EventNoProbe})
+		p.probeFailsLocked()
 	default:
-		p.doubtLocked()
+		p.probing = probeUnknown
 	}
 }
 
-// doubtLocked makes the next connection test the probe. Until then probes continue if
-// they worked: without them, requests in the backlog of a server that stops could not
-// be sent again.
-func (p *Pool) doubtLocked() {
-	if p.probing == probeWorks {
-		p.probing = probeDoubted
-	} else if p.probing != probeDoubted {
-		p.probing = probeUnknown
+// probeFailsLocked records that the server does not support probes.
+func (p *Pool) probeFailsLocked() {
+	if p.probing != probeFails {
+		p.probing = probeFails
+		p.sendLocked(Event{Kind: EventNoProbe})
 	}
 }
 

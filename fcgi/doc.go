@@ -30,7 +30,8 @@
 //	env.go       constant parameters, encoded once
 //	queue.go     the queue for slots: lanes, owners, bounds
 //	pool.go      slots and idle connections; config.go, limit.go, shortage.go, reload.go
-//	dial.go      connecting, retrying, testing the probe; circuit.go
+//	dial.go      connecting, retrying, testing the probe
+//	circuit.go   finding out when a server that is down is back
 //	conn.go      one connection; socket.go, its file descriptor
 //	encode.go    encoding a request; record.go, the format
 //	decode.go    decoding records

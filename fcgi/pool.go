@@ -16,8 +16,9 @@ import (
 // backlog would run even after its caller has left.
 type Pool struct {
 	events  chan Event
-	closing chan struct{}  // closed by Close
-	running sync.WaitGroup // sweep, watch and settling goroutines
+	ctx     context.Context // ended by Close
+	end     context.CancelFunc
+	running sync.WaitGroup // sweep, watch, trial and settling goroutines
 	netDial func(context.Context, *Config) (net.Conn, error)
 
 	mu       sync.Mutex // guards what follows
@@ -41,6 +42,9 @@ type Pool struct {
 	service  time.Duration // moving average of a slot's time, starting at 0
 	probing  probing
 	circuit  circuit
+	trying   bool // tryAgain is running
+	trial    int  // slots that it has taken, 0 or 1
+	retired  bool
 	sweeping bool
 	freed    chan struct{} // closed when open falls to 0 after Close; nil before
 	stats    Stats         // the counters only
@@ -66,11 +70,13 @@ func NewPool(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, end := context.WithCancel(context.Background())
 	return &Pool{
 		cfg:      full,
 		limit:    newWorkingLimit(full.MaxConnections),
 		events:   make(chan Event, maxEvents),
-		closing:  make(chan struct{}),
+		ctx:      ctx,
+		end:      end,
 		netDial:  netDial,
 		conns:    make(map[*conn]struct{}),
 		held:     new(holding),
@@ -92,7 +98,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 		p.mu.Unlock()
 		return slot{}, until, ErrClosed
 	}
-	if len(p.idle) == 0 && p.circuit.isOpen(now) { // leaves the slots to the trial
+	if len(p.idle) == 0 && p.circuit.down {
 		p.mu.Unlock()
 		return slot{}, until, errDown
 	}

@@ -43,6 +43,7 @@ func (p *Pool) Retire() {
 	last := *p.cfg
 	last.IdleTimeout, last.MaxIdle = 0, 0
 	p.cfg = &last
+	p.retired, p.circuit = true, circuit{} // ends the trials
 	drop := p.settleIdleLocked(nil)
 	p.mu.Unlock()
 	p.drop(drop...)
@@ -55,7 +56,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	var drop []*conn
 	if !p.closed {
 		p.closed = true
-		close(p.closing)
+		p.end()
 		drop = p.trimIdleLocked(0, nil)
 		for w := p.queue.next(p.limit.now); w != nil; w = p.queue.next(p.limit.now) {
 			p.queue.finished(w.owner, p.limit.now) // next charged it

@@ -132,6 +132,9 @@ func (r *Response) send(req *Request, until time.Time) error {
 			return nil // sent in part: the server may still answer
 		}
 		r.stop()
+		if !c.accepted && isEnd(err) {
+			r.pool.unanswered(c, err)
+		}
 		r.pool.drop(c)
 		r.slot.conn = nil
 		if isTimeout(err) || fresh {

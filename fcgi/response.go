@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -113,8 +112,7 @@ func (r *Response) awaitHeader() ([]byte, error) {
 // the end; a network may lose it.
 func (r *Response) unseen(err error) bool {
 	c := r.slot.conn
-	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)) &&
-		c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
+	return isEnd(err) && c.probe && !c.accepted && !c.answered && r.slot.cfg.Network == "unix"
 }
 
 // ReadAll reads the rest of the body. The error is nil only after END_REQUEST with
@@ -275,7 +273,11 @@ func (r *Response) fail(phase Phase, err error) error {
 		return r.endEarly(phase, r.cause(err))
 	}
 	r.stop()
-	if c.probe && r.use == 1 && c.accepted && !c.answered {
+	switch {
+	case c.answered:
+	case !c.accepted && isEnd(err):
+		r.pool.unanswered(c, err)
+	case c.probe && r.use == 1 && c.accepted:
 		r.pool.doubt(c) // PHP before 8.2 closes after the probe
 	}
 	r.pool.drop(c) // after this the writing goroutine, if any, has ended

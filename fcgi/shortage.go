@@ -137,7 +137,7 @@ func (p *Pool) watch() {
 	for {
 		select {
 		case <-timer.C:
-		case <-p.closing:
+		case <-p.ctx.Done():
 			return
 		}
 		timer.Reset(lookEvery)

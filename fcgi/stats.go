@@ -52,12 +52,12 @@ func (p *Pool) Stats() Stats {
 	defer p.mu.Unlock()
 	s := p.stats
 	s.Failures = maps.Clone(p.failures)
-	s.Running, s.Settling, s.Idle, s.Streams = p.open-p.settling, p.settling, len(p.idle), p.streams
+	s.Running, s.Settling, s.Idle, s.Streams = p.open-p.settling-p.trial, p.settling, len(p.idle), p.streams
 	s.Waiting, s.PassedOver = p.queue.waiting, p.queue.passed
 	s.Limit, s.Config = p.limit.now, p.cfg.MaxConnections
 	s.Service = p.service
 	s.Down = p.circuit.down
-	s.Probe = p.probing == probeWorks || p.probing == probeDoubted
+	s.Probe = p.probing == probeWorks
 	return s
 }
 
@@ -95,8 +95,9 @@ const (
 	// EventNoProbe: the server does not answer probes, so its connections are not
 	// kept, and a slot is free when the answer ends.
 	EventNoProbe
-	// EventUnreachable: the server has refused connections for a second; Err is the
-	// last error. Requests fail at once until EventReachable.
+	// EventUnreachable: the server has refused connections, or closed them without an
+	// answer, for a second; Err is the last error. Requests fail at once until
+	// EventReachable.
 	EventUnreachable
 	// EventReachable: the server can be reached again.
 	EventReachable

@@ -32,7 +32,7 @@ func (p *Pool) sweep() {
 	for {
 		select {
 		case <-timer.C:
-		case <-p.closing:
+		case <-p.ctx.Done():
 			return
 		}
 		every := p.sweepInterval()

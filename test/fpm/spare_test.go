@@ -12,12 +12,27 @@ import (
 func spared(t *testing.T, lines string, rows ...string) (local, spare *stack.FPMServer, w *world) {
 	t.Helper()
 	local, spare = stack.FPM(t, stack.FPMOptions{Children: 4}), stack.FPM(t, stack.FPMOptions{Children: 4})
-	w = start(t, setup{
+	return local, spare, startSpared(t, local, spare, lines, rows...)
+}
+
+func startSpared(t *testing.T, local, spare *stack.FPMServer, lines string, rows ...string) *world {
+	t.Helper()
+	return start(t, setup{
 		fpm:   local,
 		pool:  own(4) + fmt.Sprintf("[fpm.spare]\naddress = %q\n", spare.Address) + own(4),
 		route: "fpm = [\"default\", \"spare\"]\n" + lines,
 	}, rows...)
-	return local, spare, w
+}
+
+// proxied starts a pool of four workers behind a TCP proxy, which accepts connections
+// while the pool is down and closes them at once. front has the proxy's address.
+func proxied(t *testing.T) (local, front *stack.FPMServer) {
+	t.Helper()
+	local = stack.FPM(t, stack.FPMOptions{Children: 4, TCP: true})
+	proxy := stack.Proxy(t, strings.TrimPrefix(local.Address, "tcp:"))
+	copied := *local
+	copied.Address = "tcp:" + proxy.Addr
+	return local, &copied
 }
 
 // passed is how many events the first pool did not take.
@@ -89,6 +104,48 @@ func TestBothPoolsAreDown(t *testing.T) {
 	spare.Start(t)
 	clients.recovers(t)
 	leavers.left(t)
+	clients.leave(t)
+}
+
+func TestAPoolBehindAProxyDies(t *testing.T) {
+	local, front := proxied(t)
+	w := startSpared(t, front, stack.FPM(t, stack.FPMOptions{Children: 4}), "", "2.failover-proxy", "2.failover-disconnect", "2.failover-back")
+	clients, leavers := w.crowd(12), w.crowd(4)
+	local.Stop()
+	clients.ask("hello")
+	if cut := clients.answers(); cut > 4 {
+		t.Errorf("%d events failed, want those of the four slots at most", cut)
+	}
+	leavers.close()
+	leavers.left(t)
+	came := w.crowd(4)
+	clients = append(clients, came...)
+	for range 10 {
+		clients.ask("hello")
+		clients.allAnswered(t, "on the spare")
+	}
+	up := func(want float64) func() bool {
+		return func() bool { return w.Metric(t, "wsfpm_fpm_up", `fpm="default"`) == want }
+	}
+	stack.Wait(t, "the pool to be down", up(0))
+	equal(t, "lines in the log", len(w.LogLines("warn", "cannot be reached")), 1)
+
+	local.Start(t)
+	stack.Wait(t, "the pool to be up", up(1))
+	before := w.Metric(t, "wsfpm_fpm_completed_total", `fpm="default"`)
+	clients.ask("hello")
+	clients.allAnswered(t, "on the first pool")
+	equal(t, "events on the first pool", w.Metric(t, "wsfpm_fpm_completed_total", `fpm="default"`)-before, float64(len(clients)))
+	clients.leave(t)
+}
+
+func TestAPoolBehindAProxyIsDownFromTheStart(t *testing.T) {
+	local, front := proxied(t)
+	local.Stop()
+	w := startSpared(t, front, stack.FPM(t, stack.FPMOptions{Children: 4}), "", "2.failover-proxy")
+	clients := w.crowd(8)
+	clients.ask("hello")
+	clients.allAnswered(t, "on the spare")
 	clients.leave(t)
 }
 
