@@ -291,6 +291,36 @@ func (p *Pool) probeFailsLocked() {
 	}
 }
 
+// Ping connects to the server once and waits for the answer to a FCGI_GET_VALUES record,
+// for a second at most. If there is none, answered is false: all workers are busy, or
+// the server ignores such records, as one that does not speak FastCGI may. An error
+// means that it cannot be reached, or does not speak FastCGI. It wraps a [*net.OpError]
+// with Op "dial" if there was no connection.
+func Ping(ctx context.Context, cfg Config) (answered bool, err error) {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return false, err
+	}
+	nc, err := netDial(ctx, full)
+	if err != nil {
+		return false, err
+	}
+	defer nc.Close()
+	c := newConn(nc)
+	stop := c.interruptOn(ctx, c.begin())
+	defer stop()
+	_, err = c.tryProbe(probeAnswer)
+	switch {
+	case c.accepted:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, contextError(ctx)
+	case isTimeout(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("the connection ended without an answer: %w", err)
+}
+
 // netDial is Pool.netDial except in tests.
 func netDial(ctx context.Context, cfg *Config) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}

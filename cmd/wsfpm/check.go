@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"wsfpm/fcgi"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/poolfile"
@@ -46,8 +47,8 @@ func (c *checkCmd) Run() error {
 	}
 	warnings = append(warnings, wholeProject(cfg.Web)...)
 	if c.Dial {
-		problems = append(problems, dialPools(cfg)...)
-		problems = append(problems, dialRedis(cfg.Redis)...)
+		p, w := dialPools(cfg)
+		problems, warnings = slices.Concat(problems, p, dialRedis(cfg.Redis)), append(warnings, w...)
 	}
 	if len(problems) == 0 {
 		fmt.Println("ok")
@@ -116,19 +117,25 @@ func wholeProject(web string) []string {
 	return nil
 }
 
-// dialPools connects to each pool once.
-func dialPools(cfg *config.Config) []string {
-	var problems []string
+// dialPools connects to each pool once and has a worker answer, which runs no script.
+func dialPools(cfg *config.Config) (problems, warnings []string) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
 		pool := cfg.FPM[name]
-		conn, err := net.DialTimeout(pool.Network, pool.Addr, time.Duration(pool.DialTimeout))
-		if err != nil {
+		answered, err := fcgi.Ping(context.Background(), fcgi.Config{
+			Network: pool.Network, Address: pool.Addr, DialTimeout: time.Duration(pool.DialTimeout), MaxConnections: 1,
+		})
+		var op *net.OpError
+		switch {
+		case errors.As(err, &op) && op.Op == "dial":
 			problems = append(problems, fmt.Sprintf("fpm.%s.address: cannot connect to PHP-FPM: %v", name, err))
-			continue
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("fpm.%s.address: no PHP-FPM answers there: %v: "+
+				"look whether PHP-FPM runs, at this address or beyond the proxy at it, and has this machine in listen.allowed_clients", name, err))
+		case !answered:
+			warnings = append(warnings, fmt.Sprintf("fpm.%s.address: no answer within a second: all workers of PHP-FPM are busy, or this is another service", name))
 		}
-		_ = conn.Close() // nothing was sent
 	}
-	return problems
+	return problems, warnings
 }
 
 // redisTimeout bounds the wait for Redis to confirm the subscriptions.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -60,5 +62,41 @@ func TestDialReportsWhyRedisIsUnusable(t *testing.T) {
 		if strings.Contains(strings.Join(got, ""), secret) {
 			t.Errorf("%s: %q has the password", test.name, got)
 		}
+	}
+}
+
+func TestDialReportsWhatIsNotPHPFPM(t *testing.T) {
+	const gone, other, silent = "gone", "other", "silent"
+	l := map[string]func(net.Conn){
+		gone:   func(net.Conn) {}, // a TCP proxy whose server is gone
+		other:  func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH\r\n")) },
+		silent: func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, // no free worker, or Redis
+	}
+	for name, serve := range l {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				c, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				serve(c)
+			}()
+			cfg := config.Default()
+			cfg.FPM = map[string]*config.FPM{"default": {Network: "tcp", Addr: listener.Addr().String()}}
+			problems, warnings := dialPools(cfg)
+			want := map[string]string{gone: "listen.allowed_clients", other: "protocol error", silent: "no answer within a second"}[name]
+			if got := strings.Join(slices.Concat(problems, warnings), "\n"); !strings.Contains(got, "fpm.default.address: ") || !strings.Contains(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if (len(warnings) == 1) != (name == silent) {
+				t.Errorf("problems %q, warnings %q", problems, warnings)
+			}
+		})
 	}
 }
