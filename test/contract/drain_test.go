@@ -90,7 +90,7 @@ func TestSIGHUPReadsTheFileAgain(t *testing.T) {
 
 	w.WriteConfig(t, text+"\nnonsense = [")
 	w.Reload()
-	w.AwaitLog(t, "error", "configuration", "refused")
+	w.AwaitLog(t, "error", "reload failed", "array is incomplete")
 	c.Send("1")
 	c.Expect("slept 1")
 
