@@ -12,25 +12,25 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// comeBack is within how many seconds a client may try again that came in a
-// storm: one of them, by chance, so that the storm does not come back as one.
+// comeBack is the maximum of Retry-After, in seconds, for clients refused under load. The
+// value is random, so that they do not all return at once.
 const comeBack = 10
 
-// admission counts the connections of the process, of addresses and of users,
-// and newcomers by the second. The zero value is ready.
+// admission counts the connections of the process, per address and per user, and limits the
+// rate of new ones. The zero value is ready.
 type admission struct {
-	ofUsers atomic.Int64 // kept out by limits.connections_per_user
+	ofUsers atomic.Int64 // refused by limits.connections_per_user
 
 	mu        sync.Mutex // guards what follows
 	total     int
 	addresses map[netip.Addr]int
 	users     map[string]int
-	newcomers *rate.Limiter // nil before the first
+	newcomers *rate.Limiter // token bucket; nil before the first connection
 }
 
-// admit counts a connection in, or says which limit keeps it out. One whose
-// address is not known is not counted against an address: behind a proxy that
-// does not forward addresses, all visitors would share one count.
+// admit counts a connection, or returns a refusal that names the limit. A client of unknown
+// address is not counted per address: behind a proxy that does not forward addresses, all
+// visitors would share one count.
 func (a *admission) admit(c *client, l *config.Limits) *refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -45,7 +45,7 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 		r.header = retryAfter(10)
 		return r
 	}
-	// The last rule: whom another one keeps out takes no other's turn.
+	// The rate is checked last: a connection refused by another limit must take no token.
 	if a.tooFastLocked(l) {
 		r := refuse(http.StatusServiceUnavailable, "accept_rate", "limits.accept_rate = %v is reached", l.AcceptRate)
 		r.header = retryAfter(1 + rand.IntN(comeBack))
@@ -61,8 +61,7 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 	return nil
 }
 
-// tooFastLocked reports whether more newcomers come than limits.accept_rate
-// lets on to PHP.
+// tooFastLocked reports whether limits.accept_rate is exceeded.
 func (a *admission) tooFastLocked(l *config.Limits) bool {
 	if l.AcceptRate <= 0 {
 		return false
@@ -71,7 +70,7 @@ func (a *admission) tooFastLocked(l *config.Limits) bool {
 	return !a.newcomers.Allow()
 }
 
-// release takes back what admit counted.
+// release undoes admit.
 func (a *admission) release(c *client) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,8 +80,8 @@ func (a *admission) release(c *client) {
 	}
 }
 
-// moveUser counts a connection from one user to another, "" being none. It
-// reports false, and changes nothing, when the new user has too many already.
+// moveUser moves a connection from one user's count to another's, "" being none. It returns
+// false, and changes nothing, if the new user has reached most.
 func (a *admission) moveUser(from, to string, most int) bool {
 	if from == to {
 		return true
@@ -111,8 +110,8 @@ func countDown[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// semaphore is a counting semaphore whose size may change, and which counts refusals.
-// The zero value has no room.
+// semaphore is a counting semaphore of variable size that counts refusals. The zero value
+// has size 0.
 type semaphore struct {
 	mu      sync.Mutex // guards what follows
 	size    int
@@ -120,14 +119,14 @@ type semaphore struct {
 	refused int
 }
 
-// resize sets how many may hold it. Those that hold it beyond that keep it.
+// resize sets the size. Holders above it keep their place.
 func (s *semaphore) resize(size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.size = size
 }
 
-// tryAcquire does not wait: it reports false when there is no room.
+// tryAcquire does not wait: it returns false if the semaphore is full.
 func (s *semaphore) tryAcquire() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +144,7 @@ func (s *semaphore) release() {
 	s.held--
 }
 
-// counts are how many hold it, and how often there was no room.
+// counts returns the number of holders and of refusals.
 func (s *semaphore) counts() (held, refused int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,10 +13,9 @@ import (
 	"wsfpm/session"
 )
 
-// apply does what an answer to a message asks for: first the connection's own
-// membership and the reply, in one step, then what concerns others, then the
-// close. It returns when a slow client's queue is back within its bound, so
-// that the next event of this connection waits, and no other does.
+// apply carries out the answer to a message: first the connection's own membership and the
+// reply, atomically, then commands to others, then the close. It returns when a slow
+// client's queue is within its limit again, which delays only this connection's next event.
 func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 	if err := c.applyOwn(ctx, a); err != nil {
 		return err
@@ -25,7 +24,7 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 		c.keepCookies(a.Head.Cookies)
 		if !c.told {
 			c.told = true
-			c.log().Info("Set-Cookie on a later event stays with the connection: the browser does not get it")
+			c.log().Info("Set-Cookie after the connect event is kept for later events; the browser does not receive it")
 		}
 	}
 	c.effects(ctx, a)
@@ -57,7 +56,8 @@ func (c *connection) applyOwn(ctx context.Context, a *answer.Reply) error {
 	return notEnded(c.g.members.Change(ctx, c.session, next, messages...))
 }
 
-// membershipAfter is the connection's membership after an answer, within limits.channels.
+// membershipAfter returns the connection's membership after an answer, within
+// limits.channels.
 func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (session.Membership, error) {
 	next, err := a.Membership(old, c.g.settings.Load().Limits.Channels)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (s
 	return next, err
 }
 
-// effects is what an answer does beyond its connection's membership and reply.
+// effects carries out an answer except its connection's membership and reply.
 func (c *connection) effects(ctx context.Context, a *answer.Reply) {
 	if a.Oddity != "" && c.g.once.first(c.script+a.Oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
@@ -84,10 +84,9 @@ func (c *connection) effects(ctx context.Context, a *answer.Reply) {
 	c.closeBehindPushes(ctx, *with)
 }
 
-// cameIn notes when the client came in, which the hub knows already, and has
-// those of its connect answer's commands to others that close them or let them
-// leave pass over clients that come in later. So of two clients that close each
-// other one is left: the later one, by the order in which both could be found.
+// cameIn notes the time at which the client entered the hub. Commands of its connect answer
+// that close others or make them leave do not apply to clients that enter later. If two
+// clients close each other, the one that entered later therefore remains.
 func (c *connection) cameIn(others []session.Command) {
 	at := time.Now().UnixNano()
 	c.session.CameIn(at)
@@ -98,9 +97,9 @@ func (c *connection) cameIn(others []session.Command) {
 	}
 }
 
-// closeBehindPushes closes a connection that may itself be among those that
-// its last answer published to: the close takes the same way, so that it comes
-// after the push. Should it get lost on that way, it is carried out here.
+// closeBehindPushes closes a connection that its last answer may have published to. The
+// close is published too, so that it arrives after the push. If it is lost, the connection
+// is closed here after redis.confirm.
 func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) {
 	c.discard(c.inbox.close(true)...)
 	c.publish(ctx, []session.Command{{To: []session.Address{session.Conn(c.id())}, Close: &with}})
@@ -113,9 +112,9 @@ func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) 
 	}
 }
 
-// publish hands commands for others to every node, this one included. The
-// event waits until Redis has them, so that what one connection publishes
-// stays in order. It reports whether anything was published.
+// publish sends commands to every node, including this one. The event waits until Redis has
+// confirmed them, which keeps the order of what one connection publishes. It reports
+// whether anything was published.
 func (c *connection) publish(ctx context.Context, others []session.Command) (published bool) {
 	for i, command := range others {
 		err := c.g.bus.Publish(ctx, command.Resolve(c.id()))
@@ -125,7 +124,7 @@ func (c *connection) publish(ctx context.Context, others []session.Command) (pub
 		}
 		lost := others[i : i+1]
 		if silent(err) {
-			lost = others[i:] // each of them would wait as long again
+			lost = others[i:] // each of them would wait as long
 		}
 		c.g.stats.publishFailed.Add(int64(len(lost)))
 		c.log().Warn("push was lost", zap.Stringers("to", command.To[:min(len(command.To), 5)]),
@@ -137,20 +136,19 @@ func (c *connection) publish(ctx context.Context, others []session.Command) (pub
 	return published
 }
 
-// silent reports that Redis said nothing for as long as an event may wait.
+// silent reports whether err is a timeout of Redis.
 func silent(err error) bool {
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// drained waits until the client has taken so much that its queue is within
-// the bound again.
+// drained waits until the client's queue is within its limit.
 func (c *connection) drained(ctx context.Context) error {
 	return notEnded(c.socket.Drained(ctx))
 }
 
-// notEnded passes over errors that say no more than that the client has gone:
-// the end of its connection is told by the disconnect event.
+// notEnded returns nil for errors that only mean that the client has left: the disconnect
+// event reports that.
 func notEnded(err error) error {
 	if errors.Is(err, session.ErrEnded) || isGone(err) {
 		return nil
@@ -158,7 +156,7 @@ func notEnded(err error) error {
 	return err
 }
 
-// isGone reports that an error says no more than that the client has gone.
+// isGone reports whether an error only means that the client has left.
 func isGone(err error) bool {
 	return errors.Is(err, ws.ErrClosed) || errors.Is(err, ws.ErrSlow)
 }

@@ -12,22 +12,22 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// maxHops bounds the list of a forwarding header.
+// maxHops is the maximum length of the list in a forwarding header.
 const maxHops = 16
 
-// client is who sends a handshake, as far as it can be known.
+// client is the sender of a handshake, as far as it is known.
 type client struct {
 	addr    netip.Addr
-	port    string // "0" when the address was forwarded
-	known   bool   // addr is the client's own; else it is a proxy that did not say whose
+	port    string // "0" if the address was forwarded
+	known   bool   // addr is the client's own; else that of a proxy that did not forward one
 	trusted bool   // the peer is a trusted proxy
 	secure  bool   // the client speaks TLS to the proxy
-	unix    bool   // the peer came by a unix socket
+	unix    bool   // the peer is connected by a unix socket
 }
 
-// clientOf works out who sends r. From a trusted peer X-Forwarded-For is read
-// from the right: trusted hops are passed over, the first other address is the
-// client's. Nothing left of it is believed.
+// clientOf determines the sender of r. X-Forwarded-For is used only from a trusted peer,
+// and read from the right: trusted hops are skipped, the first other address is the
+// client's. The rest is ignored, because a client can forge it.
 func clientOf(r *http.Request, trust config.Trusted) (client, error) {
 	c := client{port: "0", known: true}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -57,7 +57,7 @@ func clientOf(r *http.Request, trust config.Trusted) (client, error) {
 	return c, nil
 }
 
-// forwarded is the list in a forwarding header: all its lines in order, cut at
+// forwarded returns the list in a forwarding header: all its lines in order, split at
 // commas, without spaces and empty elements (RFC 9110, 5.6.1).
 func forwarded(r *http.Request, name string) (list []string, err error) {
 	for _, line := range r.Header.Values(name) {
@@ -73,19 +73,19 @@ func forwarded(r *http.Request, name string) (list []string, err error) {
 	return list, nil
 }
 
-// isSecure reports whether a hop was encrypted. One such hop is enough for the
-// stricter check of the origin: proxies append to the list or replace it, so that
-// the client's own hop may be anywhere in it.
+// isSecure reports whether a hop was encrypted. One such hop enables the stricter check of
+// the origin: proxies append to the list or replace it, so the client's own hop may be
+// anywhere in it.
 func isSecure(proto string) bool {
 	return strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss")
 }
 
-// forwardedFor finds the client in X-Forwarded-For.
+// forwardedFor returns the client's address in X-Forwarded-For.
 func forwardedFor(hops []string, trust config.Trusted) (addr netip.Addr, found bool) {
 	for _, text := range slices.Backward(hops) {
 		hop, err := parseHop(text)
 		if err != nil {
-			return addr, found // what stands further left cannot be believed
+			return addr, found // elements further left are not trustworthy
 		}
 		addr, found = hop, true
 		if !trust.Contains(hop) {
@@ -95,7 +95,7 @@ func forwardedFor(hops []string, trust config.Trusted) (addr netip.Addr, found b
 	return addr, found
 }
 
-// parseHop reads an address, with or without a port.
+// parseHop parses an address, with or without a port.
 func parseHop(s string) (netip.Addr, error) {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host
@@ -104,8 +104,8 @@ func parseHop(s string) (netip.Addr, error) {
 	return addr.Unmap().WithZone(""), err
 }
 
-// limitKey is what the limit per address counts: the address, for IPv6 its
-// /64, since one subscriber has all of it.
+// limitKey is the key of the limit per address: the address, or the /64 prefix for IPv6,
+// since one subscriber has all of it.
 func (c *client) limitKey() netip.Addr {
 	if c.addr.Is4() {
 		return c.addr

@@ -14,47 +14,47 @@ import (
 	"wsfpm/session"
 )
 
-// connection is one client, from its handshake to its disconnect event. Its
-// fields are grouped by who owns them.
+// connection is one client, from its handshake to its disconnect event. Its fields are
+// grouped by owner.
 type connection struct {
 	g       *Gateway
 	session *session.Session
 	socket  *ws.Conn
 
 	// Set by the handshake, not changed afterwards.
-	rt       *route // as it was then; see route
+	rt       *route // at the time of the handshake; see route
 	script   string // as configured
 	client   client
 	offered  []string // subprotocols, WS_PROTOCOLS
-	protocol string   // the agreed one
+	protocol string   // the selected subprotocol
 	since    time.Time
 
 	// Owned by the goroutine that runs the connection's events, one at a time.
 	env     *fcgi.Env
-	paths   *paths // those that env was made with
-	user    string // as admission counts it
-	first   *reply // the answer to connect, until its effects are done
-	letIn   bool   // by the connect script: the disconnect event is due
+	paths   *paths // used in env
+	user    string // counted by admission
+	first   *reply // the answer to connect until effects has run
+	letIn   bool   // accepted by the connect script: the disconnect event is due
 	events  uint64 // number of the current event: 0 connect, then 1, 2, …
 	seq     uint64 // number of the last message
 	limiter *rate.Limiter
 	told    bool            // a late Set-Cookie was logged
-	running <-chan struct{} // closed when the last event's script has ended; nil: it has
+	running <-chan struct{} // closed when the last event's script has ended; nil: no script runs
 
 	inbox   inbox
-	watched watched // by handoff, while a handler runs
+	watched watched // links of handoff's list
 	over    bool    // end was called; owned by the reader
 
 	mu      sync.Mutex
-	expired bool   // its close is under way, see sweep
-	leaving bool   // or has left: no stream may run for it any more
-	stopped func() // ends the running stream, if there is one
+	expired bool   // closed by sweep
+	leaving bool   // leaving or gone: no stream may begin
+	stopped func() // cancels the running stream; nil: none
 }
 
-// id is the connection's id, unique over all nodes.
+// id returns the connection's id, unique over all nodes.
 func (c *connection) id() string { return c.session.ID() }
 
-// route is the connection's route in the newest settings, for its timeouts and
+// route returns the connection's route in the current settings, for its timeouts and
 // limits.
 func (c *connection) route() *route {
 	s := c.g.settings.Load()
@@ -64,27 +64,27 @@ func (c *connection) route() *route {
 	return s.current(c.rt)
 }
 
-// log is a logger that names the connection. It is made when needed: most
+// log returns a logger with the connection's fields. It is created on demand: most
 // connections never log.
 func (c *connection) log() *zap.Logger {
 	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script))
 }
 
-// close ends the connection from our side, after what is queued.
+// close closes the connection after all queued messages.
 func (c *connection) close(with session.Close) {
 	c.discard(c.inbox.close(true)...)
 	c.session.Close(with)
 }
 
-// discard is the end of messages, handled or not.
+// discard releases messages, handled or not.
 func (c *connection) discard(messages ...ws.Message) {
 	for _, m := range messages {
 		c.socket.EndReply(m)
 	}
 }
 
-// setRate returns l with that rate and burst, which a reload may have changed, and
-// a new limiter for nil: a connection without messages has none.
+// setRate returns l with the given rate and burst, which a reload may have changed, or a
+// new limiter if l is nil.
 func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
 	limit := rate.Limit(perSecond)
 	switch {
@@ -97,11 +97,11 @@ func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
 	return l
 }
 
-// newID is a connection's own part of its id: 26 characters, 130 random bits.
+// newID returns a random id of 26 characters, 130 bits.
 func newID() string { return strings.ToLower(rand.Text()) }
 
-// enter counts a connection in, unless the gateway is draining, or has taken the
-// route away since it was found, and let its pool go.
+// enter registers a connection. It returns false if the gateway is draining, or if a reload
+// has removed the route's pool meanwhile.
 func (g *Gateway) enter(c *connection) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,8 +114,8 @@ func (g *Gateway) enter(c *connection) bool {
 	return true
 }
 
-// upgraded makes a connection one that [Gateway.clients] lists, and reports
-// whether the gateway began to drain meanwhile.
+// upgraded adds a connection to [Gateway.clients], and reports whether the gateway is
+// draining.
 func (g *Gateway) upgraded(c *connection) (draining bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,7 +123,7 @@ func (g *Gateway) upgraded(c *connection) (draining bool) {
 	return g.draining
 }
 
-// leave ends what enter began.
+// leave undoes enter.
 func (g *Gateway) leave(c *connection) {
 	g.mu.Lock()
 	delete(g.live, c)
@@ -131,15 +131,13 @@ func (g *Gateway) leave(c *connection) {
 	g.running.Done()
 }
 
-// isDraining reports whether the gateway lets no client in any more.
 func (g *Gateway) isDraining() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.draining
 }
 
-// clients lists the connections that were upgraded and have not left, in no
-// order.
+// clients returns the upgraded connections, in no order.
 func (g *Gateway) clients() []*connection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -152,7 +150,7 @@ func (g *Gateway) clients() []*connection {
 	return list
 }
 
-// connections lists those that have entered and not left, in no order.
+// connections returns all registered connections, in no order.
 func (g *Gateway) connections() []*connection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -163,8 +161,8 @@ func (g *Gateway) connections() []*connection {
 	return list
 }
 
-// endStream stops the stream that runs for the client, if there is one, so that
-// PHP stops at its next flush. No other begins for it.
+// endStream cancels the client's running stream, if any, so that PHP stops at its next
+// flush. No other stream may begin.
 func (c *connection) endStream() {
 	c.mu.Lock()
 	c.leaving = true
@@ -175,8 +173,8 @@ func (c *connection) endStream() {
 	}
 }
 
-// whenLost arranges for stop to be called when the client leaves; it reports
-// false when it does so already. A nil stop takes the arrangement back.
+// whenLost registers stop to be called when the client leaves; it returns false if the
+// client is leaving already. A nil stop removes it.
 func (c *connection) whenLost(stop func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,25 +12,25 @@ import (
 	"wsfpm/fcgi"
 )
 
-// disconnects is the queue of one upstream's disconnect events, first in, first
-// out. As many goroutines as wsfpm may use workers serve it, and none while no
-// pool of it takes any: then a timer brings the next try. An event that could not
-// be sent keeps its place. The zero value has no room.
+// disconnects is the FIFO queue of one upstream's disconnect events. Up to as many
+// goroutines as wsfpm may use workers serve it. While no pool accepts events, none does,
+// and a timer starts the next try (exponential backoff). An event that could not be sent
+// keeps its place. The zero value has no room.
 type disconnects struct {
 	mu      sync.Mutex    // guards what follows
-	again   []*disconnect // that could not be sent
-	waiting []*disconnect // oldest first, and all younger than those in again
-	most    int           // how many may wait or be served
-	workers int           // how many may serve
-	working int           // how many do, each with one event
-	pause   time.Duration // the last one; 0 since something was sent
-	timer   *time.Timer   // nil: no pause
-	refusal error         // why the last try could not be sent; nil since something was
-	closed  bool          // nothing waits any more
+	again   []*disconnect // could not be sent; older than waiting
+	waiting []*disconnect // oldest first
+	most    int           // maximum of queued and running events
+	workers int           // maximum of goroutines
+	working int           // goroutines, each with one event
+	pause   time.Duration // the last backoff; 0 after a success
+	timer   *time.Timer   // ends the backoff; nil: none
+	refusal error         // why the last try was not sent; nil after a success
+	closed  bool          // no event is queued any more
 }
 
-// disconnect is the disconnect event of a connection that has ended. The
-// connection is kept until the event is over.
+// disconnect is the disconnect event of a connection that has ended. It keeps the
+// connection registered until it is over.
 type disconnect struct {
 	c     *connection
 	event event
@@ -39,23 +39,23 @@ type disconnect struct {
 }
 
 const (
-	// mostDisconnects is how many disconnect events of an upstream may wait where
-	// limits.connections is no limit.
+	// mostDisconnects is the maximum of an upstream's queued disconnect events when
+	// limits.connections is unlimited.
 	mostDisconnects = 100_000
 
 	firstPause = 100 * time.Millisecond // between two tries
 	lastPause  = 5 * time.Second
 )
 
-// Why a disconnect event is given up that was not tried, or not once more.
+// Why a disconnect event is dropped from the queue.
 const (
-	pushedOut = "more disconnect events wait than limits.connections"
-	tooLate   = "its time was over before its turn came"
+	pushedOut = "the queue of disconnect events is full (limits.connections)"
+	tooLate   = "it expired in the queue"
 )
 
 var errCut = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
 
-// depart runs the disconnect event, if PHP wants it, and then leaves.
+// depart queues the disconnect event, if PHP wants it; otherwise the connection leaves.
 func (c *connection) depart(end cause) {
 	if !c.rt.asks[kindDisconnect] {
 		c.g.leave(c)
@@ -65,8 +65,8 @@ func (c *connection) depart(end cause) {
 	c.route().upstream.disconnects.push(&disconnect{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
 }
 
-// push adds an event. If too few serve the queue, the caller's goroutine does.
-// One more than may wait pushes the oldest out.
+// push queues an event. If more goroutines may serve the queue, the caller's does. If the
+// queue is full, its oldest event is dropped.
 func (q *disconnects) push(f *disconnect) {
 	q.mu.Lock()
 	q.waiting = append(q.waiting, f)
@@ -88,7 +88,7 @@ func (q *disconnects) push(f *disconnect) {
 	}
 }
 
-// serve runs one event after another until none waits, or none can be sent.
+// serve runs events until the queue is empty or backs off.
 func (q *disconnects) serve() {
 	for f := q.next(); f != nil; f = q.next() {
 		if f.overdue() {
@@ -105,7 +105,7 @@ func (q *disconnects) serve() {
 	}
 }
 
-// next is the oldest event, or nil: then the caller serves no longer.
+// next returns the oldest event, or nil: then the caller must stop serving.
 func (q *disconnects) next() (f *disconnect) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -118,8 +118,8 @@ func (q *disconnects) next() (f *disconnect) {
 	return f
 }
 
-// putBack gives an event that could not be sent its place back, and has all
-// wait a while. It reports false when there is no time left.
+// putBack requeues an event that could not be sent, and starts the backoff. It returns
+// false if the event's time is over.
 func (q *disconnects) putBack(f *disconnect) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -133,7 +133,7 @@ func (q *disconnects) putBack(f *disconnect) bool {
 	q.again = append(q.again, f)
 	if q.timer == nil {
 		q.pause = min(max(2*q.pause, firstPause), lastPause)
-		if errors.Is(f.err, fcgi.ErrOverloaded) { // PHP-FPM is there
+		if errors.Is(f.err, fcgi.ErrOverloaded) { // PHP-FPM is reachable
 			q.pause = firstPause
 		}
 		q.timer = time.AfterFunc(q.pause/2+rand.N(q.pause), q.resume)
@@ -141,7 +141,7 @@ func (q *disconnects) putBack(f *disconnect) bool {
 	return true
 }
 
-// resume ends a pause.
+// resume ends the backoff.
 func (q *disconnects) resume() {
 	q.mu.Lock()
 	q.timer = nil
@@ -152,7 +152,7 @@ func (q *disconnects) resume() {
 	}
 }
 
-// went notes that an event was sent, and so that others may go too.
+// went resets the backoff after an event was sent, and starts another goroutine if needed.
 func (q *disconnects) went() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,7 +162,7 @@ func (q *disconnects) went() {
 	}
 }
 
-// enlistLocked reports whether one more is to serve the queue, and counts it.
+// enlistLocked reports whether one more goroutine is to serve the queue, and counts it.
 func (q *disconnects) enlistLocked() bool {
 	if q.timer != nil || q.working >= q.workers || len(q.again)+len(q.waiting) == 0 {
 		return false
@@ -171,7 +171,7 @@ func (q *disconnects) enlistLocked() bool {
 	return true
 }
 
-// popLocked takes the oldest event; nil when none waits.
+// popLocked removes and returns the oldest event; nil if there is none.
 func (q *disconnects) popLocked() (f *disconnect) {
 	from := &q.again
 	if len(*from) == 0 {
@@ -187,8 +187,7 @@ func (q *disconnects) popLocked() (f *disconnect) {
 	return f
 }
 
-// resize sets how many events may wait, 0 being the default, and how many may
-// run at once.
+// resize sets the maximum of events, 0 being the default, and of goroutines.
 func (q *disconnects) resize(most, workers int) {
 	if most <= 0 {
 		most = mostDisconnects
@@ -198,7 +197,7 @@ func (q *disconnects) resize(most, workers int) {
 	q.most, q.workers = most, workers
 }
 
-// len is how many events wait or run.
+// len returns the number of queued and running events.
 func (q *disconnects) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -207,7 +206,7 @@ func (q *disconnects) len() int {
 
 func (q *disconnects) lenLocked() int { return len(q.again) + len(q.waiting) + q.working }
 
-// prune gives up the events whose time is over while nothing can be sent.
+// prune drops expired events during a backoff.
 func (q *disconnects) prune() {
 	q.mu.Lock()
 	paused := q.timer != nil
@@ -217,8 +216,8 @@ func (q *disconnects) prune() {
 	}
 }
 
-// untried is why an event is given up that was never tried: what kept the one
-// before it from being sent or, when those were sent, that they took so long.
+// untried returns the error of an event that is dropped without a try: why the last try was
+// not sent or, if it was sent, that the queue is too slow.
 func (q *disconnects) untried(how string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -229,7 +228,7 @@ func (q *disconnects) untriedLocked(how string) error {
 	return fmt.Errorf("%w: %s", cmp.Or(q.refusal, fcgi.ErrOverloaded), how)
 }
 
-// cut gives up all events, those too that come later.
+// cut drops all events, and those pushed later.
 func (q *disconnects) cut() {
 	q.mu.Lock()
 	q.closed = true
@@ -237,7 +236,7 @@ func (q *disconnects) cut() {
 	q.remove(func(*disconnect) bool { return true }, errCut)
 }
 
-// remove gives up events that wait.
+// remove drops queued events.
 func (q *disconnects) remove(which func(*disconnect) bool, why error) {
 	q.mu.Lock()
 	var kept, out []*disconnect
@@ -264,7 +263,7 @@ func (f *disconnect) try() (err error) {
 			err = failed("a bug")
 		}
 	}()
-	f.event.route = c.route() // a reload may have put other pools into it
+	f.event.route = c.route() // a reload may have changed its pools
 	a, err := c.call(context.Background(), f.event)
 	if err == nil {
 		c.publish(context.Background(), a.Others)
@@ -278,18 +277,18 @@ func (f *disconnect) outlived() bool {
 	return time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
 }
 
-// overdue reports whether there is no time left for a try. The first may come as
-// late as any event that waits for a worker.
+// overdue reports whether there is no time left for a try. The first try may be as late as
+// that of any event that waits for a worker.
 func (f *disconnect) overdue() bool {
 	return f.outlived() && (f.err != nil || time.Since(f.since) > f.c.route().upstream.wait)
 }
 
-// over is the end of the event, and of its connection; why is nil when it ran.
-// One of which PHP never heard is counted.
+// over ends the event and its connection; why is nil if the event ran. An event that PHP
+// never received is counted.
 func (f *disconnect) over(why error) {
 	c := f.c
 	if f.err != nil {
-		why = f.err // says more
+		why = f.err // more specific
 	}
 	if why != nil {
 		c.logFailure(kindDisconnect, why)

@@ -9,23 +9,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// errDraining is what Ready says of a process that is about to end.
+// errDraining is returned by Ready while the process ends.
 var errDraining = errors.New("draining")
 
-// disconnectTime is how long disconnect events may go on after the drain.
+// disconnectTime bounds the disconnect events after the drain.
 const disconnectTime = 10 * time.Second
 
-// Drain ends the gateway in an orderly way: it lets no client in, closes the
-// clients with 1012 spread over the configured time, each after its running
-// handler and the messages it sent before, and waits for their disconnect
-// events. It returns the number of connections that it had to give up, or
-// whose disconnect event PHP did not get. Ten seconds after the configured time,
-// or when ctx ends, everything is cut short. It is called once.
+// Drain ends the gateway: it accepts no more clients, closes the connected ones with 1012
+// spread over the configured time, each after its running handler and the messages sent
+// before, and waits for their disconnect events. It returns the number of connections that
+// it closed by force, or whose disconnect event PHP did not receive. Ten seconds after the
+// configured time, or when ctx ends, it ends everything by force. It is called once.
 func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	over := time.Duration(g.settings.Load().Config.Drain)
 	ctx, cancel := context.WithTimeout(ctx, over+disconnectTime)
 	defer cancel()
-	g.eachQueue((*disconnects).prune) // what is lost before is not given up here
+	g.eachQueue((*disconnects).prune) // expired events are not part of this drain's count
 	lost := g.stats.disconnectsLost.Load()
 	g.mu.Lock()
 	g.draining = true
@@ -33,7 +32,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	leaving := g.clients()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
-	go func() { // ends with the last connection, which forceClose sees to
+	go func() { // ends with the last connection, see forceClose
 		g.running.Wait()
 		close(done)
 	}()
@@ -48,8 +47,7 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	return max(givenUp, int(g.stats.disconnectsLost.Load()-lost))
 }
 
-// forceClose ends what a drain cannot wait for: sockets, handlers and the tries
-// to run disconnect events.
+// forceClose ends what a drain cannot wait for: sockets, handlers and disconnect events.
 func (g *Gateway) forceClose() (connections int) {
 	g.mu.Lock()
 	for c := range g.live {
@@ -60,12 +58,12 @@ func (g *Gateway) forceClose() (connections int) {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	g.eachQueue((*disconnects).cut)
-	g.eachPool(func(p *pool) { _ = p.Pool.Close(now) }) // says no more than that time is over
+	g.eachPool(func(p *pool) { _ = p.Pool.Close(now) }) // returns only the error of now
 	return connections
 }
 
-// drainAll closes the clients, spread evenly over a time with jitter, so that
-// they do not all come back to the next process at once.
+// drainAll closes the clients in random order, spread evenly over a time, so that they do
+// not all reconnect at once.
 func (g *Gateway) drainAll(ctx context.Context, done <-chan struct{}, leaving []*connection, over time.Duration) {
 	rand.Shuffle(len(leaving), func(i, j int) { leaving[i], leaving[j] = leaving[j], leaving[i] })
 	begin := time.Now()
@@ -85,8 +83,8 @@ func (g *Gateway) drainAll(ctx context.Context, done <-chan struct{}, leaving []
 	}
 }
 
-// Close ends the gateway's own goroutines and its PHP-FPM connections, after
-// Drain. It waits for them as long as ctx allows.
+// Close ends the gateway's own goroutines and its PHP-FPM connections after Drain, and
+// waits for them until ctx ends.
 func (g *Gateway) Close(ctx context.Context) error {
 	close(g.stop)
 	var errs []error

@@ -19,16 +19,15 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// neverPassed are headers that reach PHP under no configuration: they are the
-// hop's, the handshake's own, or would become HTTP_PROXY (httpoxy).
+// neverPassed are headers that never reach PHP: they belong to the hop or the handshake, or
+// would become HTTP_PROXY (httpoxy).
 var neverPassed = map[string]bool{
 	"Proxy": true, "Redirect-Status": true, "Content-Length": true, "Host": true,
 	"Sec-Websocket-Key": true, "Sec-Websocket-Version": true, "Sec-Websocket-Extensions": true,
 }
 
-// heldBack are headers that reach PHP only by pass_headers: they would ask for
-// something that no answer to a message can be (a range, a gzip body), or
-// claim what only a trusted proxy may.
+// heldBack are headers that reach PHP only by pass_headers: they request what no answer to
+// a message can be (a range, a gzip body), or claim what only a trusted proxy may.
 var heldBack = map[string]bool{
 	"Accept-Encoding": true, "Range": true, "Forwarded": true, "X-Real-Ip": true,
 	"X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
@@ -48,8 +47,8 @@ func passes(name string, rt *route, c *client, connection []string) bool {
 	return !heldBack[name] && !strings.HasPrefix(name, "Content-") && !strings.HasPrefix(name, "If-")
 }
 
-// isHeaderName accepts letters, digits and "-" only: an underscore would
-// become the same HTTP_ name as a hyphen, and so forge it.
+// isHeaderName accepts letters, digits and "-" only: an underscore becomes the same HTTP_
+// name as a hyphen, and could forge it.
 func isHeaderName(s string) bool {
 	for _, b := range []byte(s) {
 		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' {
@@ -59,7 +58,7 @@ func isHeaderName(s string) bool {
 	return s != ""
 }
 
-// passedHeaders is the part of a handshake's headers that reaches PHP.
+// passedHeaders returns the headers of a handshake that reach PHP.
 func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal) {
 	var connection []string // headers that the client declares to be hop-by-hop
 	for _, line := range r.Header.Values("Connection") {
@@ -84,8 +83,8 @@ func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal
 	return passed, nil
 }
 
-// isOwnName reports whether only this file sets a parameter: middleware of an
-// embedding program may add others, but cannot move these.
+// isOwnName reports whether only this file may set a parameter: the middleware of an
+// embedding program can add others, but not change these.
 func isOwnName(name string) bool {
 	switch name {
 	case "REQUEST_METHOD", "REQUEST_URI", "REQUEST_SCHEME", "QUERY_STRING", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
@@ -100,15 +99,15 @@ func isOwnName(name string) bool {
 	return false
 }
 
-// handshakeEnv is what PHP is told on every event of a connection. gofast and
-// the embedding program's middleware describe the request; what must be true
-// is set last.
+// handshakeEnv returns the parameters of every event of a connection: first those of gofast
+// and the embedding program's middleware, then, overriding them, those that must be
+// correct.
 func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Header) (map[string]string, error) {
 	described := r.Clone(r.Context())
 	described.Header = passed
 	params, err := fcgi.Params(described, c.script, g.middleware...)
 	if err != nil {
-		return nil, fmt.Errorf("describe the handshake: %w", err)
+		return nil, fmt.Errorf("build the handshake's parameters: %w", err)
 	}
 	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
 	rt := c.route()
@@ -135,8 +134,8 @@ func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Heade
 	return params, nil
 }
 
-// commonParams are those that many connections have alike: what the site sets, and
-// what a browser of one kind always sends.
+// commonParams are parameters that many connections share: those set by the site, and
+// headers that browsers of one kind always send.
 var commonParams = []string{
 	"DOCUMENT_ROOT", "DOCUMENT_URI", "GATEWAY_INTERFACE", "HTTPS", "REDIRECT_STATUS", "REQUEST_SCHEME", "SCRIPT_FILENAME",
 	"SCRIPT_NAME", "SERVER_ADDR", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "SERVER_SOFTWARE", "WS_NODE",
@@ -145,13 +144,13 @@ var commonParams = []string{
 	"HTTP_USER_AGENT", "HTTP_X_FORWARDED_PROTO",
 }
 
-// newEnv encodes what every event of a connection says. For 100,000 clients the
-// common part is held once for each kind of browser.
+// newEnv encodes the parameters of every event of a connection. The common part is stored
+// once per distinct value.
 func newEnv(params map[string]string) (*fcgi.Env, error) {
 	return fcgi.NewEnv(params, commonParams...)
 }
 
-// serverParams sets who speaks with whom.
+// serverParams sets the parameters of server and client addresses.
 func serverParams(set map[string]string, r *http.Request, c *connection) {
 	rt := c.route()
 	name := rt.ServerName
@@ -174,8 +173,8 @@ func serverParams(set map[string]string, r *http.Request, c *connection) {
 	set["REMOTE_ADDR"], set["REMOTE_PORT"] = c.client.addr.String(), c.client.port
 }
 
-// requestURI is the request line's target as the client wrote it, without the
-// scheme and host of the absolute form.
+// requestURI returns the request target as the client wrote it, without the scheme and host
+// of the absolute form.
 func requestURI(r *http.Request) string {
 	if strings.HasPrefix(r.RequestURI, "/") {
 		return r.RequestURI
@@ -183,8 +182,8 @@ func requestURI(r *http.Request) string {
 	return r.URL.RequestURI()
 }
 
-// keepCookies keeps the cookies of an accepted answer with the connection, so that
-// later events carry them: a browser that has its 101 already cannot.
+// keepCookies stores the cookies of an accepted answer in the connection's parameters:
+// after the 101 the browser cannot receive them.
 func (c *connection) keepCookies(lines []string) {
 	if len(lines) == 0 {
 		return
@@ -207,23 +206,22 @@ func (c *connection) keepCookies(lines []string) {
 	}
 }
 
-// followLinks has later events name the script at p, where the links of its route lead
-// now.
+// followLinks changes the script's path to p, the current target of the route's links.
 func (c *connection) followLinks(p *paths) error {
 	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script)) {
-		return failed("SCRIPT_FILENAME %s is not there, or a link leads out of the route's root: does the new release have it?", c.filename(p))
+		return failed("SCRIPT_FILENAME %s does not exist, or a link leads out of the route's root: check the new release", c.filename(p))
 	}
 	params := c.env.Params()
 	params["SCRIPT_FILENAME"], params["DOCUMENT_ROOT"] = c.filename(p), p.documentRoot
 	if err := c.setParams(params); err != nil {
-		return fmt.Errorf("tell PHP of a new release: %w", err)
+		return fmt.Errorf("change the script's path: %w", err)
 	}
 	c.paths = p
 	return nil
 }
 
-// setParams replaces the parameters of every event. The route's own parameters count,
-// in its newest settings, ahead of these.
+// setParams replaces the parameters of every event. Those configured for the route override
+// them.
 func (c *connection) setParams(params map[string]string) error {
 	maps.Copy(params, c.route().Params)
 	env, err := newEnv(params)

@@ -12,8 +12,8 @@ import (
 	"wsfpm/session"
 )
 
-// The close codes that wsfpm sends by itself (RFC 6455, 7.4; 4408 is ours).
-// Those of the protocol and of memory (1002, 1007, 1008, 1009, 1013, 4408) are package ws's.
+// The close codes of this package (RFC 6455, 7.4). Those of the protocol and of memory
+// (1002, 1007, 1008, 1009, 1013, 4408) are package ws's.
 var (
 	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
 	closeDraining   = session.Close{Code: 1012, Reason: "service restart"}
@@ -23,10 +23,10 @@ var (
 	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
 )
 
-// failure is an answer that is not taken: nothing of it is applied or sent.
+// failure is the error of an answer that is rejected as a whole.
 type failure struct {
-	reason string // for the log: what was wrong with the answer
-	detail string // for the log: what PHP said
+	reason string // for the log: the error in the answer
+	detail string // for the log: the output of PHP
 }
 
 func (f *failure) Error() string { return f.reason }
@@ -35,7 +35,7 @@ func failed(format string, args ...any) error {
 	return &failure{reason: fmt.Sprintf(format, args...)}
 }
 
-// malformed is the failure of an answer that is not by the contract.
+// malformed returns the failure of an answer that violates the contract.
 func malformed(err error) error { return &failure{reason: err.Error()} }
 
 // closeFor is the only place where a failed event becomes a close code.
@@ -46,8 +46,8 @@ func closeFor(err error) session.Close {
 	return closeFailed
 }
 
-// errorText is what a client is told of a failed event: the route's error
-// message, or with dev = true what PHP said.
+// errorText returns the message that a client receives for a failed event: the route's
+// error message, or with dev = true the output of PHP.
 func errorText(rt *route, err error) string {
 	var f *failure
 	switch {
@@ -61,7 +61,7 @@ func errorText(rt *route, err error) string {
 	return ""
 }
 
-// withDetail adds to a failure what PHP said: on stderr, else in its output.
+// withDetail adds PHP's output to a failure: stderr, else the body.
 func withDetail(err error, stderr, body []byte) error {
 	var f *failure
 	if errors.As(err, &f) {
@@ -72,7 +72,7 @@ func withDetail(err error, stderr, body []byte) error {
 	return err
 }
 
-// clipBytes keeps what PHP wrote from filling the log.
+// clipBytes limits the size of PHP's output in the log.
 func clipBytes(b []byte) []byte {
 	const most = 4 << 10
 	b = bytes.TrimSpace(b)
@@ -82,7 +82,7 @@ func clipBytes(b []byte) []byte {
 // lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).
 const lostCode = 1006
 
-// refusal is a handshake that is answered with a status rather than with 101.
+// refusal is a handshake that is answered with another status than 101.
 type refusal struct {
 	status int
 	why    string      // for metrics: one of a fixed set, see docs/metrics.md
@@ -90,7 +90,7 @@ type refusal struct {
 	body   []byte      // the status text when nil
 	reason string      // for the log
 	cause  error
-	close  *session.Close // how a client ended that PHP had let in; nil: it was lost
+	close  *session.Close // how a client accepted by PHP ended; nil: it was lost
 }
 
 func (r *refusal) Error() string { return r.reason }
@@ -132,8 +132,8 @@ func refusalFor(err error) *refusal {
 	return r
 }
 
-// endFor is how a connection ended that PHP had let in, and whose handshake came
-// to nothing.
+// endFor returns the cause of the disconnect event of a client that PHP had accepted, but
+// whose handshake failed.
 func endFor(err error) cause {
 	end := cause{code: lostCode}
 	var r *refusal

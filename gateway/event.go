@@ -9,41 +9,40 @@ import (
 	"wsfpm/session"
 )
 
-// kind is what happened to a connection.
+// kind is the kind of an event.
 type kind uint8
 
 const (
 	kindConnect kind = iota
 	kindMessage
 	kindDisconnect
-	kinds // their number
+	kinds // the number of kinds
 )
 
-// String is the kind as WS_EVENT has it.
+// String returns the value of WS_EVENT.
 func (k kind) String() string {
 	return [...]string{"connect", "message", "disconnect"}[k]
 }
 
-// Event is one thing that happened to a connection: what PHP is told, beyond
-// the handshake that the connection keeps.
+// event is one event of a connection: what it adds to the parameters of the handshake.
 type event struct {
 	kind   kind
-	route  *route // in the settings that are in force when it begins
+	route  *route // in the settings when the event begins
 	seq    uint64 // of messages: 1, 2, 3 …
 	binary bool
 	body   []byte
 	close  cause // of disconnect
 }
 
-// cause is how a connection ended, as the disconnect event reports it.
+// cause is the end of a connection, as the disconnect event reports it.
 type cause struct {
 	code   int
 	reason string
-	took   time.Duration // how long the connection lasted
+	took   time.Duration // duration of the connection
 }
 
-// vars appends this event's own parameters. Those that stay the same for the
-// whole connection are in the template, see environ.go.
+// vars appends this event's own parameters. Those of the whole connection are in its env,
+// see environ.go.
 func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session.Membership) []fcgi.Var {
 	method := "POST"
 	if e.kind == kindConnect {
@@ -85,7 +84,7 @@ func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {
 	)
 }
 
-// lane is the queue in which the event waits for PHP.
+// lane returns the queue in which the event waits for a worker.
 func (e *event) lane() fcgi.Lane {
 	switch e.kind {
 	case kindConnect:
@@ -96,8 +95,8 @@ func (e *event) lane() fcgi.Lane {
 	return fcgi.LaneLow
 }
 
-// ownerOf is whom the connection's events are counted for, so that one cannot hold the
-// pool: the user, else the address, "" when that is not known.
+// ownerOf returns the client to count a connection's events for, so that one client cannot
+// occupy the whole pool: the user, else the address, "" if unknown.
 func ownerOf(membership *session.Membership, from *client) string {
 	if membership.User != "" || !from.known {
 		return membership.User
@@ -105,5 +104,5 @@ func ownerOf(membership *session.Membership, from *client) string {
 	return from.addr.String()
 }
 
-// joinNames is a list as PHP's explode(',', …) takes it.
+// joinNames joins names for PHP's explode(',', …).
 func joinNames(names []string) string { return strings.Join(names, ",") }

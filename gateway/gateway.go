@@ -18,19 +18,19 @@ import (
 	"wsfpm/session"
 )
 
-// Bus carries commands between processes; package bus has the one in use.
+// Bus carries commands between processes; package bus implements it.
 type Bus interface {
 	members.Bus
-	// Publish hands a command to every process, this one included.
+	// Publish sends a command to every process, including this one.
 	Publish(ctx context.Context, c session.Command) error
-	// Listen gives what this process hears to deliver, in order. Deliver does not
-	// block: without room it returns a function that waits for it.
+	// Listen passes the commands that this process receives to deliver, in order. Deliver
+	// does not block: if there is no room it returns a function that waits for it.
 	Listen(deliver func(c *session.Command) (wait func(context.Context) error))
-	// Ready says what keeps pushes from arriving, or nil.
+	// Ready returns why pushes do not arrive, or nil.
 	Ready() error
 }
 
-// Options is what a Gateway needs.
+// Options configures a Gateway.
 type Options struct {
 	// Config has been loaded and checked by package config.
 	Config *config.Config
@@ -38,16 +38,16 @@ type Options struct {
 	Bus Bus
 	// Logger may be nil.
 	Logger *zap.Logger
-	// Files is how many file descriptors there are for clients and PHP-FPM
-	// together; 0: any number. Beyond it newcomers are refused.
+	// Files is the number of file descriptors for clients and PHP-FPM together; 0:
+	// unlimited. Further clients are refused.
 	Files int
-	// Middleware describes handshakes further, in the manner of gofast: it may
-	// add parameters for PHP. It sees no answer, and no later change of cookies.
+	// Middleware may add parameters of a handshake for PHP, in the manner of gofast. It
+	// sees no answer, and no later change of cookies.
 	Middleware []fcgi.Middleware
 }
 
-// Gateway holds the clients' connections and calls PHP for what happens on
-// them. It is an [http.Handler] for the public listeners.
+// Gateway holds the clients' connections and calls PHP for their events. It is an
+// [http.Handler] for the public listeners.
 type Gateway struct {
 	log        *zap.Logger
 	bus        Bus
@@ -55,9 +55,9 @@ type Gateway struct {
 	sockets    *ws.Shared
 	middleware []fcgi.Middleware
 	name       string // the node's, as configured
-	node       string // name and six random characters of this start
+	node       string // name and six random characters, new at each start
 	web        http.Handler
-	started    *config.Config // some of which counts until a restart
+	started    *config.Config // to find the keys that need a restart
 	files      int            // see Options
 	admission  admission
 	accepted   accepted
@@ -69,7 +69,7 @@ type Gateway struct {
 
 	reload    sync.Mutex // held while settings are replaced
 	settings  atomic.Pointer[settings]
-	resettled chan struct{}    // room for one: settings were replaced
+	resettled chan struct{}    // capacity one: settings were replaced
 	pools     map[string]*pool // guarded by reload
 
 	mu       sync.Mutex           // guards what follows
@@ -122,12 +122,11 @@ func New(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-// Node is the name under which this process appears in connection ids.
+// Node returns this process's name in connection ids.
 func (g *Gateway) Node() string { return g.node }
 
-// Reload puts a new configuration into force: pools, timeouts and limits for
-// all, routes and origins for new connections. Restart names the keys that
-// changed but need a restart to count.
+// Reload applies a new configuration: pools, timeouts and limits to all connections, routes
+// and origins to new ones. Restart lists the changed keys that need a restart.
 func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
@@ -142,13 +141,13 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.letGoLocked()
 	select {
 	case g.resettled <- struct{}{}:
-	default: // sweep has yet to look at the last ones
+	default: // sweep has not handled the previous reload yet
 	}
 	return needRestart(g.started, cfg), nil
 }
 
-// spreadLimits puts the limits of new settings, which are in force, on every
-// connection. One that enters meanwhile takes them by itself.
+// spreadLimits sets the limits of the current settings on every connection. One that enters
+// meanwhile sets them itself.
 func (g *Gateway) spreadLimits(s *settings) {
 	of := make(map[*route]*ws.Limits)
 	for _, c := range g.connections() {
@@ -161,8 +160,7 @@ func (g *Gateway) spreadLimits(s *settings) {
 	}
 }
 
-// needRestart names the keys that are read at the start only and were different
-// then.
+// needRestart returns the keys that are read at the start only and have changed.
 func needRestart(old, next *config.Config) (keys []string) {
 	for _, each := range []struct {
 		key       string
@@ -187,7 +185,7 @@ func needRestart(old, next *config.Config) (keys []string) {
 	return keys
 }
 
-// Ready says what keeps this process from doing all of its work, or nil.
+// Ready returns why this process cannot do all of its work, or nil.
 func (g *Gateway) Ready() error {
 	if g.isDraining() {
 		return errDraining

@@ -5,38 +5,37 @@ import (
 	"time"
 )
 
-// handoff starts another reader for each connection whose reader has been calling PHP
-// for a while. The goroutine that reads a message calls PHP itself: to hand every
-// message to another costs more than the rest of a small message's way together. But
-// pings are to be answered, a client's leaving is to be noticed, and the next messages
-// are to be taken in while PHP is busy.
+// handoff starts another reader for each connection whose reader is busy calling PHP. The
+// reader goroutine calls PHP inline: passing every message to another goroutine costs more
+// than the rest of a small message's handling. But while PHP runs, pings must be answered,
+// a disconnect noticed and further messages received.
 type handoff struct {
 	mu    sync.Mutex // guards what follows, and the links of connections
 	first *connection
 	last  *connection // the newest
-	look  uint64      // number of the current look
-	awake bool
+	look  uint64      // number of the current check
+	awake bool        // watch is running
 
-	work chan struct{} // has room for one: a handler has begun
+	work chan struct{} // capacity one: starts watch
 }
 
 const (
-	// handoffAfter is how long a handler runs, at least, before another reader
-	// starts; at most it is twice as long.
+	// handoffAfter is the minimum time that a handler runs before another reader starts;
+	// the maximum is twice as long.
 	handoffAfter = 5 * time.Millisecond
-	// handoffRest is after how many looks without a handler the looks end.
+	// handoffRest is the number of checks without a handler after which watch ends.
 	handoffRest = 200
 )
 
-// watched are a connection's links, guarded by handoff.mu.
+// watched are the links of a connection in handoff's list, guarded by handoff.mu.
 type watched struct {
 	prev, next *connection
-	since      uint64 // the look before
+	since      uint64 // handoff.look when it was added
 	listed     bool
 	handedOff  bool // another goroutine reads
 }
 
-// add lists c, whose reader begins to handle messages.
+// add adds c, whose reader begins to handle messages.
 func (h *handoff) add(c *connection) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,7 +52,7 @@ func (h *handoff) add(c *connection) {
 	}
 }
 
-// remove ends what add began, and reports whether the caller is still c's reader.
+// remove undoes add, and reports whether the caller is still c's reader.
 func (h *handoff) remove(c *connection) (reads bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,8 +90,8 @@ func (h *handoff) run(stop <-chan struct{}) {
 	}
 }
 
-// watch looks at the running handlers again and again, until there has been none for a
-// while. A handler that was there at the look before hands its connection off.
+// watch checks the running handlers periodically until there has been none for handoffRest
+// checks. A handler seen by two checks hands its connection off.
 func (h *handoff) watch(stop <-chan struct{}) {
 	var between pauses
 	for idle := 0; ; idle++ {

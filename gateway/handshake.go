@@ -12,9 +12,8 @@ import (
 	"wsfpm/session"
 )
 
-// ServeHTTP is the beginning of a connection's walk: who asks, may they, what
-// does PHP say, then the upgrade. From there serve goes on, on a goroutine of
-// its own, so that the server's memory for the handshake is freed.
+// ServeHTTP handles a handshake: it checks the request, calls PHP and upgrades. Then serve
+// continues on its own goroutine, so that the server's memory for the handshake is freed.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.accepted.came(r)
 	if refused := g.checkHost(r); refused != nil {
@@ -42,7 +41,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go c.serve(&a)
 }
 
-// enter asks PHP and upgrades.
+// enter calls PHP and upgrades.
 func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.Header) (a reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -59,8 +58,7 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 	return a, nil
 }
 
-// receive checks a handshake as far as that is possible without PHP, and
-// counts the connection in.
+// receive checks a handshake without PHP, and registers the connection.
 func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	s := g.settings.Load()
 	if refused := checkHeaders(r, &s.Limits); refused != nil {
@@ -90,7 +88,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 		return nil, nil, refused
 	}
 	if most, full := g.accepted.full(); full {
-		refused := refuse(http.StatusServiceUnavailable, "sockets", "%d sockets of clients are open, which is all that file descriptors and limits.connections allow", most)
+		refused := refuse(http.StatusServiceUnavailable, "sockets", "%d client sockets are open, the maximum for the file descriptors and limits.connections", most)
 		refused.header = retryAfter(comeBack)
 		return nil, nil, refused
 	}
@@ -118,7 +116,7 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who cl
 	return c
 }
 
-// prepare makes the parameters of every event of the connection.
+// prepare encodes the parameters of every event of the connection.
 func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	params, err := c.g.handshakeEnv(c, r, passed)
 	if err != nil {
@@ -134,8 +132,8 @@ func (c *connection) prepare(r *http.Request, passed http.Header) error {
 	return nil
 }
 
-// ask runs the connect event, before the upgrade is answered, and opens the
-// connection if its answer lets it.
+// ask runs the connect event before the upgrade, and opens the connection if PHP accepts
+// it.
 func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err error) {
 	if !c.rt.asks[kindConnect] {
 		return a, c.open(w, r, a)
@@ -149,8 +147,8 @@ func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err e
 	return a, err
 }
 
-// agree picks the subprotocol: the one that the script named, which the client
-// must have offered, else the first of the route's that it offered.
+// agree selects the subprotocol: the script's choice, which the client must have offered,
+// else the first of the route's that it offered.
 func (c *connection) agree(named string) (string, error) {
 	if named != "" {
 		if !slices.Contains(c.offered, named) {
@@ -166,9 +164,8 @@ func (c *connection) agree(named string) (string, error) {
 	return "", nil
 }
 
-// open agrees on a subprotocol, applies the answer to connect and upgrades:
-// when the client sees the 101, or the first message after it, pushes to it
-// arrive.
+// open selects the subprotocol, applies the answer to connect and upgrades: once the client
+// has the 101, pushes to it arrive.
 func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err error) {
 	if c.protocol, err = c.agree(a.Head.Protocol); err != nil {
 		return err
@@ -178,7 +175,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 		return err
 	}
 	c.letIn = c.rt.asks[kindConnect]
-	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; no push reaches the client by it before Enter
+	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; the client receives no push before Enter
 	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User))
 		refused.header, refused.close = retryAfter(10), &closeTooMany
@@ -206,8 +203,8 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	return nil
 }
 
-// release takes back what receive and open did, for a handshake that came to
-// nothing. A script that let the client in is told of its end.
+// release undoes receive and open after a failed handshake. A script that accepted the
+// client gets the disconnect event.
 func (c *connection) release(end cause) {
 	c.g.members.Leave(c.session)
 	c.g.admission.moveUser(c.user, "", 0)
@@ -217,5 +214,5 @@ func (c *connection) release(end cause) {
 		return
 	}
 	end.took = time.Since(c.since)
-	go c.depart(end) // not on the server's goroutine, which may serve others' events then
+	go c.depart(end) // frees the server's goroutine: depart may serve other events
 }

@@ -7,23 +7,22 @@ import (
 	"wsfpm/gateway/ws"
 )
 
-// inbox holds the messages of one client that came while a handler runs. One
-// goroutine puts; one, the same or another, takes. Who takes begins when
-// something is put and ends when nothing is left.
+// inbox is the bounded queue of one client's messages that arrive while a handler runs. One
+// goroutine at a time puts, and one, the same or another, takes. The taker starts with the
+// first message and ends when the queue is empty.
 type inbox struct {
 	mu      sync.Mutex // guards what follows
 	waiting []ws.Message
-	room    [1]ws.Message // for waiting, which seldom needs more
+	room    [1]ws.Message // the memory of waiting for a single message
 	bytes   int
 	busy    bool          // there is a taker
-	shut    bool          // no more may be put
-	changed chan struct{} // closed when something was taken; made when awaited
+	shut    bool          // put fails
+	changed chan struct{} // closed at the next change; nil: no goroutine waits
 }
 
-// put adds m and reports whether a taker must be started. It waits while the
-// backlog is full: most messages, or bytes, of which one message always fits.
-// Waits are counted in waits, as they begin. When the inbox is shut, meanwhile or
-// before, m is not taken.
+// put adds m and reports whether a taker must be started. It waits while the backlog has
+// most messages or would exceed bytes; a single message always fits. It counts each wait in
+// waits. If the inbox is closed, before or meanwhile, m is not taken.
 func (b *inbox) put(m ws.Message, most, bytes int, waits *atomic.Int64) (start, taken bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,14 +51,15 @@ func (b *inbox) put(m ws.Message, most, bytes int, waits *atomic.Int64) (start, 
 	return start, true
 }
 
-// hold makes the caller the taker before anything was put.
+// hold makes the caller the taker of an empty inbox.
 func (b *inbox) hold() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.busy = true
 }
 
-// take removes the oldest message. When there is none the taker rests.
+// take removes the oldest message. It returns false if there is none; the taker then calls
+// rest.
 func (b *inbox) take() (ws.Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,8 +75,7 @@ func (b *inbox) take() (ws.Message, bool) {
 	return m, true
 }
 
-// rest ends the taker's part. It reports false when something has been put
-// meanwhile, which the taker must take first.
+// rest ends the taker. It returns false if there are messages to take first.
 func (b *inbox) rest() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,8 +87,7 @@ func (b *inbox) rest() bool {
 	return true
 }
 
-// close lets nothing more in. With drop set what waits is thrown away and
-// returned.
+// close makes put fail. With drop set it removes and returns the queued messages.
 func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +99,7 @@ func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	return dropped
 }
 
-// stop is the end of a taker that cannot go on, after close.
+// stop ends a taker that has panicked, after close.
 func (b *inbox) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -109,14 +107,13 @@ func (b *inbox) stop() {
 	b.wakeLocked()
 }
 
-// isBusy reports whether there is a taker.
 func (b *inbox) isBusy() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.busy
 }
 
-// wait returns when there is no taker any more.
+// wait waits until there is no taker.
 func (b *inbox) wait() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,7 +122,7 @@ func (b *inbox) wait() {
 	}
 }
 
-// waitLocked waits for a change, with the lock given up meanwhile.
+// waitLocked unlocks, waits for a change and locks again.
 func (b *inbox) waitLocked() {
 	if b.changed == nil {
 		b.changed = make(chan struct{})

@@ -10,9 +10,8 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// checkHost refuses requests for a foreign host where pages are served for
-// development: see [config.Config.ServesHost]. Elsewhere the proxy in front
-// decides which hosts there are.
+// checkHost refuses requests for a foreign host when pages are served for development, see
+// [config.Config.ServesHost]. In production the proxy in front selects the hosts.
 func (g *Gateway) checkHost(r *http.Request) *refusal {
 	if g.web == nil || g.settings.Load().ServesHost(hostName(r.Host)) {
 		return nil
@@ -24,10 +23,10 @@ func (g *Gateway) checkHost(r *http.Request) *refusal {
 	return refused
 }
 
-// checkOrigin refuses handshakes that a foreign page makes a visitor's browser
-// send, with the visitor's cookies (RFC 6455, 10.2). Without an origin list
-// the page must come from the same host. A request without Origin comes from
-// no browser and passes, unless the route requires one.
+// checkOrigin refuses cross-site handshakes: a foreign page can make a visitor's browser
+// send one with the visitor's cookies (RFC 6455, 10.2). Without an origin list the page
+// must come from the same host. A request without Origin is not from a browser and passes,
+// unless the route has require_origin.
 func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
 	origins := r.Header.Values("Origin")
 	switch {
@@ -53,12 +52,12 @@ func checkOrigin(r *http.Request, rt *route, c *client) *refusal {
 		excerpt.Of(origin), excerpt.Of(r.Host))
 }
 
-// sameHost reports whether a page of this origin belongs to the host that the
-// request names. Over TLS the page must have come over TLS too.
+// sameHost reports whether a page of this origin belongs to the requested host. If the
+// request came over TLS, the page must too.
 func sameHost(origin, host string, secure bool) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || !strings.EqualFold(origin, u.Scheme+"://"+u.Host) {
-		return false // an origin has no more to it (RFC 6454, 7.1)
+		return false // an origin is scheme, host and port only (RFC 6454, 7.1)
 	}
 	scheme := strings.ToLower(u.Scheme)
 	if scheme != "https" && (scheme != "http" || secure) {

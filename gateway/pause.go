@@ -7,21 +7,20 @@ import (
 	"unsafe"
 )
 
-// pauses are the waits of a loop that runs while messages come. Whenever all
-// processors of Go's scheduler (its Ps) are idle, the runtime puts its monitor
-// thread to sleep, and the next system call wakes it: two thread switches for a
-// message. A pause therefore occupies one P, as a computation would, for as long
-// as the others have time to spare.
+// pauses implements the waits of a loop that runs while there is traffic. Whenever all
+// processors of Go's scheduler (its Ps) are idle, the runtime's monitor thread (sysmon)
+// sleeps, and the next system call wakes it: two thread switches per message. A pause
+// therefore keeps one P busy, as a computation would, while the process has CPU time to
+// spare.
 //
 // A pauses is used by one goroutine.
 type pauses struct {
 	end  time.Time     // of the last pause
-	used time.Duration // CPU time of the process, up to then
+	used time.Duration // CPU time of the process at end
 }
 
-// wait waits for d. When it occupies a P, a collection that begins interrupts it
-// for a moment (by the signal that preempts goroutines), and timers that this P
-// holds are late by d at most.
+// wait waits for d. While it occupies a P, a starting garbage collection interrupts it (by
+// the signal that preempts goroutines), and timers of this P are up to d late.
 func (p *pauses) wait(d time.Duration) {
 	if !p.spare(runtime.GOMAXPROCS(0) - 1) {
 		time.Sleep(d)
@@ -31,12 +30,12 @@ func (p *pauses) wait(d time.Duration) {
 		t := syscall.NsecToTimespec(int64(d))
 		// RawSyscall does not announce the call to the scheduler.
 		_, _, _ = syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
-		runtime.Gosched() // a new time slice; a collection that waits goes first
+		runtime.Gosched() // a new time slice; a waiting collection runs first
 	}
 }
 
-// spare reports whether the process has used at most three quarters of the time
-// of so many processors since it was asked last, or a second ago.
+// spare reports whether the process has used at most three quarters of the CPU time of that
+// many processors since the last call, or in the last second.
 func (p *pauses) spare(processors int) bool {
 	var use syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &use) != nil {

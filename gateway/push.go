@@ -12,9 +12,8 @@ import (
 	"wsfpm/session"
 )
 
-// Push hands commands that came by POST /push to every node and returns how
-// many connections of this node they mean. Commands after a failed one are
-// not sent.
+// Push publishes the commands of a POST /push to every node and returns the number of
+// matching connections on this node. It stops at the first error.
 func (g *Gateway) Push(ctx context.Context, commands []session.Command) (delivered int, err error) {
 	for i, c := range commands {
 		delivered += g.hub.Count(&c)
@@ -25,7 +24,7 @@ func (g *Gateway) Push(ctx context.Context, commands []session.Command) (deliver
 	return delivered, nil
 }
 
-// fanout delivers commands of others to this process's clients.
+// fanout delivers commands to this process's clients.
 type fanout struct{ *delivery.Fanout }
 
 func newFanout(g *Gateway) fanout {
@@ -41,7 +40,7 @@ func newFanout(g *Gateway) fanout {
 	})}
 }
 
-// deliver takes what the bus hears, see [delivery.Fanout.Deliver].
+// deliver delivers a command from the bus, see [delivery.Fanout.Deliver].
 func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
 	if c.Before != 0 {
 		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
@@ -49,13 +48,11 @@ func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
 	return f.Deliver(c)
 }
 
-// onItsWay is how long a command may take to a node where it passes over clients
-// that came in meanwhile. Those that were there for longer are not spared for
-// the sake of two nodes whose clocks differ.
+// onItsWay bounds the travel time of a command that spares clients that connected after it.
+// Clients connected for longer are never spared, even if the clocks of two nodes differ.
 const onItsWay = 10 * time.Second
 
-// move carries a command of others out that changes one client's channels, for
-// package delivery.
+// move applies a command that changes one client's channels, for package delivery.
 func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Command) (meant bool) {
 	meant, err := g.members.Move(ctx, s, c, g.settings.Load().Limits.Channels)
 	if errors.Is(err, session.ErrChannels) {
@@ -67,7 +64,7 @@ func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Comma
 	return meant && err == nil
 }
 
-// patience bounds how long the moves of one command wait for Redis, all together.
+// patience returns the context that bounds all waits of one command for Redis.
 func (g *Gateway) patience() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Duration(g.settings.Load().Redis.Confirm))
 }

@@ -13,8 +13,8 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// refusal is how a handshake is answered that failed after its checks. What
-// PHP wrote is logged, and with dev = true the client is sent it.
+// refusal converts an error after the checks of a handshake. PHP's output is logged, and
+// with dev = true sent to the client.
 func (c *connection) refusal(err error) *refusal {
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return refused
@@ -27,7 +27,7 @@ func (c *connection) refusal(err error) *refusal {
 	return refused
 }
 
-// refuse answers a handshake with the status that err asks for.
+// refuse answers a handshake with the status for err.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refused := refusalFor(err)
 	if refused.status != 0 {
@@ -44,7 +44,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		zap.String("reason", refused.reason),
 		zap.NamedError("error", refused.cause))
 	if refused.status == 0 {
-		return // the upgrade has answered, or the socket is taken over
+		return // answered by the upgrade, or the socket was hijacked
 	}
 	allow(w, r, refusalTime)
 	for name, values := range refused.header {
@@ -58,20 +58,18 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(refused.status)
-	_, _ = w.Write(body) // a client that left needs no answer
+	_, _ = w.Write(body) // the client may have left
 }
 
-// refusalTime is how long a client may take to read why it was refused, and to
-// send the rest of a body, which is not used; pageTime is the same for a page.
+// refusalTime bounds the time for a client to read a refusal, and to send the rest of a
+// body, which is not used; pageTime is the same for a page.
 const (
 	refusalTime = 10 * time.Second
 	pageTime    = 5 * time.Minute
 )
 
-// allow bounds the time in which a request's body comes and its answer goes: a
-// client that does neither is not waited for. A request without a body has been
-// read, and its reading is not bounded: net/http would take that for the end of
-// the client.
+// allow sets the time limit for a request's body and its answer. Without a body it sets no
+// read deadline: net/http would treat an expired one as the end of the client.
 func allow(w http.ResponseWriter, r *http.Request, d time.Duration) {
 	within := time.Now().Add(d)
 	to := http.NewResponseController(w)
@@ -81,7 +79,7 @@ func allow(w http.ResponseWriter, r *http.Request, d time.Duration) {
 	}
 }
 
-// remote is the client's address for the log, as REMOTE_ADDR has it.
+// remote returns the client's address for the log, the same as REMOTE_ADDR.
 func (g *Gateway) remote(r *http.Request) string {
 	who, err := clientOf(r, g.settings.Load().Trusted())
 	if err != nil {
@@ -90,22 +88,21 @@ func (g *Gateway) remote(r *http.Request) string {
 	return who.addr.String()
 }
 
-// notOn101 are the answer's headers that do not go onto the 101; hop-by-hop
-// ones, WS-*, Sec-WebSocket-*, Content-* and X-Accel-* aside.
+// notOn101 are headers of PHP's answer that are not copied to the 101, besides hop-by-hop
+// ones, WS-*, Sec-WebSocket-*, Content-* and X-Accel-*.
 var notOn101 = map[string]bool{
 	"Status": true, "Date": true, "Server": true, "Location": true,
 	"Cache-Control": true, "Expires": true, "Pragma": true, "Last-Modified": true, "Etag": true,
 }
 
-// notOnRefusal is the same for a refusal, which is an ordinary answer.
+// notOnRefusal is the same for a refusal, which is an ordinary HTTP response.
 var notOnRefusal = map[string]bool{"Content-Length": true, "Status": true}
 
-// readByServer are the headers that may be passed on and that net/http looks up
-// itself, in Go's spelling.
+// readByServer are headers that net/http looks up by their canonical name.
 var readByServer = map[string]bool{"Content-Type": true, "Content-Encoding": true, "Date": true}
 
-// passOn copies an answer's headers into h, all but those in without, in the
-// script's own spelling of their names.
+// passOn copies an answer's headers into h, except those in without, and keeps the script's
+// spelling of their names.
 func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
 	for _, f := range fields {
 		name := http.CanonicalHeaderKey(f.Name)
@@ -122,18 +119,17 @@ func passOn(h http.Header, fields fcgi.Header, without map[string]bool) {
 	}
 }
 
-// speller is a ResponseWriter that gives the answer's headers their RFC's names:
-// net/http writes a name as it stands in the map, and http.Header.Set puts it
-// there in Go's spelling.
+// speller is a ResponseWriter that spells header names as their RFC does: net/http writes
+// names as they are in the map, and http.Header.Set canonicalizes them.
 type speller struct{ http.ResponseWriter }
 
-// spellings are the names of the handshake's headers as RFC 6455 writes them.
-// Case has no meaning in HTTP, but some devices and game engines compare bytes.
+// spellings are the header names of the handshake as in RFC 6455. HTTP ignores case, but
+// some devices and game engines compare bytes.
 var spellings = [...]string{
 	"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version",
 }
 
-// WriteHeader begins the answer.
+// WriteHeader respells the headers and writes them.
 func (s speller) WriteHeader(status int) {
 	h := s.Header()
 	for _, name := range spellings {
@@ -145,5 +141,5 @@ func (s speller) WriteHeader(status int) {
 	s.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for http.ResponseController, which takes the socket over.
+// Unwrap is for http.ResponseController, which hijacks the socket.
 func (s speller) Unwrap() http.ResponseWriter { return s.ResponseWriter }

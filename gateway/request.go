@@ -9,8 +9,8 @@ import (
 	"wsfpm/gateway/excerpt"
 )
 
-// checkHeaders refuses a handshake whose headers are too many or too large. Of
-// those that net/http does not even read to their end, see [Gateway.Attend].
+// checkHeaders refuses a handshake with too many or too large headers. [Gateway.Attend]
+// counts those that net/http does not read completely.
 func checkHeaders(r *http.Request, l *config.Limits) *refusal {
 	count := 1 // Host, which is not in r.Header
 	size := int64(len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  \r\n") + len("Host: \r\n") + len(r.Host))
@@ -36,8 +36,8 @@ func wantsUpgrade(r *http.Request) bool {
 	return hasToken(r.Header, "Upgrade", "websocket") && hasToken(r.Header, "Connection", "upgrade")
 }
 
-// checkHandshake checks what the rest of RFC 6455, 4.2.1 asks of a client, so
-// that PHP is called for good handshakes only.
+// checkHandshake checks the other requirements of RFC 6455, 4.2.1, so that PHP is called
+// for valid handshakes only.
 func checkHandshake(r *http.Request) error {
 	key := r.Header.Values("Sec-WebSocket-Key")
 	switch {
@@ -50,9 +50,9 @@ func checkHandshake(r *http.Request) error {
 		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
 		return refused
 	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
-		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version stands twice")
+		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version is repeated")
 	case r.ContentLength != 0:
-		return refuse(http.StatusBadRequest, "handshake", "the handshake has a body, whose bytes would be taken for frames")
+		return refuse(http.StatusBadRequest, "handshake", "the handshake has a body, which would be parsed as frames")
 	case len(key) != 1 || !isHandshakeKey(key[0]):
 		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
 	}
@@ -76,15 +76,14 @@ func hasToken(h http.Header, name, token string) bool {
 	return false
 }
 
-// isPlain reports whether r is an ordinary request, such as the health check of
-// a load balancer, and not a handshake that failed.
+// isPlain reports whether r is an ordinary request, such as a health check, and not a
+// failed handshake.
 func isPlain(r *http.Request) bool {
 	return !wantsUpgrade(r) && r.Header.Get("Sec-WebSocket-Key") == ""
 }
 
-// whyNoUpgrade says what is missing in a request that asks for no upgrade. A
-// proxy passes the key of a handshake on by itself, the rest only when it is
-// told to.
+// whyNoUpgrade returns what a request lacks to be an upgrade. A proxy forwards the key of a
+// handshake by default, the other headers only if configured.
 func whyNoUpgrade(r *http.Request) string {
 	if isPlain(r) {
 		return "not a WebSocket handshake; logged once per address"
@@ -102,11 +101,10 @@ func whyNoUpgrade(r *http.Request) string {
 	return "a proxy has not passed the handshake's upgrade on: if it is nginx, set: " + strings.Join(lines, " ")
 }
 
-// nginxVersion is the line without which nginx speaks HTTP/1.0.
+// nginxVersion makes nginx use HTTP/1.1 in place of HTTP/1.0.
 const nginxVersion = "proxy_http_version 1.1;"
 
-// offeredProtocols reads the subprotocols that a client offers (RFC 6455,
-// 11.3.4).
+// offeredProtocols parses the subprotocols that a client offers (RFC 6455, 11.3.4).
 func offeredProtocols(lines []string) (offered []string) {
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
@@ -118,8 +116,7 @@ func offeredProtocols(lines []string) (offered []string) {
 	return offered
 }
 
-// hopByHop are the headers that belong to one hop (RFC 9110, 7.6.1), in the
-// form that http.CanonicalHeaderKey gives them.
+// hopByHop are the hop-by-hop headers (RFC 9110, 7.6.1), by canonical name.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
 	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,

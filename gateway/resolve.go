@@ -10,43 +10,41 @@ import (
 )
 
 const (
-	// resolveEvery is how long resolved paths are believed: a switched link is
-	// followed after that time at the latest.
+	// resolveEvery is the lifetime of resolved paths: a changed link takes effect after
+	// that time at the latest.
 	resolveEvery = 100 * time.Millisecond
-	// resolveGrace is how long the last paths go on when the links lead nowhere:
-	// not every deploy replaces its link in one step.
+	// resolveGrace is how long the last paths are used when the links are broken: not every
+	// deploy replaces its link atomically.
 	resolveGrace = 5 * time.Second
 )
 
-// paths are the two paths of a route that PHP is told, without symbolic links
-// unless these could not be resolved. A pair is immutable, and another one as
-// soon as the links lead elsewhere.
+// paths are the two paths of a route that PHP receives, with symbolic links resolved if
+// possible. A pair is immutable; changed links produce a new one.
 type paths struct {
 	documentRoot string
-	base         string // the script, or the folder of the scripts
+	base         string // the script, or the directory of the scripts
 }
 
-// resolver resolves the symbolic links in a route's paths, as $realpath_root
-// of nginx does. PHP's caches know a file by the path that they are given: by
-// the path of a link, such as /srv/app/current, PHP would go on with the old
-// release after a deploy, until realpath_cache_ttl (120 s) has passed. It is
-// safe for concurrent use.
+// resolver caches the resolved symbolic links of a route's paths, as $realpath_root of
+// nginx does. PHP caches files by the path that it receives: with the path of a link, such
+// as /srv/app/current, it would run the old release after a deploy until realpath_cache_ttl
+// (120 s) is over. It is safe for concurrent use.
 type resolver struct {
 	configured paths
 	follow     bool // resolve_root
 
 	last atomic.Pointer[resolution]
-	mu   sync.Mutex // held while links are looked at
+	mu   sync.Mutex // held while links are resolved
 }
 
-// resolution is what a look at the links found.
+// resolution is the result of resolving the links.
 type resolution struct {
 	*paths
-	at   time.Time // of the look
-	good time.Time // of the last look that led to files
+	at   time.Time // when it was made
+	good time.Time // of the last one without an error
 }
 
-// newResolver looks at the links for the first time.
+// newResolver returns a resolver with resolved paths.
 func newResolver(configured paths, follow bool) *resolver {
 	r := &resolver{configured: configured, follow: follow}
 	r.last.Store(&resolution{paths: &r.configured})
@@ -54,12 +52,11 @@ func newResolver(configured paths, follow bool) *resolver {
 	return r
 }
 
-// current is where the links lead. It looks at them when the last look is too
-// old, which costs some microseconds; else it costs nothing.
+// current returns the resolved paths. If the cached ones are older than resolveEvery it
+// resolves the links, which takes some microseconds.
 func (r *resolver) current(now time.Time) *paths { return r.since(now.Add(-resolveEvery), now) }
 
-// since is where the links led after a moment. Now is the time of a look that
-// is needed for it.
+// since returns paths resolved after a time; now is the time of a new resolution.
 func (r *resolver) since(after, now time.Time) *paths {
 	last := r.last.Load()
 	if !r.follow || last.at.After(after) {
@@ -67,7 +64,7 @@ func (r *resolver) since(after, now time.Time) *paths {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last = r.last.Load(); last.at.After(after) { // another has looked meanwhile
+	if last = r.last.Load(); last.at.After(after) { // another goroutine was faster
 		return last.paths
 	}
 	next := r.look(last, now)
@@ -75,14 +72,14 @@ func (r *resolver) since(after, now time.Time) *paths {
 	return next.paths
 }
 
-// look resolves the links. The document root comes first and the rest below
-// what it resolved to, so that both are of the same release.
+// look resolves the links: the document root first, then the base below the result, so that
+// both belong to the same release.
 func (r *resolver) look(last *resolution, now time.Time) *resolution {
 	found, err := r.configured.resolved()
 	good := now
 	if err != nil {
 		good = last.good
-		found = r.configured // PHP-FPM may have what this machine has not
+		found = r.configured // the paths may exist on PHP-FPM's machine only
 	}
 	if found == *last.paths || err != nil && now.Sub(good) < resolveGrace {
 		return &resolution{last.paths, now, good}
@@ -90,7 +87,7 @@ func (r *resolver) look(last *resolution, now time.Time) *resolution {
 	return &resolution{&found, now, good}
 }
 
-// resolved is p without symbolic links.
+// resolved returns p without symbolic links.
 func (p paths) resolved() (real paths, err error) {
 	if real.documentRoot, err = filepath.EvalSymlinks(p.documentRoot); err != nil {
 		return p, err
@@ -103,9 +100,9 @@ func (p paths) resolved() (real paths, err error) {
 	return real, err
 }
 
-// holds reports whether a script lies in a folder: it is there, and no link in
-// it leads out of the folder. A folder that this machine does not have is
-// PHP-FPM's alone, as often with tcp: there its own answer decides.
+// holds reports whether a script is a file in a directory, without a link that leads out of
+// it. A missing directory may be on PHP-FPM's machine, as often with TCP: holds returns
+// true, and PHP-FPM's answer decides.
 func holds(folder, script string) bool {
 	dir, err := os.OpenRoot(folder)
 	if err != nil {
@@ -116,7 +113,7 @@ func holds(folder, script string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// filename is SCRIPT_FILENAME where the route's links lead to p.
+// filename returns SCRIPT_FILENAME for the resolved paths p.
 func (c *connection) filename(p *paths) string {
 	if c.rt.Root == "" {
 		return p.base
@@ -124,8 +121,8 @@ func (c *connection) filename(p *paths) string {
 	return filepath.Join(p.base, filepath.Base(c.script))
 }
 
-// scriptName is SCRIPT_NAME: the script's path below the document root, both as
-// configured, so that it does not change with a release.
+// scriptName returns SCRIPT_NAME: the script's path below the document root, both as
+// configured, so that a release does not change it.
 func scriptName(documentRoot, script string) string {
 	below, found := strings.CutPrefix(script, strings.TrimSuffix(documentRoot, "/")+"/")
 	if !found {

@@ -10,15 +10,14 @@ import (
 	"wsfpm/session"
 )
 
-// serve is a connection's life after the upgrade: what follows the connect
-// answer a, then messages as long as they come, then the end. The goroutine
-// that reads a message handles it too; if that takes a while, another one
-// reads on meanwhile, see handoff.
+// serve runs a connection after the upgrade: the effects of the connect answer a, then its
+// messages, then its end. The goroutine that reads a message also handles it; if that takes
+// a while, another one reads, see handoff.
 //
-// A client that falls silent needs no goroutine: serve returns, and the socket
-// calls Wake when there is more.
+// An idle client needs no goroutine: serve returns, and the socket calls Wake when there is
+// input.
 func (c *connection) serve(a *reply) {
-	reads := true // and so sees the end
+	reads := true // and handles the end
 	defer func() {
 		if reads {
 			c.g.leave(c)
@@ -46,11 +45,11 @@ func (c *connection) serve(a *reply) {
 	}
 }
 
-// Wake goes on with serve, see [ws.Waker].
+// Wake continues serve, see [ws.Waker].
 func (c *connection) Wake() { c.serve(nil) }
 
-// started counts the connection. It reports whether the connect answer asks
-// for more, which [connection.handle] does before any message.
+// started counts the connection. It reports whether the connect answer has effects, which
+// [connection.handle] runs before any message.
 func (c *connection) started(a *reply) bool {
 	c.g.stats.opened.Add(1)
 	if len(a.Others) == 0 && a.Closing() == nil && a.Oddity == "" {
@@ -61,9 +60,8 @@ func (c *connection) started(a *reply) bool {
 	return true
 }
 
-// received puts a message where the handler finds it, and reports whether
-// there is none: then the caller is it. It waits while the backlog is full.
-// What comes after our own close is not handled.
+// received queues a message, and reports whether the caller must handle the queue. It waits
+// while the backlog is full. Messages after our own close are dropped.
 func (c *connection) received(m ws.Message) (start bool) {
 	c.socket.BeginReply() // until discard
 	l := &c.g.settings.Load().Limits
@@ -74,9 +72,8 @@ func (c *connection) received(m ws.Message) (start bool) {
 	return start
 }
 
-// handle runs the messages that wait, one after another, until none is left.
-// It reports whether the caller is still the one who reads the connection; if
-// not, nothing of the connection is touched any more.
+// handle handles the queued messages in order until none is left. It reports whether the
+// caller is still the connection's reader; if not, it must not use the connection any more.
 func (c *connection) handle() (reads bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -102,7 +99,7 @@ func (c *connection) handle() (reads bool) {
 	}
 }
 
-// one handles one message in its turn.
+// one handles one message.
 func (c *connection) one(m ws.Message) {
 	defer c.awaitScript()
 	defer c.discard(m)
@@ -110,8 +107,8 @@ func (c *connection) one(m ws.Message) {
 	c.message(m)
 }
 
-// awaitScript waits for the script of an event that failed while it ran, or of a
-// stream that was cut short: no other event overlaps it. The pool bounds the wait.
+// awaitScript waits for the script of a failed event or cancelled stream, so that no two
+// events overlap. The pool bounds the wait.
 func (c *connection) awaitScript() {
 	if c.running != nil {
 		<-c.running
@@ -119,7 +116,7 @@ func (c *connection) awaitScript() {
 	}
 }
 
-// crashed ends a connection that met a bug of ours. It is deferred.
+// crashed closes a connection after a panic. It is deferred.
 func (c *connection) crashed() {
 	v := recover()
 	if v == nil {
@@ -133,7 +130,7 @@ func (c *connection) crashed() {
 	}
 }
 
-// message is the walk of one message: PHP is called, its answer applied.
+// message calls PHP for one message and applies the answer.
 func (c *connection) message(m ws.Message) {
 	c.seq++
 	c.events++
@@ -141,7 +138,7 @@ func (c *connection) message(m ws.Message) {
 	if !rt.asks[kindMessage] {
 		return
 	}
-	ctx := context.Background() // nothing but the route's timeout ends a handler: see Drain
+	ctx := context.Background() // only the route's timeout ends a handler: see Drain
 	a, err := c.call(ctx, event{kind: kindMessage, route: rt, seq: c.seq, binary: m.Binary, body: m.Data})
 	if err == nil {
 		err = c.apply(ctx, &a.Reply)
@@ -152,8 +149,8 @@ func (c *connection) message(m ws.Message) {
 	}
 }
 
-// awaitTurn waits as long as the limit of messages per second asks for.
-// Messages are not dropped: the client is slowed down.
+// awaitTurn delays a message as messages_per_second requires (token bucket). Messages are
+// not dropped: the client is slowed down.
 func (c *connection) awaitTurn() {
 	l := &c.g.settings.Load().Limits
 	if l.MessagesPerSecond <= 0 {
@@ -173,7 +170,7 @@ func (c *connection) awaitTurn() {
 	}
 }
 
-// failed does what the route's on_error says for a failed event, and logs it.
+// failed logs a failed event and applies the route's on_error.
 func (c *connection) failed(rt *route, err error) {
 	c.logFailure(kindMessage, err)
 	if text := errorText(rt, err); text != "" {
@@ -184,9 +181,8 @@ func (c *connection) failed(rt *route, err error) {
 	}
 }
 
-// end waits until the running handler is done and, unless the connection broke,
-// those of the messages that came whole before. Nothing can reach the client
-// from here on.
+// end waits for the running handler and, unless the connection was lost, for the messages
+// received before its end. Nothing is sent to the client afterwards.
 func (c *connection) end() cause {
 	c.over = true
 	end := cause{took: time.Since(c.since)}
@@ -203,8 +199,8 @@ func (c *connection) end() cause {
 	return end
 }
 
-// drainConn closes one client when what it sent before is handled. A stream that
-// runs for it is cut short: it could go on for minutes.
+// drainConn closes one client after the messages that it sent before are handled. It
+// cancels a running stream, which could last for minutes.
 func (c *connection) drainConn(with session.Close) {
 	c.inbox.close(false)
 	c.endStream()

@@ -13,31 +13,31 @@ import (
 	"wsfpm/gateway/ws"
 )
 
-// settings is a configuration in the form for use. It is immutable; a reload
-// replaces it. Connections keep their route's script and environment, but
-// follow its timeouts and limits.
+// settings is a configuration prepared for use. It is immutable; a reload replaces it.
+// Connections keep their route's script and environment, but follow changes of its timeouts
+// and limits.
 type settings struct {
 	*config.Config
 	routes []*route // in the order of precedence
 }
 
-// route is a configured route with what is worked out once.
+// route is a configured route with derived values.
 type route struct {
 	*config.Route
-	of       *settings // those it belongs to
+	of       *settings // the settings that it belongs to
 	upstream *upstream
 	limits   *ws.Limits
-	asks     [kinds]bool // for which events the script is called
+	asks     [kinds]bool // the events for which the script is called
 	files    *resolver
 }
 
-// target is the script that a handshake named.
+// target is the script named by a handshake.
 type target struct {
 	script string // as configured
-	paths  *paths // where the route's links led
+	paths  *paths // the resolved paths of the route
 }
 
-// newSettings works cfg out over pools that are running.
+// newSettings derives settings from cfg and running pools.
 func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) {
 	s := &settings{Config: cfg}
 	for _, r := range cfg.Routes {
@@ -77,7 +77,7 @@ func (r *route) rank() int {
 	return rank
 }
 
-// configuredPaths are a route's paths as the configuration has them.
+// configuredPaths returns a route's paths as configured.
 func configuredPaths(r *config.Route) paths {
 	p := paths{documentRoot: path.Clean(r.DocumentRoot), base: r.Script}
 	if r.Root != "" {
@@ -105,9 +105,8 @@ func (s *settings) find(host, urlPath string) (*route, target) {
 	return nil, target{}
 }
 
-// match returns the script that answers urlPath on this route, if one does. A
-// name that is not there is looked for again after a new look at the links: the
-// script may be new in this release.
+// match returns the script for urlPath on this route, if there is one. If the script is
+// missing, the links are resolved again: it may be new in this release.
 func (r *route) match(urlPath string) (target, bool) {
 	now := time.Now()
 	prefix, byName := strings.CutSuffix(r.Path, config.ScriptVar)
@@ -131,9 +130,8 @@ func (r *route) match(urlPath string) (target, bool) {
 	return target{path.Join(r.Root, script), p}, ok
 }
 
-// isScriptName reports whether a client may choose a script by this name:
-// letters, digits, "_" and "-" only, so that no byte of it means anything to a
-// file system.
+// isScriptName reports whether a client may select a script by this name: letters, digits,
+// "_" and "-" only, without meaning to a file system.
 func isScriptName(s string) bool {
 	for _, c := range []byte(s) {
 		switch {
@@ -145,8 +143,8 @@ func isScriptName(s string) bool {
 	return s != "" && len(s) <= 100
 }
 
-// current is this route in the newest settings: the one with the same path and
-// hosts. A route that is gone goes on as it was.
+// current returns the route of these settings with the same path and hosts as old, or old
+// itself if it was removed.
 func (s *settings) current(old *route) *route {
 	for _, r := range s.routes {
 		if r.Path == old.Path && slices.Equal(r.Host, old.Host) {
@@ -156,8 +154,8 @@ func (s *settings) current(old *route) *route {
 	return old
 }
 
-// limitsOf are the limits that a route's sockets have in these settings, also
-// those of a route that is gone from them.
+// limitsOf returns the limits of a route's sockets in these settings, even if they no
+// longer have the route.
 func (s *settings) limitsOf(old *route) *ws.Limits {
 	rt := s.current(old)
 	if rt.of == s {
@@ -166,7 +164,7 @@ func (s *settings) limitsOf(old *route) *ws.Limits {
 	return socketLimits(&s.Limits, rt.Route)
 }
 
-// socketLimits is what package ws needs to know of l and r.
+// socketLimits returns the limits of l and r for package ws.
 func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 	return &ws.Limits{
 		MessageLimit:    int64(r.MessageLimit),
@@ -181,8 +179,7 @@ func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 	}
 }
 
-// hostName is a Host header without its port, and without the dot that may end
-// a name in full (RFC 3986, 3.2.2): "a.example." is the host "a.example".
+// hostName returns a Host header without port and trailing dot (RFC 3986, 3.2.2).
 func hostName(host string) string {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {

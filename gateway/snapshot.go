@@ -10,7 +10,7 @@ import (
 	"wsfpm/gateway/ws"
 )
 
-// Stats is a snapshot of the gateway's counters. Names end in what they count.
+// Stats is a snapshot of the gateway's counters.
 type Stats struct {
 	Node        string
 	Connections int   // open now
@@ -19,30 +19,30 @@ type Stats struct {
 
 	Sockets  Sockets
 	Refusals map[Refusal]int64
-	Late     int64         // connections that sent no whole handshake in time
-	Broken   int64         // connections that ended in the middle of one, or sent none that can be read
+	Late     int64         // connections that sent no complete handshake in time
+	Broken   int64         // connections that ended during a handshake, or sent no valid one
 	TLS      int64         // connections that began with TLS
 	Closes   map[int]int64 // ended connections by code; 3000 is any of an application's own
 	Events   []EventStats
 
-	Limits           map[string]int64 // times that a limit on clients was reached, by its key
-	Throttled        int64            // messages that waited for messages_per_second
-	Dropped          int64            // messages that waited when their connection broke
+	Limits           map[string]int64 // how often each limit on clients was reached, by key
+	Throttled        int64            // messages delayed by messages_per_second
+	Dropped          int64            // messages queued when their connection was lost
 	PublishFailed    int64
 	JoinsUnconfirmed int64
 	DisconnectsLost  int64          // disconnect events given up
-	Disconnects      map[string]int // that wait or run, by pool
+	Disconnects      map[string]int // queued and running, by pool
 	Panics           int64
 
 	Delivered      int64 // pushes and commands, per connection
 	Delivery       delivery.Stats
 	InboundBytes   int64 // of messages being received or waiting
-	OutboundBytes  int64 // that wait for clients that do not keep up
+	OutboundBytes  int64 // queued for clients that do not keep up
 	Socket         ws.Snapshot
 	Pools          map[string]fcgi.Stats
 	Streams        map[string]int   // running, by pool
 	StreamsRefused map[string]int   // beyond max_streams, by pool
-	Failovers      map[string]int64 // events that a pool did not take and that went on to the next one, by pool
+	Failovers      map[string]int64 // events passed on to the next pool, by pool
 }
 
 // EventStats counts the events of one kind and outcome.
@@ -53,7 +53,7 @@ type EventStats struct {
 	Sum           float64 // seconds
 }
 
-// Stats returns the counters as they are now.
+// Stats returns the current counters.
 func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	out := Stats{
@@ -102,8 +102,8 @@ func (h *histogram) snapshot() EventStats {
 	return e
 }
 
-// limits is how often each limit on clients was reached, by its key in the
-// configuration. The keys are always the same.
+// limits returns how often each limit on clients was reached, by key of the configuration.
+// All keys are always present.
 func (g *Gateway) limits(s *Stats) map[string]int64 {
 	r, sockets := &g.stats.reached, &s.Socket
 	limits := map[string]int64{
@@ -139,7 +139,7 @@ func (g *Gateway) limits(s *Stats) map[string]int64 {
 	return limits
 }
 
-// Connection is what operators see of one client.
+// Connection describes one client for operators.
 type Connection struct {
 	ID       string    `json:"id"`
 	User     string    `json:"user,omitempty"`
@@ -149,11 +149,10 @@ type Connection struct {
 	Remote   string    `json:"remote"`
 	Protocol string    `json:"protocol,omitempty"`
 	Since    time.Time `json:"since"`
-	Queued   int64     `json:"queued"` // bytes that wait for the client
+	Queued   int64     `json:"queued"` // bytes
 }
 
-// Connections lists the clients of this process that are there when their turn
-// comes, in no order.
+// Connections iterates over the clients of this process, in no order.
 func (g *Gateway) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
 		for _, c := range g.clients() {

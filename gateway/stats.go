@@ -9,18 +9,17 @@ import (
 	"wsfpm/fcgi"
 )
 
-// buckets are the upper bounds of the event durations that are counted, in
-// seconds.
+// buckets are the upper bounds of the event duration histograms, in seconds.
 var buckets = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
-// outcomes are the labels under which events are counted, see outcome.
+// outcomes are the results of outcome.
 var outcomes = [...]string{"ok", "answer", "overloaded", "timeout", "canceled", "unavailable", "cut", "refused"}
 
-// stats counts what the gateway does. All of it may be used concurrently.
+// stats holds the gateway's counters. It is safe for concurrent use.
 type stats struct {
 	opened           atomic.Int64
-	throttled        atomic.Int64 // messages that waited for the limit per second
-	dropped          atomic.Int64 // messages that waited when their connection broke
+	throttled        atomic.Int64 // messages delayed by messages_per_second
+	dropped          atomic.Int64 // messages queued when their connection was lost
 	delivered        atomic.Int64 // commands of others, per connection
 	publishFailed    atomic.Int64
 	joinsUnconfirmed atomic.Int64
@@ -50,7 +49,7 @@ func (h *histogram) observe(took time.Duration) {
 	h.sum.Add(int64(took))
 }
 
-// event counts one event by its kind and how it ended.
+// event counts one event by kind and outcome.
 func (s *stats) event(k kind, err error, took time.Duration) {
 	ended := outcome(err)
 	for i, name := range outcomes {
@@ -61,7 +60,7 @@ func (s *stats) event(k kind, err error, took time.Duration) {
 	}
 }
 
-// outcome names how an event ended, for metrics and logs: one of a fixed set.
+// outcome classifies the result of an event for metrics and logs.
 func outcome(err error) string {
 	if err == nil {
 		return "ok"
@@ -87,8 +86,8 @@ func outcome(err error) string {
 // refused counts a refused handshake.
 func (s *stats) refused(r Refusal) { count(s, &s.refusals, r) }
 
-// closed counts an ended connection. Codes that only an application may choose
-// are counted together, so that clients cannot make up labels.
+// closed counts an ended connection. The codes of applications share one label, so that
+// clients cannot create labels.
 func (s *stats) closed(code int) {
 	if code >= 3000 && code != 4408 || code > 1015 && code < 3000 {
 		code = 3000
@@ -105,13 +104,13 @@ func count[K comparable](s *stats, counts *map[K]int64, key K) {
 	(*counts)[key]++
 }
 
-// Refusal is how a handshake was refused.
+// Refusal is the status and reason of a refused handshake.
 type Refusal struct {
 	Status int
 	Reason string // one of a fixed set, see docs/metrics.md
 }
 
-// reached counts what limits kept out, where nothing else does.
+// reached counts refusals by limits that have no other counter.
 type reached struct {
 	channels atomic.Int64
 	backlog  atomic.Int64

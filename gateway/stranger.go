@@ -12,18 +12,18 @@ import (
 // tlsRecord begins a TLS handshake (RFC 8446, 5.1).
 const tlsRecord = "\x16"
 
-// strangers are protocols other than HTTP/1.1 that a wrong configuration brings
-// to the public listeners, by the first bytes of a client.
+// strangers are protocols other than HTTP/1.1 that a misconfigured proxy or client uses on
+// the public listeners, by their first bytes.
 var strangers = []struct{ begins, speaks, cure string }{
-	{tlsRecord, "TLS", "there is no TLS here: let nginx end it (listen … ssl, and proxy_pass http://, not https://), or let the client use ws:// in place of wss://"},
+	{tlsRecord, "TLS", "this port does not serve TLS: terminate it in nginx (listen … ssl, and proxy_pass http://, not https://), or use ws:// in place of wss:// in the client"},
 	{"PROXY ", "the PROXY protocol", "turn it off for this port (send-proxy of HAProxy), and send X-Forwarded-For instead"},
 	{"\r\n\r\n\x00\r\nQUIT\n", "the PROXY protocol, version 2", "turn it off for this port (send-proxy-v2 of HAProxy, a target group's setting), and send X-Forwarded-For instead"},
 	{"PRI * HTTP/2", "HTTP/2", "let the proxy speak HTTP/1.1 to this port (proxy_http_version 1.1; of nginx)"},
 }
 
-// Listener is l for the server of [Gateway.Attend]: a client that speaks TLS is
-// refused at its first byte, and what else is not HTTP/1.1 is named in the log,
-// once per peer. net/http would wait for a line's end that may never come.
+// Listener wraps l for the server of [Gateway.Attend]: it refuses a client that speaks TLS
+// at its first byte, and logs other protocols that are not HTTP/1.1, once per peer.
+// net/http would wait for the end of a line, which may never come.
 func (g *Gateway) Listener(l net.Listener) net.Listener { return listener{l, g} }
 
 type listener struct {
@@ -39,15 +39,14 @@ func (l listener) Accept() (net.Conn, error) {
 	return &newcomer{Conn: c, g: l.g}, nil
 }
 
-// newcomer is a client of which nothing is known. It looks at the first bytes
-// and changes nothing else: package ws goes on without it.
+// newcomer is a new connection. It inspects the first bytes only; package ws unwraps it.
 type newcomer struct {
 	net.Conn
 	g     *Gateway
-	known bool // something was read; of the reading goroutine
+	known bool // the first bytes were read; owned by the reader
 }
 
-// PlainConn is the connection itself, on which the same bytes travel.
+// PlainConn returns the wrapped connection, which carries the same bytes.
 func (n *newcomer) PlainConn() net.Conn { return n.Conn }
 
 // CloseWrite lets net/http wait until a refused client has read its answer.
@@ -58,10 +57,10 @@ func (n *newcomer) CloseWrite() error {
 	return nil
 }
 
-// tlsAlert is a fatal alert of TLS, handshake_failure (RFC 8446, 6).
+// tlsAlert is the fatal TLS alert handshake_failure (RFC 8446, 6).
 const tlsAlert = "\x15\x03\x03\x00\x02\x02\x28"
 
-// Read ends a connection that begins with TLS.
+// Read returns io.EOF for a connection that begins with TLS.
 func (n *newcomer) Read(p []byte) (int, error) {
 	got, err := n.Conn.Read(p)
 	if n.known || got == 0 {
@@ -71,13 +70,13 @@ func (n *newcomer) Read(p []byte) (int, error) {
 	if !n.g.meet(n.Conn, p[:got]) {
 		return got, err
 	}
-	_ = n.Conn.SetWriteDeadline(time.Now().Add(time.Millisecond)) // a new socket has room
+	_ = n.Conn.SetWriteDeadline(time.Now().Add(time.Millisecond)) // a new socket's send buffer is empty
 	_, _ = io.WriteString(n.Conn, tlsAlert)
 	return 0, io.EOF
 }
 
-// meet logs what a client's first bytes are when they are not HTTP/1.1, and
-// reports whether they are TLS.
+// meet logs the protocol of a client's first bytes if it is a known one other than
+// HTTP/1.1, and reports whether it is TLS.
 func (g *Gateway) meet(c net.Conn, first []byte) (isTLS bool) {
 	for _, s := range strangers {
 		if !bytes.HasPrefix(first, []byte(s.begins)) {

@@ -13,18 +13,17 @@ import (
 	"wsfpm/gateway/phpreport"
 )
 
-// stream sends an answer on line by line, as PHP flushes it, while the script
-// runs. What its headers say is applied at once. A stream that ends badly is a
-// failed event; the client keeps what had arrived.
+// stream sends an answer line by line, as PHP flushes it. Its headers are applied first. A
+// stream that ends badly is a failed event; lines sent before stay sent.
 func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.Head, response *fcgi.Response) error {
-	// First of all: what closes a stream closes its connection, so that PHP stops
-	// at its next flush. Else a refused one would keep a worker for its whole life.
+	// SetStream comes first: only a closed stream stops its script at the next flush. The
+	// script of a refused stream would otherwise occupy a worker until its end.
 	response.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
 	if !on.streams.tryAcquire() {
-		return failed("too many streams run at once: fpm.%s.max_streams", on.name)
+		return failed("too many concurrent streams: fpm.%s.max_streams is reached", on.name)
 	}
 	defer on.streams.release()
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // also while a slow client is waited for
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(rt.StreamTimeout)) // includes waits for a slow client
 	defer cancel()
 	stop := context.AfterFunc(ctx, response.Close)
 	defer stop()
@@ -33,14 +32,14 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	}
 	defer c.whenLost(nil)
 	begin := answer.Reply{Head: h, Own: h.Own}
-	begin.Own.Close = nil // comes after the last line
+	begin.Own.Close = nil // applied after the last line
 	if err := c.apply(ctx, &begin); err != nil {
 		return err
 	}
 	if err := c.sendLines(ctx, rt, response); err != nil {
 		switch ctx.Err() {
 		case context.Canceled:
-			return nil // the client left, and needs no more lines
+			return nil // the client has left
 		case context.DeadlineExceeded:
 			err = fmt.Errorf("%w: stream_timeout is over", fcgi.ErrTimeout)
 		}
@@ -58,7 +57,7 @@ func (c *connection) sendLines(ctx context.Context, rt *route, response *fcgi.Re
 	lines := phpreport.Lines{Script: c.env.Script(), Look: rt.DetectPHPErrors}
 	for {
 		chunk, err := response.Next()
-		last := err == io.EOF // nothing else is a proper end
+		last := err == io.EOF // the only regular end
 		if err != nil && !last {
 			return err
 		}
@@ -78,8 +77,7 @@ func (c *connection) sendLines(ctx context.Context, rt *route, response *fcgi.Re
 	}
 }
 
-// sendEach sends whole lines, and waits for a slow client, so that a stream
-// never fills memory.
+// sendEach sends whole lines, and waits for a slow client to bound the memory of a stream.
 func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 	for line := range bytes.Lines(lines) {
 		message, err := answer.ParseLine(line)
@@ -99,7 +97,7 @@ func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 	return nil
 }
 
-// streamEnd looks for PHP's errors on stderr, which is complete by now.
+// streamEnd looks for PHP's errors on stderr, which is now complete.
 func (c *connection) streamEnd(rt *route, response *fcgi.Response) error {
 	stderr, _ := response.Stderr()
 	if !rt.DetectPHPErrors {

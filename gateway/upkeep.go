@@ -9,15 +9,15 @@ import (
 	"wsfpm/session"
 )
 
-// sweep closes connections that have lasted, or have been idle, for as long as
-// the limits allow. It looks at all of them twenty times within the shorter
-// limit, every ten seconds at least, so that no connection needs a timer.
+// sweep closes connections that exceed limits.lifetime or limits.idle. It checks all of
+// them periodically, at a twentieth of the shorter limit and at least every ten seconds, so
+// that no connection needs a timer.
 func (g *Gateway) sweep() {
 	for {
 		timer := time.NewTimer(sweepInterval(&g.settings.Load().Limits))
 		select {
 		case <-timer.C:
-		case <-g.resettled: // looks at once, else reloads in quick succession put it off for ever
+		case <-g.resettled: // without a delay, else frequent reloads would postpone it for ever
 			timer.Stop()
 		case <-g.stop:
 			timer.Stop()
@@ -37,7 +37,7 @@ func (g *Gateway) sweep() {
 	}
 }
 
-// sweepInterval is the time between two looks at all connections.
+// sweepInterval returns the period of sweep.
 func sweepInterval(l *config.Limits) time.Duration {
 	const most, least = 10 * time.Second, time.Millisecond
 	interval := most
@@ -49,8 +49,8 @@ func sweepInterval(l *config.Limits) time.Duration {
 	return max(interval, least)
 }
 
-// overdue is how the limits want the connection to be closed now, or nil, and the
-// counter of the limit that was reached. A connection whose handler runs is not idle.
+// overdue returns the close frame for a connection that exceeds a limit, or nil, and the
+// counter of that limit. A connection whose handler runs is not idle.
 func (c *connection) overdue(l *config.Limits, now time.Time) (with *session.Close, reached *atomic.Int64) {
 	quiet, open := c.socket.Quiet()
 	switch {
@@ -64,15 +64,15 @@ func (c *connection) overdue(l *config.Limits, now time.Time) (with *session.Clo
 	return nil, nil
 }
 
-// lifetime is limits.lifetime give or take a tenth, always the same for one
-// connection, so that those which came together do not leave together.
+// lifetime returns limits.lifetime ± 10 %, constant for one connection, so that connections
+// that began together do not end together.
 func (c *connection) lifetime(l *config.Limits) time.Duration {
 	const steps = 1 << 10
 	offset := float64(c.session.Pin()%steps)/steps - 0.5
 	return time.Duration(float64(l.Lifetime) * (1 + offset/5))
 }
 
-// expire reports whether it is called for the first time: the connection ends once.
+// expire reports whether this is the first call: a connection is closed once.
 func (c *connection) expire() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,11 +81,10 @@ func (c *connection) expire() bool {
 	return first
 }
 
-// releaseMemory lets pools go that were taken away and are not used any more, and gives
-// memory back that handshakes have used. Each leaves about 10 KB
-// behind, which Go's collector would come for when the heap has doubled, or
-// two minutes later, and return to the system later still. So when many have
-// come, and few come now, everything is collected and returned at once.
+// releaseMemory closes removed pools that are no longer used, and returns the memory of
+// handshakes to the system. Each handshake leaves about 10 KB of garbage, which Go would
+// collect when the heap has doubled or after two minutes, and return later still. After a
+// wave of new connections it is therefore collected and returned at once.
 func (g *Gateway) releaseMemory() {
 	ticker := time.NewTicker(5 * time.Second)
 	defer ticker.Stop()
@@ -103,14 +102,14 @@ func (g *Gateway) releaseMemory() {
 	}
 }
 
-// wave finds the end of a time in which many connections came.
+// wave detects the end of a wave of new connections.
 type wave struct {
-	seen  int64 // connections opened since the start, when it was last asked
+	seen  int64 // connections opened since the start, at the last call
 	began int64 // the same at the end of the last wave
 }
 
-// over is asked at even times and reports whether enough have come since the
-// last wave, and less than a twentieth of them since it was last asked.
+// over is called periodically and reports whether enough connections were opened since the
+// last wave, and less than a twentieth of them since the last call.
 func (w *wave) over(opened int64) bool {
 	const enough = 1000
 	fresh, all := opened-w.seen, opened-w.began

@@ -76,7 +76,7 @@ func (u *URL) checkQuery() error {
 			}
 		}
 		if now, isOld := older[name]; isOld && u.query.Has(now) {
-			return fmt.Errorf("parameter %s is the former name of %s, which stands there too: leave it out", name, now)
+			return fmt.Errorf("parameter %s is the former name of %s, which is set too: leave it out", name, now)
 		}
 	}
 	return nil

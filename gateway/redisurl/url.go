@@ -132,7 +132,7 @@ func checkHost(host string, port bool) error {
 		return errors.New("the host is none, or has a character that must be escaped: write a name or an address, and a port")
 	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
-		return errors.New("the port is not one: write a number from 1 to 65535")
+		return errors.New("the port is invalid: write a number from 1 to 65535")
 	}
 	if port && u.Port() == "" {
 		return errors.New("the address lacks its port: write host:port for each of several hosts")

@@ -118,7 +118,7 @@ func parseClose(payload []byte) (CloseError, error) {
 		return CloseError{Code: 1005}, nil
 	}
 	if len(payload) == 1 {
-		return CloseError{}, &violation{1002, "close code is cut"}
+		return CloseError{}, &violation{1002, "close code is incomplete"}
 	}
 	code := int(binary.BigEndian.Uint16(payload))
 	known := code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)

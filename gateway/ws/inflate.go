@@ -91,7 +91,7 @@ func (i *inflation) run(payload []byte) ([]byte, error) {
 			return nil, i.c.tooLarge(i.limit)
 		case err == nil:
 		case !errors.Is(err, io.EOF):
-			return nil, &violation{1007, "compressed data is broken"}
+			return nil, &violation{1007, "compressed data is invalid"}
 		case in.Len() == 0:
 			return data, nil
 		case last > lastBlocks+(len(payload)+len(data))/lastBlockBytes:
