@@ -136,13 +136,7 @@ func (e Event) String() string {
 // that do not fit are dropped.
 func (p *Pool) Events() <-chan Event { return p.events }
 
-func (p *Pool) notify(e Event) {
-	p.mu.Lock()
-	p.sendLocked(e)
-	p.mu.Unlock()
-}
-
-// sendLocked never blocks.
+// sendLocked queues an event. It never blocks.
 func (p *Pool) sendLocked(e Event) {
 	select {
 	case p.events <- e:
