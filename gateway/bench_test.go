@@ -38,8 +38,8 @@ func cannedServer(b *testing.B, stdout string) (address string) {
 	return listener.Addr().String()
 }
 
-// answerCanned serves one connection: an answer at the end of each request's
-// body, and the sign of life that is asked for behind it.
+// answerCanned serves one connection: it sends an answer at the end of each request's body,
+// and the reply to the probe that follows it.
 func answerCanned(c net.Conn, answer []byte) {
 	defer c.Close()
 	alive := []byte{1, fcgitest.GetValuesResult, 0, 0, 0, 0, 0, 0}

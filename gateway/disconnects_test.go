@@ -63,8 +63,7 @@ func (f *flaky) goodbyes() []string {
 	return slices.Clone(f.left)
 }
 
-// comeAndGo lets users connect, and leave one after another while PHP-FPM is
-// stopped.
+// comeAndGo connects users, and disconnects them in order while PHP-FPM is stopped.
 func (f *flaky) comeAndGo(users ...string) {
 	f.t.Helper()
 	var peers []*peer

@@ -17,8 +17,8 @@ import (
 	"wsfpm/session"
 )
 
-// A connect script that let a client in is told of its end, whatever keeps the
-// client out then.
+// A connect script that accepted a client gets its disconnect event, for any later failure
+// of the handshake.
 func TestEachClientThatConnectLetInHasItsDisconnect(t *testing.T) {
 	t.Log("contract-row: 1.disconnect-kept-out")
 	for name, test := range map[string]struct {

@@ -177,7 +177,7 @@ func waitsIn(function string) bool {
 	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function+"(")
 }
 
-// echo answers connect with nothing and messages with themselves.
+// echo answers every event with its body.
 func echo(params map[string]string, body string) (string, string) {
 	return "Content-Type: text/html; charset=UTF-8", body
 }

@@ -92,7 +92,7 @@ func TestAReloadCutsNoRunningEvent(t *testing.T) {
 	eventually(t, "the old pool to go", func() bool { return h.poolNames() == "next" })
 }
 
-// What Drain cuts short are the events of the pools that were not let go.
+// Drain cuts short the events of the remaining pools only.
 func TestASpareGoesOnForAnEventThatMayComeToIt(t *testing.T) {
 	t.Log("contract-row: 5.reload-pools")
 	begun, hold := make(chan string), make(chan struct{})

@@ -28,8 +28,8 @@ func (b *holdBus) Publish(ctx context.Context, c session.Command) error {
 	return b.Bus.Publish(ctx, c)
 }
 
-// startKick runs a gateway whose connect answers say the given commands, and
-// whose messages do what is their body.
+// startKick runs a gateway whose connect answers have the given commands; the answer to a
+// message is its body.
 func startKick(t *testing.T, commands string, clients int) (*harness, *holdBus) {
 	t.Helper()
 	held := &holdBus{goOn: make(chan struct{})}
@@ -87,8 +87,7 @@ func TestAMessagesCloseReachesEveryMember(t *testing.T) {
 	older.want("done")
 }
 
-// The clock of a node may be behind. A client that has been there for long is
-// older than one that comes now, whatever the clocks say.
+// The clock of a node may be slow. A client that connected long ago is not spared.
 func TestAnotherNodesClockSparesClientsBriefly(t *testing.T) {
 	h, held := startKick(t, `{"data":"welcome"}`, 2)
 	close(held.goOn)

@@ -94,8 +94,8 @@ func TestASwitchedLinkIsFollowedWithinASecond(t *testing.T) {
 	}
 }
 
-// Between rm and ln the last release goes on; after a while PHP is told the
-// path as it is configured, and says itself what is wrong.
+// Between rm and ln the last release is used; after a while PHP receives the configured
+// path, and reports the error.
 func TestALinkThatIsGoneForAMomentChangesNothing(t *testing.T) {
 	d := newReleases(t, "chat.php")
 	r := newResolver(paths{d.path("current"), d.path("current/ws")}, true)

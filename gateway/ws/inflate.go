@@ -17,10 +17,9 @@ type flateReader interface {
 // inflateWindow is the size of the DEFLATE window, in bytes.
 const inflateWindow = 32 << 10
 
-// A message may have so many last blocks, and one more for each lastBlockBytes
-// of it, compressed and inflated. After each of them the decompressor begins
-// anew and copies its window, so that without a bound 32,000 empty ones, 64 KiB,
-// would cost a gigabyte of copying.
+// A message may have at most lastBlocks last blocks, and one more for each lastBlockBytes of
+// its compressed and inflated size. After each the decompressor restarts and copies its
+// window: without a limit 32,000 empty blocks, 64 KiB, would cost a gigabyte of copying.
 const (
 	lastBlocks     = 64
 	lastBlockBytes = inflateWindow / 8

@@ -164,8 +164,7 @@ func (p *peer) want(t *testing.T, first byte, payload string) {
 	}
 }
 
-// wantClose reads frames up to a Close frame with this code, and the end of
-// the stream behind it.
+// wantClose reads frames up to a Close frame with this code and the end of the stream.
 func (p *peer) wantClose(t *testing.T, code int) {
 	t.Helper()
 	p.SetReadDeadline(time.Now().Add(patience))
