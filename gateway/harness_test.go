@@ -44,6 +44,8 @@ type harness struct {
 // house is the harness's name in tests that are kept elsewhere.
 type house = harness
 
+var _ *house
+
 // start runs a gateway with one route, changed by change, whose script is s.
 func start(t testing.TB, s script, change func(*config.Config)) *harness {
 	t.Helper()
