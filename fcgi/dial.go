@@ -208,6 +208,7 @@ func (p *Pool) askForProbe(ctx context.Context, c *conn, wait time.Duration) err
 		return nil
 	case current && isTimeout(err) && ctx.Err() == nil:
 		c.asked = true
+		p.stalledLocked(c) // until a worker replies
 		return nil
 	case current && c.accepted:
 		p.probeFailsLocked()

@@ -293,9 +293,8 @@ func TestFPMFinishedRequestHoldsItsSlotOnly(t *testing.T) {
 	if _, body, err := call(p, &Request{Env: finish}); body != "done" || err != nil {
 		t.Fatalf("got %q, %v", body, err)
 	}
-	if s := p.Stats(); s.Settling != 1 {
-		t.Errorf("got %+v, want one settling", s)
-	}
+	// On a busy machine the reply to the first request's probe may be late, too.
+	eventually(t, "one settling", func() bool { return p.Stats().Settling == 1 })
 	for range 50 {
 		if _, _, err := call(p, &Request{Env: echo}); err != nil {
 			t.Fatal(err)

@@ -85,12 +85,14 @@ func (h *holding) look() (now, most int) {
 
 // stalled records a new connection that no worker accepted in time.
 func (p *Pool) stalled(r *Response) {
-	c := r.slot.conn
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.epoch != p.epoch { // of the old address
-		return
+	if c := r.slot.conn; c.epoch == p.epoch { // not of the old address
+		p.stalledLocked(c)
 	}
+}
+
+func (p *Pool) stalledLocked(c *conn) {
 	p.stats.Stalls++
 	p.missing++
 	p.shortage.missed = true
