@@ -59,35 +59,28 @@ func (p *Pool) reachedLocked() {
 
 // tryAgain makes one trial at a time until the circuit is closed.
 func (p *Pool) tryAgain() {
-	timer := time.NewTimer(tryEvery)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-p.ctx.Done():
-			return
-		}
-		p.mu.Lock()
-		p.trying = p.circuit.down
-		again, free := p.trying, p.open < p.limit.now
-		s := slot{cfg: p.cfg, epoch: p.epoch, since: time.Now()}
-		wait := s.cfg.Timeout
-		if p.probing == probeFails { // there will be no answer
-			wait = probeAnswer
-		}
-		if again && free {
-			p.open++
-			p.trial = 1
-		}
-		p.mu.Unlock()
-		if !again {
-			return
-		}
-		if free {
-			p.try(s, wait)
-		}
-		timer.Reset(tryEvery)
+	p.repeat(func() time.Duration { return tryEvery }, p.tryFree)
+}
+
+// tryFree makes a trial if a slot is free. It reports whether to continue.
+func (p *Pool) tryFree() (again bool) {
+	p.mu.Lock()
+	p.trying = p.circuit.down
+	again, free := p.trying, p.open < p.limit.now
+	s := slot{cfg: p.cfg, epoch: p.epoch, since: time.Now()}
+	wait := s.cfg.Timeout
+	if p.probing == probeFails { // there will be no answer
+		wait = probeAnswer
 	}
+	if again && free {
+		p.open++
+		p.trial = 1
+	}
+	p.mu.Unlock()
+	if again && free {
+		p.try(s, wait)
+	}
+	return again
 }
 
 // try makes a trial in s: it tests a new connection. If that is neither answered nor

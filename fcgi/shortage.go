@@ -134,19 +134,7 @@ func (p *Pool) makeWayLocked(drop []*conn) []*conn {
 
 // watch samples the pool while connections are missed.
 func (p *Pool) watch() {
-	timer := time.NewTimer(lookEvery)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-p.ctx.Done():
-			return
-		}
-		timer.Reset(lookEvery)
-		if !p.look() {
-			return
-		}
-	}
+	p.repeat(func() time.Duration { return lookEvery }, p.look)
 }
 
 // look takes a sample, lowers the limit after a conclusive window, and schedules one

@@ -27,7 +27,25 @@ func (p *Pool) unsweptLocked() bool {
 // raises a lowered limit while all slots are held for long, for example by streams. It
 // runs only while there is work.
 func (p *Pool) sweep() {
-	timer := time.NewTimer(p.sweepInterval())
+	p.repeat(p.sweepInterval, func() (again bool) {
+		every := p.sweepInterval()
+		p.mu.Lock()
+		now := time.Now()
+		p.limit.tick(now)
+		drop := p.staleLocked(now.Add(every)) // rather early than late
+		drop = p.settleIdleLocked(drop)
+		p.sweeping = p.unsweptLocked()
+		again = p.sweeping
+		p.mu.Unlock()
+		p.drop(drop...)
+		return again
+	})
+}
+
+// repeat waits for the interval and calls step, until step returns false or the pool is
+// closed. The next interval begins when step has returned.
+func (p *Pool) repeat(interval func() time.Duration, step func() (again bool)) {
+	timer := time.NewTimer(interval())
 	defer timer.Stop()
 	for {
 		select {
@@ -35,20 +53,10 @@ func (p *Pool) sweep() {
 		case <-p.ctx.Done():
 			return
 		}
-		every := p.sweepInterval()
-		timer.Reset(every)
-		p.mu.Lock()
-		now := time.Now()
-		p.limit.tick(now)
-		drop := p.staleLocked(now.Add(every)) // rather early than late
-		drop = p.settleIdleLocked(drop)
-		p.sweeping = p.unsweptLocked()
-		done := !p.sweeping
-		p.mu.Unlock()
-		p.drop(drop...)
-		if done {
+		if !step() {
 			return
 		}
+		timer.Reset(interval())
 	}
 }
 
