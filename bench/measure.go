@@ -53,7 +53,7 @@ type meter struct {
 	own   time.Duration
 	front []int // the server under test
 	php   []int
-	rest  []int            // what stands between the two
+	rest  []int            // servers between the two
 	used  [3]time.Duration // of front, php, rest
 }
 

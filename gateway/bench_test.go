@@ -115,7 +115,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 		}
 		eventually(b, "all connections", func() bool { return h.hub.Len() == idleClients })
 		h.mu.Lock()
-		h.events = nil // what the script has noted is not the gateway's
+		h.events = nil // the script's notes are not the gateway's memory
 		h.mu.Unlock()
 		after := inUse()
 		b.ReportMetric(float64(after-before)/idleClients, "B/connection")
@@ -136,7 +136,7 @@ const browserHeaders = "Pragma: no-cache\r\nCache-Control: no-cache\r\n" +
 func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what pools kept goes with the second
+	runtime.GC() // the second one frees the memory of pools
 	runtime.ReadMemStats(&m)
 	return m.HeapInuse + m.StackInuse
 }

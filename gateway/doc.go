@@ -29,7 +29,7 @@
 //	push.go        publishing, and commands to this process's clients
 //	apply.go       the effects of an answer
 //
-// What these files use:
+// Files that these use:
 //
 //	environ.go     the parameters of the handshake, and their changes
 //	accepted.go    every socket, from accept to close    stranger.go  TLS and the like

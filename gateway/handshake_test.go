@@ -179,7 +179,7 @@ func TestHandshakeDuringDrainLeavesOnce(t *testing.T) {
 		}
 	}
 	h.Gateway.mu.Unlock()
-	late.drainConn(closeDraining) // what Drain does to it
+	late.drainConn(closeDraining) // as Drain does
 	close(gate)
 	t.Logf("late handshake: %s", <-result)
 	eventually(t, "its end", func() bool {

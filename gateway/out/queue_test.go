@@ -31,8 +31,8 @@ func TestCutKeepsWhatHasBegun(t *testing.T) {
 	}
 }
 
-// What one call is given to write is much more than the piece that it may have
-// begun: only that one stands before the last.
+// One call is given more to write than the piece that it may have begun: only that
+// piece stands before the last.
 func TestWhatIsBeingWrittenDoesNotKeepTheLastBack(t *testing.T) {
 	var q queue
 	for range 20 {

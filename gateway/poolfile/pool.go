@@ -105,7 +105,7 @@ func (p *Pool) finish() {
 }
 
 // relative reports whether a listen is a path that begins at a prefix. PHP-FPM takes
-// what has a colon, or digits only, for TCP.
+// a value with a colon, or of digits only, for TCP.
 func relative(listen string) bool {
 	_, err := strconv.ParseUint(listen, 10, 64)
 	return err != nil && listen != "" && !strings.HasPrefix(listen, "/") && !strings.Contains(listen, ":")
