@@ -50,11 +50,23 @@ func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
 		return false
 	}
 	s.batch.unwritten += size
+	b.touch(s)
+	return true
+}
+
+// Gap is [Session.Gap].
+func (b *Batch) Gap(s *Session, p Position, lost bool) {
+	if s.Gap(p, lost) == nil { // on an error the outlet is closing the client
+		b.touch(s)
+	}
+}
+
+// touch notes that something may be queued for s.
+func (b *Batch) touch(s *Session) {
 	if !s.batch.touched {
 		s.batch.touched = true
 		b.touched = append(b.touched, s)
 	}
-	return true
 }
 
 // Flush writes the queued messages. After a panic in one write another call writes the

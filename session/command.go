@@ -22,9 +22,12 @@ const MaxChannelNames = 60 << 10
 // MaxState is the longest state of a connection, in bytes.
 const MaxState = 8 << 10
 
+// MaxPurge is the longest path in [Command.Purge], in bytes.
+const MaxPurge = 1000
+
 // Command is an operation on some clients. Replies of scripts, Redis publishers and
-// POST /push use the same form. The order within a command is: join and leave, message,
-// close.
+// POST /push use the same form. The order within a command is: purge, join and leave,
+// message, close.
 type Command struct {
 	// To addresses the clients. Empty means the connection itself, in a script's answer
 	// only.
@@ -47,7 +50,19 @@ type Command struct {
 	// Before excludes the clients that connected later, by [Session.CameIn]; 0 excludes
 	// none. Only processes of wsfpm set it, for each other.
 	Before int64
+	// Purge drops stored answers of routes, before anything else of the command: paths of
+	// routes, or [PurgeAll]. Such a command may have no To; it is then nothing else.
+	Purge []string
+	// Durable stores the command in the log, or does not; nil: the sender decides. It
+	// stands beside To only, and is not part of [Command.Encode].
+	Durable *bool
+	// At is the position of the entry of the log that the command was read from; zero for
+	// all others. Such a command has no Join, Leave, User, State or Before.
+	At Position
 }
+
+// PurgeAll is the value of [Command.Purge] for all routes.
+const PurgeAll = "*"
 
 // Close is a close code with its reason (RFC 6455, 7.4). The reason is at
 // most [MaxCloseReason] bytes.
@@ -87,6 +102,11 @@ func CutReason(s string) string {
 	return s[:cut]
 }
 
+// IsEmpty reports whether the command does nothing.
+func (c *Command) IsEmpty() bool {
+	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Message == nil && c.Close == nil
+}
+
 // Resolve replaces [Self] in Except by the address of the connection with
 // this id, so that the command can travel to other nodes.
 func (c Command) Resolve(id string) Command {
@@ -117,6 +137,7 @@ type wireCommand struct {
 	Close  *wireClose      `json:"close,omitempty"`
 	User   *string         `json:"user,omitempty"`
 	State  *string         `json:"state,omitempty"`
+	Purge  []string        `json:"purge,omitempty"`
 	Before int64           `json:"before,omitempty"`
 }
 
@@ -127,7 +148,7 @@ type wireClose struct {
 
 // Encode returns the JSON text of a command, for [Decode].
 func (c Command) Encode() ([]byte, error) {
-	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State, Before: c.Before}
+	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State, Purge: c.Purge, Before: c.Before}
 	if c.Close != nil {
 		w.Close = &wireClose{Code: c.Close.Code, Reason: c.Close.Reason}
 	}

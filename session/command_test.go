@@ -54,6 +54,22 @@ func TestDecodeCommands(t *testing.T) {
 	}
 }
 
+func TestDurableIsForAnswersAndPushes(t *testing.T) {
+	for _, from := range []Source{FromAnswer, FromPush} {
+		list, _, err := Decode([]byte(`[{"to":"all","data":1,"durable":true},{"to":"all","data":1,"durable":false},{"to":"all","data":1}]`), from)
+		if err != nil || !*list[0].Durable || *list[1].Durable || list[2].Durable != nil {
+			t.Errorf("got %+v, %v", list, err)
+		}
+		if text, err := list[0].Encode(); err != nil || strings.Contains(string(text), "durable") {
+			t.Errorf("another process gets %s, %v", text, err)
+		}
+	}
+	list, unknown, err := Decode([]byte(`{"to":"all","data":1,"durable":true}`), FromBus)
+	if err != nil || list[0].Durable != nil || unknown != `"durable"` {
+		t.Errorf("from Redis: got %+v, %s, %v", list, unknown, err)
+	}
+}
+
 func TestDecodeRefusesWithAReason(t *testing.T) {
 	many := "[" + strings.Repeat(`{"data":1},`, MaxCommands) + `{"data":1}]`
 	addresses := `{"to":["all"` + strings.Repeat(`,"user:1"`, MaxAddresses) + `],"data":1}`
@@ -71,6 +87,9 @@ func TestDecodeRefusesWithAReason(t *testing.T) {
 		{`{"to":"all","data":1,"base64":"AA=="}`, FromAnswer, "one of them"},
 		{`{"to":"all","base64":"?"}`, FromAnswer, "base64"},
 		{`{"to":"all","user":"x"}`, FromAnswer, "user"},
+		{`{"to":"all","data":1,"durable":1}`, FromAnswer, "want true or false"},
+		{`{"data":1,"durable":true}`, FromAnswer, "without \"to\""},
+		{`{"to":"all","data":1,"join":"a","durable":true}`, FromPush, "join"},
 		{`{"user":"a,b"}`, FromAnswer, "user"},
 		{`{"state":"` + strings.Repeat("x", MaxState+1) + `"}`, FromAnswer, "state"},
 		{`{"to":"all","except":"self","data":1}`, FromPush, "self"},
@@ -88,6 +107,45 @@ func TestDecodeRefusesWithAReason(t *testing.T) {
 		_, _, err := Decode([]byte(test.body), test.from)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%.60s: got %v, want %q in it", test.body, err, test.want)
+		}
+	}
+}
+
+func TestDecodePurges(t *testing.T) {
+	for body, want := range map[string][]string{
+		`{"purge": "/ws/prices"}`:                                {"/ws/prices"},
+		`{"purge": ["/ws/prices", "*"]}`:                         {"/ws/prices", "*"},
+		`{"to": "channel:a", "purge": "/ws/{script}", "data":1}`: {"/ws/{script}"},
+	} {
+		for _, from := range []Source{FromAnswer, FromPush, FromBus} {
+			list, unknown, err := Decode([]byte(body), from)
+			if err != nil || unknown != "" || !slices.Equal(list[0].Purge, want) {
+				t.Errorf("%s from %v: got %+v, %q, %v", body, from, list, unknown, err)
+				continue
+			}
+			text, err := list[0].Encode()
+			back, _, err2 := Decode(text, FromBus)
+			if err != nil || err2 != nil || !slices.Equal(back[0].Purge, want) {
+				t.Errorf("%s reads back as %+v, %v, %v", text, back, err, err2)
+			}
+		}
+	}
+	for body, want := range map[string]string{
+		`{"purge": "/a", "data": 1}`:                                   "stands alone",
+		`{"purge": "/a", "user": "1"}`:                                 "stands alone",
+		`{"purge": "/a", "durable": false}`:                            "stands alone",
+		`{"to": "all", "purge": "/a", "data": 1, "durable": true}`:     "of its own",
+		`{"purge": []}`:                                                "an empty list",
+		`{"purge": ["/a", ""]}`:                                        `item 2: "": want the path`,
+		`{"purge": "ws"}`:                                              `"ws": want the path of a route`,
+		`{"purge": 7}`:                                                 `"7": want the path of a route`,
+		`{"purge": true}`:                                              "got true, want the path",
+		`{"purge": "/\u0000"}`:                                         "NUL",
+		`{"purge": "/` + strings.Repeat("x", MaxPurge) + `"}`:          "1001 bytes",
+		`{"purge": ["*"` + strings.Repeat(`,"*"`, MaxAddresses) + `]}`: "1001 paths",
+	} {
+		if _, _, err := Decode([]byte(body), FromPush); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: got %v, want %q in it", body, err, want)
 		}
 	}
 }
@@ -171,7 +229,8 @@ func FuzzParseAddress(f *testing.F) {
 
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{"to":"all","data":"x"}`, `[{"data":{"a":1}}]`, `{"to":["user:1"],"except":["self"],"base64":"AA=="}`,
-		`{"close":{"code":4000}}`, `{"join":"a","leave":["*"],"user":"","state":"s"}`, `[]`, `null`, `[null]`} {
+		`{"close":{"code":4000}}`, `{"join":"a","leave":["*"],"user":"","state":"s"}`, `[]`, `null`, `[null]`,
+		`{"purge":"/ws"}`, `{"to":"all","purge":["*"],"data":1}`} {
 		f.Add([]byte(seed), uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, from uint8) {
@@ -180,7 +239,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for _, c := range commands {
-			if Source(from%3) != FromAnswer && len(c.To) == 0 {
+			if Source(from%3) != FromAnswer && len(c.To) == 0 && (len(c.Purge) == 0 || c.Message != nil || c.Close != nil || len(c.Join)+len(c.Leave) > 0) {
 				t.Fatal("a command without an address came from outside")
 			}
 			if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {

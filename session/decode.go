@@ -21,7 +21,7 @@ const (
 )
 
 // fields are the values of a command that stand in its JSON; nil does not.
-type fields struct{ to, except, data, base64, join, leave, closing, user, state, before []byte }
+type fields struct{ to, except, data, base64, join, leave, closing, user, state, purge, before, durable []byte }
 
 // named is the field of this name, or nil.
 func (f *fields) named(name string) *[]byte {
@@ -44,8 +44,12 @@ func (f *fields) named(name string) *[]byte {
 		return &f.user
 	case "state":
 		return &f.state
+	case "purge":
+		return &f.purge
 	case "before":
 		return &f.before
+	case "durable":
+		return &f.durable
 	}
 	return nil
 }
@@ -106,7 +110,7 @@ func (d *decoder) command(n int, value []byte) (c Command, err error) {
 // passOver records an unknown field of a command or its close, or refuses it.
 func (d *decoder) passOver(name string) error {
 	if d.from != FromBus {
-		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, user or state, and in close code and reason", shorten(name))
+		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, purge, durable, user or state, and in close code and reason", shorten(name))
 	}
 	if d.unknown == "" {
 		d.unknown = strconv.Quote(name)
@@ -140,10 +144,39 @@ func (d *decoder) build(f *fields) (c Command, err error) {
 	if c.State, err = readOptional(f.state, "a string", checkState); err != nil {
 		return c, fmt.Errorf("state: %w", err)
 	}
+	if c.Purge, err = f.paths(); err != nil {
+		return c, fmt.Errorf("purge: %w", err)
+	}
 	if f.before != nil {
-		c.Before, err = d.before(f.before)
+		if c.Before, err = d.before(f.before); err != nil {
+			return c, err
+		}
+	}
+	if f.durable != nil {
+		err = d.durable(&c, f.durable)
 	}
 	return c, err
+}
+
+// durable parses whether a command is stored in the log. From Redis it is not known: the
+// log has a door of its own there.
+func (d *decoder) durable(c *Command, value []byte) error {
+	if d.from == FromBus {
+		return d.passOver("durable")
+	}
+	durable := string(value) == "true"
+	switch {
+	case !durable && string(value) != "false":
+		return fmt.Errorf("durable: got %s, want true or false", shown(value))
+	case len(c.To) == 0:
+		return errors.New(`"durable" without "to": the reply to the connection itself is never stored`)
+	case durable && len(c.Join)+len(c.Leave) > 0:
+		return errors.New(`"durable" beside "join" or "leave": the log does not change channels`)
+	case durable && len(c.Purge) > 0:
+		return errors.New(`"durable" beside "purge": the log does not purge; send {"purge": …} as a command of its own, before this one`)
+	}
+	c.Durable = &durable
+	return nil
 }
 
 // before parses the field that only processes of wsfpm set.
@@ -162,6 +195,8 @@ func (d *decoder) before(value []byte) (int64, error) {
 // for the connection itself.
 func (d *decoder) target(c *Command, f *fields) (err error) {
 	switch {
+	case f.to == nil && f.purge != nil:
+		return f.onlyPurge()
 	case f.to == nil && d.from != FromAnswer:
 		return errors.New(`"to" is missing: name the clients, for instance "user:42"`)
 	case f.to == nil && f.except != nil:
@@ -180,6 +215,16 @@ func (d *decoder) target(c *Command, f *fields) (err error) {
 	}
 	if n := len(c.To) + len(c.Except); n > MaxAddresses {
 		return fmt.Errorf("%d addresses, at most %d are allowed", n, MaxAddresses)
+	}
+	return nil
+}
+
+// onlyPurge reports whether a command without addresses purges, and does nothing else.
+func (f *fields) onlyPurge() error {
+	for _, other := range [][]byte{f.except, f.data, f.base64, f.join, f.leave, f.closing, f.user, f.state, f.before, f.durable} {
+		if other != nil {
+			return errors.New(`"purge" without "to" stands alone: put it into a command of its own, before this one`)
+		}
 	}
 	return nil
 }
@@ -288,6 +333,34 @@ func leavable(name string) (string, error) {
 		return name, nil
 	}
 	return joinable(name)
+}
+
+// paths are those of the routes to purge.
+func (f *fields) paths() ([]string, error) {
+	list, err := readList(f.purge, `the path of a route, such as "/ws/prices", or "*"`, purgeable)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.purge != nil && len(list) == 0:
+		return nil, errors.New(`an empty list: name the path of a route, such as "/ws/prices"`)
+	case len(list) > MaxAddresses:
+		return nil, fmt.Errorf("%d paths, at most %d are allowed", len(list), MaxAddresses)
+	}
+	return list, nil
+}
+
+// purgeable is the path of a route, or "*" for all of them.
+func purgeable(path string) (string, error) {
+	switch {
+	case path == PurgeAll:
+	case !strings.HasPrefix(path, "/"):
+		return path, fmt.Errorf(`%q: want the path of a route, such as "/ws/prices", or "*"`, shorten(path))
+	case len(path) > MaxPurge:
+		return path, fmt.Errorf("a path has %d bytes, at most %d are allowed", len(path), MaxPurge)
+	case strings.ContainsRune(path, 0):
+		return path, errors.New("has a NUL byte")
+	}
+	return path, nil
 }
 
 // checkUser checks the name of a user; an empty one unbinds.

@@ -15,13 +15,16 @@ import (
 // Sessions are distributed to shards by their id, so that one worker per shard keeps the
 // order for each client (package delivery). An address leads only to shards with members.
 //
-// Lock order: a session's lock, a stripe's, a member set's.
+// Lock order: a session's lock, a stripe's, a member set's; a session's, the window's.
 type Hub struct {
 	shards  uint32
 	seed    maphash.Seed
 	count   atomic.Int64
 	all     []*Members // by shard
 	stripes [stripes]stripe
+
+	window  Window                     // nil: no log
+	reached []atomic.Pointer[Position] // by shard, see Reached
 }
 
 // stripes is the number of parts into which the index is cut, each with its own
@@ -38,6 +41,7 @@ type stripe struct {
 // NewHub makes an empty hub with a shard for each CPU that Go may use.
 func NewHub() *Hub {
 	h := &Hub{shards: uint32(runtime.GOMAXPROCS(0)), seed: maphash.MakeSeed()}
+	h.reached = make([]atomic.Pointer[Position], h.shards)
 	for i := range h.shards {
 		h.all = append(h.all, &Members{shard: i})
 	}
@@ -56,24 +60,6 @@ func (h *Hub) Shard(s *Session) int { return int(s.pin % h.shards) }
 
 // Len is the number of sessions.
 func (h *Hub) Len() int { return int(h.count.Load()) }
-
-// Add adds s with its id and its first membership, and queues its first messages, in one
-// step: no push precedes them.
-func (h *Hub) Add(s *Session, first Membership, messages ...*Message) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.membership, s.present = first, true
-	h.count.Add(1)
-	h.all[h.Shard(s)].add(s)
-	at := h.stripe(Conn(s.id))
-	at.mu.Lock()
-	at.conns[s.id] = s
-	at.mu.Unlock()
-	for _, a := range first.Addresses() {
-		h.add(a, s)
-	}
-	return s.queueLocked(messages)
-}
 
 // Set changes the membership of s and queues messages for it, in one step: no push to a
 // joined address precedes them, none to a left one follows them. The caller holds
@@ -185,6 +171,9 @@ func (h *Hub) Match(a Address, visit func(*Members)) {
 		visit(m)
 	}
 }
+
+// All returns the sessions of one shard.
+func (h *Hub) All(shard int) *Members { return h.all[shard] }
 
 // Members returns the members that an address has in one shard, or nil.
 func (h *Hub) Members(a Address, shard int) *Members {

@@ -17,6 +17,19 @@ type Message struct {
 	others atomic.Pointer[other]
 	mu     sync.Mutex // held to set by or others
 	binary bool
+	head   *Head // nil: none
+}
+
+// Head is what a message carries beside its payload, for transports whose clients are told
+// more than the payload: see the protocol wsfpm.v1. Other transports ignore it.
+type Head struct {
+	// At is the position of an entry of the log. Zero: the message was not stored.
+	At Position
+	// Re is the id of the client's message that this one answers.
+	Re string
+	// Raw is the whole message in the form of wsfpm.v1, in place of the payload, such as a
+	// hello. Other transports do not send a message with it.
+	Raw []byte
 }
 
 // Encoding is a message, or another sequence of bytes, in the form that is sent to
@@ -56,6 +69,13 @@ func NewMessage(isBinary bool, data []byte) *Message {
 	return &Message{binary: isBinary, first: Encoding{bytes: room}}
 }
 
+// NewMessageWith is [NewMessage] with a head.
+func NewMessageWith(h Head, isBinary bool, data []byte) *Message {
+	m := NewMessage(isBinary, data)
+	m.head = &h
+	return m
+}
+
 // NewEncoding makes an encoding of its bytes, which must not be changed any more.
 func NewEncoding(bytes []byte) *Encoding { return &Encoding{bytes: bytes} }
 
@@ -64,6 +84,14 @@ func (m *Message) Binary() bool { return m.binary }
 
 // Data is the payload. It must not be changed.
 func (m *Message) Data() []byte { return m.first.bytes[Headroom:] }
+
+// Head is what the message carries beside its payload.
+func (m *Message) Head() Head {
+	if m.head == nil {
+		return Head{}
+	}
+	return *m.head
+}
 
 // Encoding is the message in the form that by makes at its first call. The first
 // encoder with a Header writes it into the message's own memory.

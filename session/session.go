@@ -49,6 +49,7 @@ type Session struct {
 	membership Membership
 	present    bool // in the hub
 	closing    bool // a close is queued: nothing can follow it
+	place      place
 
 	batch mark // owned by the [Batch] that delivers to this session
 }
@@ -127,10 +128,13 @@ func (s *Session) Deliver(c *Command) (meant bool, err error) {
 func (s *Session) take(c *Command) (meant bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.meantLocked(c) {
+	if !s.meantLocked(c) || !c.At.IsZero() && !s.takesLocked(c.At) {
 		return false, nil
 	}
-	return true, s.takeLocked(c)
+	if err = s.takeLocked(c); !c.At.IsZero() && !errors.Is(err, ErrFull) {
+		s.place.at = c.At
+	}
+	return true, err
 }
 
 // Flush starts to write the client's queue.
@@ -164,7 +168,13 @@ func (s *Session) Matches(c *Command) bool {
 }
 
 func (s *Session) meantLocked(c *Command) bool {
-	return s.present && !s.closing && (c.Before == 0 || s.since <= c.Before) && !s.matchesLocked(c.Except) && s.matchesLocked(c.To)
+	return s.present && !s.closing && (c.Before == 0 || s.since <= c.Before) && !s.exceptedLocked(c.Except) && s.matchesLocked(c.To)
+}
+
+// exceptedLocked reports whether the client is among the excluded, by its former
+// connection too.
+func (s *Session) exceptedLocked(list []Address) bool {
+	return s.matchesLocked(list) || s.place.was != "" && slices.Contains(list, Conn(s.place.was))
 }
 
 func (s *Session) matchesLocked(list []Address) bool {
