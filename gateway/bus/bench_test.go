@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
 
@@ -106,7 +107,7 @@ func BenchmarkSubscriptions(b *testing.B) {
 // BenchmarkDeliver passes a plain text push through the Bus.
 func BenchmarkDeliver(b *testing.B) {
 	bus := newTestBus(b, Config{})
-	e := event{kind: eventMessage, name: "ws:channel:lobby", payload: string(make([]byte, 200))}
+	e := redis.Event{Kind: redis.EventMessage, Name: "ws:channel:lobby", Payload: string(make([]byte, 200))}
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := bus.deliver(context.Background(), e); err != nil {

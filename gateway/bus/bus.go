@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
@@ -71,7 +72,7 @@ type Bus struct {
 	fixed    []string // Redis channels that every node subscribes to, and own
 	own      string   // Redis channel of this node; "" for a single Redis, see watch
 	broker   broker   // nil without Redis
-	embedded *embedded
+	embedded *redis.Embedded
 
 	hand   Deliver       // set by Listen
 	work   chan struct{} // holds a token if subs may have a command
@@ -127,6 +128,9 @@ type Deliver = func(c *session.Command) (wait func(context.Context) error)
 // goroutine; without Redis, from the publishing goroutines. It does not wait for Redis:
 // connecting and reconnecting happen in the background. It is called once, before any
 // other method except Stats.
+//
+// When this process may have missed commands, after each loss of the connection and at the
+// beginning, it delivers a command that purges everything, once it can miss none any more.
 func (b *Bus) Listen(deliver Deliver) {
 	run, end := context.WithCancel(context.Background())
 	b.hand, b.end, b.ended = deliver, end, run.Done()
@@ -175,19 +179,19 @@ func newBus(cfg Config) (*Bus, error) {
 func (b *Bus) reach() error {
 	url := b.cfg.URL
 	if url == redisurl.Embedded {
-		server, err := startEmbedded(b.cfg.Listen)
+		server, err := redis.StartEmbedded(b.cfg.Listen)
 		if err != nil {
 			return fmt.Errorf("embedded server: %w", err)
 		}
 		b.embedded = server
-		url = "redis://" + server.addr()
+		url = "redis://" + server.Addr()
 	}
-	c, err := newClient(url, b.fixed[0])
+	c, err := newRedisBroker(url, b.fixed[0])
 	if err != nil {
 		return err
 	}
 	b.broker = c
-	if c.moves() {
+	if c.Moves() {
 		b.own = ownName(b.cfg.Prefixes[0])
 		b.fixed = append(b.fixed, b.own)
 	}
@@ -234,7 +238,8 @@ func checkPrefixes(prefixes []string) error {
 
 // Publish sends a command to all processes, including this one. It returns when Redis
 // has answered, after Config.Confirm, or when ctx ends; after an error the command may
-// still arrive. It does not retry. c.To may not be empty, and Self must be resolved.
+// still arrive. It does not retry. c.To may be empty beside c.Purge only, and Self must be
+// resolved.
 // Without Redis the command is delivered synchronously, and Publish waits for room.
 func (b *Bus) Publish(ctx context.Context, c session.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
@@ -248,7 +253,7 @@ func (b *Bus) Publish(ctx context.Context, c session.Command) error {
 }
 
 func (b *Bus) publish(ctx context.Context, c session.Command) error {
-	if len(c.To) == 0 {
+	if len(c.To) == 0 && len(c.Purge) == 0 {
 		return errors.New("the command names no clients")
 	}
 	if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
@@ -270,12 +275,12 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	}
 	prefix := b.cfg.Prefixes[0]
 	if b.fast(c) {
-		_, err := b.broker.publish(ctx, prefix+c.To[0].String(), c.Message.Data())
+		_, err := b.broker.Publish(ctx, prefix+c.To[0].String(), c.Message.Data())
 		return err
 	}
 	body, err := c.Encode()
 	if err == nil {
-		_, err = b.broker.publish(ctx, prefix+commandName, body)
+		_, err = b.broker.Publish(ctx, prefix+commandName, body)
 	}
 	return err
 }
@@ -285,7 +290,7 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 // that channel yet, but always receives the channel for commands.
 func (b *Bus) fast(c session.Command) bool {
 	return time.Since(time.Unix(0, b.joined.Load())) > b.cfg.Confirm && len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
-		len(c.Except)+len(c.Join)+len(c.Leave) == 0 && c.Close == nil &&
+		len(c.Except)+len(c.Join)+len(c.Leave)+len(c.Purge) == 0 && c.Close == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
 }
 
@@ -294,7 +299,7 @@ func (b *Bus) EmbeddedAddr() string {
 	if b.embedded == nil {
 		return ""
 	}
-	return b.embedded.addr()
+	return b.embedded.Addr()
 }
 
 // Close ends all goroutines and every waiting Join. It takes milliseconds; while Redis
@@ -311,10 +316,10 @@ func (b *Bus) Close() error {
 	b.ending.Wait()
 	var err error
 	if b.broker != nil {
-		err = b.broker.close()
+		err = b.broker.Close()
 	}
 	if b.embedded != nil {
-		b.embedded.close()
+		b.embedded.Close()
 	}
 	return err
 }

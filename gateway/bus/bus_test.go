@@ -91,6 +91,8 @@ func TestPublishComesBackWhole(t *testing.T) {
 		{"except", session.Command{To: user, Except: []session.Address{session.Conn("x")}, Message: session.NewMessage(false, []byte("m"))}, false},
 		{"close", session.Command{To: user, Close: &session.Close{Code: 4001, Reason: "bye"}}, false},
 		{"join and leave", session.Command{To: user, Join: []string{"b"}, Leave: []string{"*"}}, false},
+		{"purge", session.Command{Purge: []string{"/ws"}}, false},
+		{"purge and text", session.Command{To: user, Purge: []string{"/ws", "*"}, Message: session.NewMessage(false, []byte("m"))}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -346,5 +348,24 @@ func TestCloseReleasesJoinsAndTheReader(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A command that was published while the connection was lost may have been a purge.
+func TestEachConnectionBeginsWithAPurge(t *testing.T) {
+	server, _ := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	for epoch := range int64(3) {
+		waitReady(t, b)
+		eventually(t, "the purge of a new connection", func() bool { return b.gaps.Load() == epoch+1 })
+		nothingBefore(t, b, "marker")
+		if got := b.gaps.Load(); got != epoch+1 {
+			t.Fatalf("%d purges of %d connections", got, epoch+1)
+		}
+		server.Close()
+		_ = waitNotReady(t, b)
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
 
@@ -26,13 +27,13 @@ var (
 
 // deliver passes a published message on. An invalid one is dropped: a publisher's
 // mistake does not end the connection. The error is that of ctx.
-func (b *Bus) deliver(ctx context.Context, e event) error {
-	if e.pattern != "" {
-		to, err := b.relays[e.pattern].address(e.name)
+func (b *Bus) deliver(ctx context.Context, e redis.Event) error {
+	if e.Pattern != "" {
+		to, err := b.relays[e.Pattern].address(e.Name)
 		return b.deliverText(ctx, e, to, err, &b.counts.relay)
 	}
-	name, ok := b.cutPrefix(e.name)
-	if !ok || e.name == b.own {
+	name, ok := b.cutPrefix(e.Name)
+	if !ok || e.Name == b.own {
 		return nil // not for clients
 	}
 	if name == commandName {
@@ -53,27 +54,27 @@ func (b *Bus) cutPrefix(channel string) (name string, ok bool) {
 }
 
 // deliverText delivers a payload as one text message.
-func (b *Bus) deliverText(ctx context.Context, e event, to session.Address, err error, received *atomic.Uint64) error {
+func (b *Bus) deliverText(ctx context.Context, e redis.Event, to session.Address, err error, received *atomic.Uint64) error {
 	received.Add(1)
 	switch {
 	case err != nil:
 		b.drop(e, err, &b.counts.badAddress)
 		return nil
-	case int64(len(e.payload)) > b.cfg.PushLimit:
+	case int64(len(e.Payload)) > b.cfg.PushLimit:
 		b.drop(e, errTooLarge, &b.counts.tooLarge)
 		return nil
-	case !utf8.ValidString(e.payload):
+	case !utf8.ValidString(e.Payload):
 		b.drop(e, errNotUTF8, &b.counts.notUTF8)
 		return nil
 	}
-	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.payload))}
+	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.Payload))}
 	return b.pass(ctx, &c)
 }
 
 // deliverCommands delivers a payload of JSON commands, all or none.
-func (b *Bus) deliverCommands(ctx context.Context, e event) error {
+func (b *Bus) deliverCommands(ctx context.Context, e redis.Event) error {
 	b.counts.command.Add(1)
-	commands, unknown, err := session.Decode([]byte(e.payload), session.FromBus)
+	commands, unknown, err := session.Decode([]byte(e.Payload), session.FromBus)
 	if err != nil {
 		b.drop(e, err, &b.counts.malformed)
 		return nil
@@ -90,10 +91,10 @@ func (b *Bus) deliverCommands(ctx context.Context, e event) error {
 }
 
 // drop counts and logs a payload that cannot be delivered.
-func (b *Bus) drop(e event, why error, count *atomic.Uint64) {
+func (b *Bus) drop(e redis.Event, why error, count *atomic.Uint64) {
 	count.Add(1)
-	b.droplog.Warn("push dropped", zap.String("address", e.name[:min(len(e.name), longestLogged)]),
-		zap.Int("bytes", len(e.payload)), zap.Error(why))
+	b.droplog.Warn("push dropped", zap.String("address", e.Name[:min(len(e.Name), longestLogged)]),
+		zap.Int("bytes", len(e.Payload)), zap.Error(why))
 }
 
 // pass passes a command on; only the goroutine that reads Redis calls it. While it

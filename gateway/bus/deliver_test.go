@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
@@ -27,7 +28,7 @@ func FuzzDeliver(f *testing.F) {
 			heard = append(heard, *c)
 			return nil
 		}
-		if err := b.deliver(context.Background(), event{kind: eventMessage, name: channel, payload: payload}); err != nil {
+		if err := b.deliver(context.Background(), redis.Event{Kind: redis.EventMessage, Name: channel, Payload: payload}); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range heard {
@@ -96,10 +97,10 @@ func TestURLsOfEveryKind(t *testing.T) {
 		if u, err := redisurl.Parse(tt.url); err != nil || u.Full() != tt.want || u.Kind != tt.kind {
 			t.Errorf("%s: got %v, %v, want %s", tt.url, u, err, tt.want)
 		}
-		if c, err := newClient(tt.url, "ws:all"); err != nil {
+		if c, err := redis.New(tt.url, "ws:all"); err != nil {
 			t.Errorf("%s: %v", tt.url, err)
 		} else {
-			_ = c.close()
+			_ = c.Close()
 		}
 	}
 }

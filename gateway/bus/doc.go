@@ -40,5 +40,5 @@
 // again.
 //
 // Reading order: bus.go, manager.go, moved.go, subscriptions.go, deliver.go, relay.go,
-// broker.go, redis.go, embedded.go, stats.go; send.go, for programs that only push.
+// broker.go, stats.go; send.go, for programs that only push. Package redis is the client.
 package bus

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
 
@@ -106,25 +107,25 @@ func TestEveryKilledConnectionIsOneEpoch(t *testing.T) {
 
 func TestALineNeverComesBack(t *testing.T) {
 	s := startRedis(t)
-	c, err := newClient(s.url, "anchor")
+	c, err := redis.New(s.url, "anchor")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
-	l, err := c.open(context.Background())
+	defer c.Close()
+	l, err := c.Open(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.close()
-	if err := l.subscribe([]string{"a"}); err != nil {
+	defer l.Close()
+	if err := l.Subscribe([]string{"a"}); err != nil {
 		t.Fatal(err)
 	}
 	s.do("client", "kill", "type", "pubsub")
-	eventually(t, "the loss is noticed on sending", func() bool { return l.subscribe([]string{"b"}) != nil })
-	if err := l.subscribe([]string{"c"}); err == nil {
+	eventually(t, "the loss is noticed on sending", func() bool { return l.Subscribe([]string{"b"}) != nil })
+	if err := l.Subscribe([]string{"c"}); err == nil {
 		t.Error("subscribe succeeds on a line that broke")
 	}
-	if e, err := l.receive(ioTimeout); err == nil {
+	if e, err := l.Receive(patience); err == nil {
 		t.Errorf("received %+v on a line that broke", e)
 	}
 	if n := s.subscribers("a"); n != 0 {

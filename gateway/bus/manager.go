@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
 
@@ -112,12 +113,12 @@ func (b *Bus) keep(ctx context.Context) {
 // epoch runs one connection to its end. It reports whether all wanted subscriptions were
 // confirmed on it.
 func (b *Bus) epoch(ctx context.Context) (settled bool) {
-	l, err := b.broker.open(ctx)
+	l, err := b.broker.Open(ctx)
 	if err != nil {
 		b.unreachable(ctx, err)
 		return false
 	}
-	stop := context.AfterFunc(ctx, l.close) // wakes receive
+	stop := context.AfterFunc(ctx, l.Close) // wakes receive
 	defer stop()
 
 	b.connected()
@@ -126,14 +127,14 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 	over, end := context.WithCancel(ctx)
 	others.Go(func() {
 		sendErr = b.send(over, l)
-		l.close() // wakes receive
+		l.Close() // wakes receive
 	})
 	if b.own != "" {
 		others.Go(func() { watchErr = b.watch(over, l) })
 	}
 	err = b.receive(ctx, l)
 	end()
-	l.close()
+	l.Close()
 	others.Wait()
 	if watchErr != nil {
 		return b.lost(ctx, watchErr)
@@ -148,11 +149,11 @@ func (b *Bus) epoch(ctx context.Context) (settled bool) {
 // fixed channels, of which open has subscribed the first, then for the commands of
 // subs, until ctx ends or the line is lost.
 func (b *Bus) send(ctx context.Context, l line) error {
-	if err := l.subscribe(b.fixed[1:]); err != nil {
+	if err := l.Subscribe(b.fixed[1:]); err != nil {
 		return err
 	}
 	if len(b.patterns) > 0 {
-		if err := l.subscribePatterns(b.patterns); err != nil {
+		if err := l.SubscribePatterns(b.patterns); err != nil {
 			return err
 		}
 	}
@@ -184,12 +185,12 @@ func (b *Bus) sendNames(l line) error {
 			return nil
 		}
 		if len(subscribe) > 0 { // first: a Join waits for it
-			if err := l.subscribe(b.redisNames(subscribe)); err != nil {
+			if err := l.Subscribe(b.redisNames(subscribe)); err != nil {
 				return err
 			}
 		}
 		if len(unsubscribe) > 0 {
-			if err := l.unsubscribe(b.redisNames(unsubscribe)); err != nil {
+			if err := l.Unsubscribe(b.redisNames(unsubscribe)); err != nil {
 				return err
 			}
 		}
@@ -221,7 +222,7 @@ func (b *Bus) ping(l line) error {
 	if !quiet {
 		return nil
 	}
-	return l.ping()
+	return l.Ping()
 }
 
 // receive reads a line until it is lost. It waits only for Redis and for room for
@@ -229,24 +230,29 @@ func (b *Bus) ping(l line) error {
 func (b *Bus) receive(ctx context.Context, l line) error {
 	last := b.cfg.Prefixes[len(b.cfg.Prefixes)-1]
 	for {
-		e, err := l.receive(silence)
+		e, err := l.Receive(silence)
 		if err != nil {
 			return err
 		}
 		b.mu.Lock()
 		b.heard, b.pinged = time.Now(), time.Time{}
-		if e.kind != eventMessage {
+		deaf := b.subs.fixed > 0 // commands may be missed
+		if e.Kind != redis.EventMessage {
 			b.answerLocked(e, last)
 		}
+		hears := deaf && b.subs.fixed == 0
 		more := b.subs.hasWork()
 		b.mu.Unlock()
 		if more {
 			signal(b.work)
 		}
-		if e.kind != eventMessage {
-			continue
+		switch {
+		case hears:
+			err = b.pass(ctx, &session.Command{Purge: []string{session.PurgeAll}})
+		case e.Kind == redis.EventMessage:
+			err = b.deliver(ctx, e)
 		}
-		if err := b.deliver(ctx, e); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -254,19 +260,19 @@ func (b *Bus) receive(ctx context.Context, l line) error {
 
 // answerLocked passes a confirmation of Redis to subs. A name is confirmed when it is
 // under the last prefix.
-func (b *Bus) answerLocked(e event, last string) {
-	if e.kind == eventPatternSubscribed {
+func (b *Bus) answerLocked(e redis.Event, last string) {
+	if e.Kind == redis.EventPatternSubscribed {
 		b.subs.heardFixed()
 		return
 	}
-	if e.kind != eventSubscribed && e.kind != eventUnsubscribed {
+	if e.Kind != redis.EventSubscribed && e.Kind != redis.EventUnsubscribed {
 		return
 	}
-	if slices.Contains(b.fixed, e.name) {
+	if slices.Contains(b.fixed, e.Name) {
 		b.subs.heardFixed()
 		return
 	}
-	text, ok := strings.CutPrefix(e.name, last)
+	text, ok := strings.CutPrefix(e.Name, last)
 	if !ok {
 		return
 	}
@@ -274,7 +280,7 @@ func (b *Bus) answerLocked(e event, last string) {
 	if err != nil {
 		return
 	}
-	if e.kind == eventSubscribed {
+	if e.Kind == redis.EventSubscribed {
 		b.subs.heardSubscribed(name)
 		return
 	}

@@ -26,7 +26,7 @@ func (b *Bus) watch(ctx context.Context, l line) error {
 		select {
 		case <-ticker.C:
 			if b.moved(ctx) {
-				l.close() // wakes receive
+				l.Close() // wakes receive
 				return errMoved
 			}
 		case <-ctx.Done():
@@ -46,6 +46,6 @@ func (b *Bus) moved(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
 	defer cancel()
-	heard, err := b.broker.publish(ctx, b.own, nil)
+	heard, err := b.broker.Publish(ctx, b.own, nil)
 	return err == nil && heard == 0
 }

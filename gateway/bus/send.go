@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"wsfpm/gateway/redis"
 	"wsfpm/gateway/redisurl"
 	"wsfpm/session"
 )
@@ -22,12 +23,12 @@ func Send(ctx context.Context, cfg Config, name string, payload []byte) (heard i
 	if address == redisurl.Embedded {
 		address = "redis://" + cfg.Listen
 	}
-	c, err := newClient(address, prefix+session.All.String())
+	c, err := redis.New(address, prefix+session.All.String())
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = c.close() }() // the answer has arrived
-	heard, err = c.publish(ctx, prefix+name, payload)
+	defer func() { _ = c.Close() }() // the answer has arrived
+	heard, err = c.Publish(ctx, prefix+name, payload)
 	if err != nil {
 		return 0, fmt.Errorf("publish through Redis: %w", err)
 	}

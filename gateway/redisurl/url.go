@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -128,7 +129,10 @@ func checkHost(host string, port bool) error {
 		return errors.New(`"" is no host: ` + want)
 	}
 	u, err := url.Parse("redis://" + host)
-	if err != nil || u.Hostname() == "" || u.Host != host {
+	if err == nil && strings.Contains(u.Hostname(), ":") && host[0] != '[' {
+		return errors.New("an IPv6 address needs brackets: write [::1] or [::1]:6379")
+	}
+	if err != nil || u.Hostname() == "" || u.Host != host || !splits(host, u.Port()) {
 		return errors.New("the host is none, or has a character that must be escaped: write a name or an address, and a port")
 	}
 	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
@@ -138,6 +142,16 @@ func checkHost(host string, port bool) error {
 		return errors.New("the address lacks its port: write host:port for each of several hosts")
 	}
 	return nil
+}
+
+// splits reports whether go-redis can tell host and port: package url bears brackets that
+// package net does not.
+func splits(host, port string) bool {
+	if port == "" {
+		host = strings.TrimSuffix(host, ":") + ":6379"
+	}
+	_, _, err := net.SplitHostPort(host)
+	return err == nil
 }
 
 func isNumber(s string) bool {

@@ -1,4 +1,4 @@
-package bus
+package redis
 
 import (
 	"strings"
@@ -25,14 +25,20 @@ func FuzzURL(f *testing.F) {
 			}
 		}
 	}
+	for _, host := range []string{"::1", "[::1]", "[::1]:1", "[fe80::1%25eth0]:1", "2001:db8::1:6379", ":1", "h:", "[h]:1", "%31:1", "]:1", "h]:1", "[:1", "[]:1", "[[::1]]:1", "a]b:1", "[::1]x:1"} {
+		f.Add("redis://" + host)
+		f.Add("redis://0:1," + host + "?master_name=m")
+		f.Add("redis://0:1," + host + "?cluster=true")
+		f.Add("redis://h:1?cluster=true&addr=" + host)
+	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		if _, err := redisurl.Parse(raw); err != nil || strings.Contains(raw, "min_idle_conns") {
 			return // the latter connects at once
 		}
-		c, err := newClient(raw, "ws:all")
+		c, err := New(raw, "ws:all")
 		if err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
-		_ = c.close()
+		_ = c.Close()
 	})
 }
