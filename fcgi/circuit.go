@@ -1,6 +1,10 @@
 package fcgi
 
-import "time"
+import (
+	"cmp"
+	"context"
+	"time"
+)
 
 const (
 	// A server that has refused this often, for this long, counts as down. A restart
@@ -9,6 +13,8 @@ const (
 	downAfter    = time.Second
 	// tryEvery is the pause between two trials while the server is down.
 	tryEvery = 250 * time.Millisecond
+	// systemTimeout is longer than an attempt takes that only the system ends.
+	systemTimeout = 3 * time.Minute
 )
 
 // circuit is a circuit breaker: while the server is down, requests fail without an
@@ -21,14 +27,18 @@ type circuit struct {
 	unproven bool
 	failures int       // in a row
 	since    time.Time // of the first of them
+	last     time.Time // of the last of them
 }
 
-// failed records a failed attempt and reports whether it opened the circuit.
-func (c *circuit) failed(now time.Time) bool {
-	if c.failures == 0 {
-		c.since = now
+// failed records a failed attempt and reports whether it opened the circuit. A pause of
+// more than gap since the last attempt begins another row: the server may have been up
+// meanwhile.
+func (c *circuit) failed(now time.Time, gap time.Duration) bool {
+	if c.failures == 0 || now.Sub(c.last) > gap {
+		c.failures, c.since = 0, now
 	}
 	c.failures++
+	c.last = now
 	if c.down || c.failures < downFailures || now.Sub(c.since) < downAfter {
 		return false
 	}
@@ -39,7 +49,8 @@ func (c *circuit) failed(now time.Time) bool {
 // failedLocked records a failed attempt to reach the server. If that opens the circuit,
 // trials begin, unless the pool has been closed or retired.
 func (p *Pool) failedLocked(err error) {
-	if p.closed || p.retired || !p.circuit.failed(time.Now()) {
+	gap := downAfter + cmp.Or(p.cfg.DialTimeout, systemTimeout) // attempts of one request are closer
+	if p.closed || p.retired || !p.circuit.failed(time.Now(), gap) {
 		return
 	}
 	p.sendLocked(Event{Kind: EventUnreachable, Err: err})
@@ -72,23 +83,27 @@ func (p *Pool) tryFree() (again bool) {
 	if p.probing == probeFails { // there will be no answer
 		wait = probeAnswer
 	}
+	ctx := p.ctx
 	if again && free {
 		p.open++
 		p.trial = 1
+		ctx, p.endTrial = context.WithCancel(p.ctx)
+		defer p.endTrial()
 	}
 	p.mu.Unlock()
 	if again && free {
-		p.try(s, wait)
+		p.try(ctx, s, wait)
 	}
 	return again
 }
 
 // try makes a trial in s: it tests a new connection. If that is neither answered nor
-// closed within wait, requests find out more: the server may ignore probes.
-func (p *Pool) try(s slot, wait time.Duration) {
-	c, err := p.openConn(p.ctx, &s, wait)
+// closed within wait, requests find out more: the server may ignore probes. When the pool
+// moves to another server, ctx ends.
+func (p *Pool) try(ctx context.Context, s slot, wait time.Duration) {
+	c, err := p.openConn(ctx, &s, wait)
 	p.mu.Lock()
-	p.trial = 0
+	p.trial, p.endTrial = 0, nil
 	unclear := err == nil && !c.probe
 	if unclear && c.epoch == p.epoch {
 		p.reachedLocked()

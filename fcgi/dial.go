@@ -134,7 +134,7 @@ func (p *Pool) openConn(ctx context.Context, s *slot, wait time.Duration) (*conn
 // dialFailed records a failed attempt and returns its error.
 func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 	p.mu.Lock()
-	if ctx.Err() != nil { // says nothing about the server
+	if over(ctx) { // says nothing about the server
 		p.mu.Unlock()
 		return err
 	}
@@ -154,6 +154,13 @@ func (p *Pool) dialFailed(ctx context.Context, err error, epoch int) error {
 		return fmt.Errorf("%w: %w (%w)", ErrUnavailable, err, errGiveUp)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// over reports whether the caller's time is over. A context may end a little later than its
+// deadline, by which the dialer has given up.
+func over(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // dialed adds a new connection to the pool; c is nil if the pool is closed. If asks is

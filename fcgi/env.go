@@ -126,13 +126,31 @@ func appendLength(b []byte, n int) []byte {
 func (e *Env) Params() map[string]string {
 	params := make(map[string]string)
 	for b := slices.Concat([]byte(e.common.Value()), e.pairs); len(b) > 0; {
-		var name, value int
-		name, b = cutLength(b)
-		value, b = cutLength(b)
-		params[string(b[:name])] = string(b[name : name+value])
-		b = b[name+value:]
+		var name, value []byte
+		name, value, b = cutPair(b)
+		params[string(name)] = string(value)
 	}
 	return params
+}
+
+// Get returns the value of one parameter, and whether it is there.
+func (e *Env) Get(name string) (value string, found bool) {
+	for _, b := range [...][]byte{[]byte(e.common.Value()), e.pairs} {
+		for len(b) > 0 {
+			var each, v []byte
+			if each, v, b = cutPair(b); string(each) == name {
+				return string(v), true
+			}
+		}
+	}
+	return "", false
+}
+
+// cutPair decodes a pair that append wrote.
+func cutPair(b []byte) (name, value, rest []byte) {
+	n, b := cutLength(b)
+	v, b := cutLength(b)
+	return b[:n], b[n : n+v], b[n+v:]
 }
 
 // cutLength decodes a length that appendLength wrote.

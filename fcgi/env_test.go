@@ -163,6 +163,14 @@ func TestCommonParametersAreHeldOnce(t *testing.T) {
 		if got := e.Params(); !maps.Equal(got, params) {
 			t.Errorf("got parameters %v, want %v", got, params)
 		}
+		for name, want := range params {
+			if got, found := e.Get(name); got != want || !found {
+				t.Errorf("%s: got %q, %v, want %q", name, got, found, want)
+			}
+		}
+		if got, found := e.Get("HTTPS"); got != "" || found {
+			t.Errorf("got %q, %v for a parameter that is not there", got, found)
+		}
 		if sent := wire(t, &Request{Env: e}, false); !bytes.Contains(sent, []byte("example.org")) || !bytes.Contains(sent, []byte(params["HTTP_COOKIE"])) {
 			t.Errorf("sent %q", sent)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Causes of an [*Error], for [errors.Is]. Every error of [Pool.Do] and of [Response]
@@ -73,6 +74,8 @@ type Error struct {
 	Script string // SCRIPT_FILENAME
 	ID     string // Request.ID
 	Err    error  // one of the errors above, usually with its cause
+	// Granted is when the request got its slot; zero if it got none.
+	Granted time.Time
 
 	freed <-chan struct{} // see Freed; nil when the slot was free at once
 }

@@ -79,6 +79,11 @@ func (h *webHandler) serveScript(w http.ResponseWriter, r *http.Request, overlay
 		return err
 	}
 	var stderr bytes.Buffer
+	defer func() {
+		if stderr.Len() > 0 {
+			h.stderr(overlay["SCRIPT_FILENAME"], stderr.Bytes())
+		}
+	}()
 	if err := pipe.WriteTo(w, &stderr); err != nil {
 		return fmt.Errorf("%w (stderr: %.500q)", err, stderr.String())
 	}

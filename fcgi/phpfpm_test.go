@@ -300,9 +300,10 @@ func TestFPMFinishedRequestHoldsItsSlotOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s := p.Stats(); s.Settling != 1 {
-		t.Errorf("got %+v before the script has ended, want one settling", s)
+	if p.Stats().Settling == 0 {
+		t.Error("the slot was free before the script had ended")
 	}
+	eventually(t, "one settling alone", func() bool { return p.Stats().Settling == 1 }) // the last echo's proof may be late
 	if err := os.WriteFile(over, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

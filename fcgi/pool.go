@@ -42,8 +42,9 @@ type Pool struct {
 	service  time.Duration // moving average of a slot's time, starting at 0
 	probing  probing
 	circuit  circuit
-	trying   bool // tryAgain is running
-	trial    int  // slots that it has taken, 0 or 1
+	trying   bool   // tryAgain is running
+	trial    int    // slots that it has taken, 0 or 1
+	endTrial func() // ends the trial under way; nil: none is
 	retired  bool
 	sweeping bool
 	freed    chan struct{} // closed when open falls to 0 after Close; nil before
@@ -120,7 +121,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 	w.lane, w.owner, w.since = r.Lane, o, now
 	p.queue.push(w, p.shareLocked())
 	p.sweepLocked()
-	wait := p.cfg.QueueWait
+	wait := max(p.cfg.QueueWait-r.Waited, 0)
 	p.mu.Unlock()
 
 	s, err := p.wait(ctx, w, wait)

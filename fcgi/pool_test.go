@@ -17,6 +17,7 @@ func TestEchoReusesOneConnection(t *testing.T) {
 		if status != 200 || got != body || err != nil {
 			t.Fatalf("got %d %.20q %v, want 200 %.20q", status, got, err, body)
 		}
+		eventually(t, "the worker is back", func() bool { s := p.Stats(); return s.Running+s.Settling == 0 })
 	}
 	if n := s.Accepted(); n > 2 {
 		t.Errorf("%d connections, want 1", n)

@@ -211,9 +211,12 @@ func TestNoSlotIsLost(t *testing.T) {
 	}
 	callers.Wait()
 	eventually(t, "all slots free", func() bool { s := p.Stats(); return s.Running+s.Settling == 0 })
-	if st := p.Stats(); st.Waiting != [lanes]int{} || st.Idle > 2 || len(p.queue.owners) != 0 {
+	st := p.Stats()
+	p.mu.Lock()
+	if st.Waiting != [lanes]int{} || st.Idle > 2 || len(p.queue.owners) != 0 {
 		t.Errorf("left over: %+v, owners %v", st, p.queue.owners)
 	}
+	p.mu.Unlock()
 	if peak := s.Peak(); peak > 3 {
 		t.Errorf("%d scripts at once", peak)
 	}
@@ -260,6 +263,12 @@ func TestWaitEndsAfterQueueWait(t *testing.T) {
 		wantError(t, err, ErrOverloaded, PhaseQueue, SentNo)
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("waited %v, want 10s", took)
+		}
+		start = time.Now()
+		_, _, err = call(p, &Request{Env: testEnv(t), Waited: 7 * time.Second})
+		wantError(t, err, ErrOverloaded, PhaseQueue, SentNo)
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("waited %v after 7s elsewhere, want 3s", took)
 		}
 		first.Wait()
 	})

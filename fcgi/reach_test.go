@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,92 +14,6 @@ import (
 
 	"wsfpm/fcgi/fcgitest"
 )
-
-func TestServerThatIsDownIsTriedAtIntervals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := pipePool(t, fcgitest.Echo, fcgitest.Options{}, Config{})
-		up := p.netDial
-		var dials atomic.Int64
-		var back atomic.Bool
-		p.netDial = func(ctx context.Context, cfg *Config) (net.Conn, error) {
-			dials.Add(1)
-			if back.Load() {
-				return up(ctx, cfg)
-			}
-			return nil, syscall.ENOENT
-		}
-		start := time.Now()
-		_, _, err := call(p, &Request{Env: testEnv(t)})
-		wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
-		if !errors.Is(err, syscall.ENOENT) {
-			t.Errorf("%v does not say why", err)
-		}
-		if took := time.Since(start); took < downAfter || took > 2*downAfter {
-			t.Errorf("gave up after %v, want a bit over %v", took, downAfter)
-		}
-		if e := <-p.Events(); e.Kind != EventUnreachable || !p.Stats().Down {
-			t.Errorf("got event %v, down %v", e, p.Stats().Down)
-		}
-
-		dials.Store(0)
-		for range 100 { // ten seconds of traffic
-			start := time.Now()
-			_, _, err := call(p, &Request{Env: testEnv(t)})
-			wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
-			if took := time.Since(start); took != 0 {
-				t.Fatalf("failed after %v, want at once", took)
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		if n := dials.Load(); n < 30 || n > 41 {
-			t.Errorf("%d attempts in 10s, want one each %v", n, tryEvery)
-		}
-
-		back.Store(true)
-		time.Sleep(2 * tryEvery)
-		if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("up")}); body != "up" || err != nil {
-			t.Errorf("got %q, %v", body, err)
-		}
-		if e := <-p.Events(); e.Kind != EventReachable || p.Stats().Down {
-			t.Errorf("got event %v, down %v", e, p.Stats().Down)
-		}
-	})
-}
-
-// A machine that is off answers nothing: each attempt takes DialTimeout.
-func TestNoRequestWaitsForAServerThatIsDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := pipePool(t, nil, fcgitest.Options{}, Config{MaxConnections: 2})
-		var dials atomic.Int64
-		p.netDial = func(_ context.Context, cfg *Config) (net.Conn, error) {
-			dials.Add(1)
-			time.Sleep(cfg.DialTimeout)
-			return nil, syscall.ETIMEDOUT
-		}
-		for !p.Stats().Down {
-			_, _, err := call(p, &Request{Env: testEnv(t)})
-			wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
-		}
-		dials.Store(0)
-		var all sync.WaitGroup
-		var late atomic.Int64
-		for range 1000 { // ten seconds of traffic
-			all.Go(func() {
-				start := time.Now()
-				_, _, err := call(p, &Request{Env: testEnv(t)})
-				wantError(t, err, ErrUnavailable, PhaseDial, SentNo)
-				if time.Since(start) > 0 {
-					late.Add(1)
-				}
-			})
-			time.Sleep(10 * time.Millisecond)
-		}
-		all.Wait()
-		if n := dials.Load(); n < 7 || n > 9 || late.Load() != 0 {
-			t.Errorf("%d attempts in 10s, %d requests waited; want one attempt each %v, and none", n, late.Load(), time.Second+tryEvery)
-		}
-	})
-}
 
 func TestRestartOfTheServerIsWaitedFor(t *testing.T) {
 	dir, err := os.MkdirTemp("", "fcgi")

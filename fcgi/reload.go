@@ -23,6 +23,9 @@ func (p *Pool) Configure(cfg Config) error {
 		p.epoch++
 		p.probing, p.circuit = probeUnknown, circuit{}
 		p.held, p.shortage, p.missing, p.owed = new(holding), shortage{}, 0, 0
+		if p.endTrial != nil {
+			p.endTrial()
+		}
 		drop = p.trimIdleLocked(0, drop)
 	}
 	if moved || full.MaxConnections != p.limit.configured {

@@ -42,11 +42,19 @@ type Request struct {
 	// Finish limits Do's context to the wait for a slot and a connection: the end of the
 	// context does not end a request that is being sent.
 	Finish bool
+	// Waited is for how long the request has waited elsewhere: so much less than
+	// Config.QueueWait it waits for a slot.
+	Waited time.Duration
 	// Timeout bounds the time from getting a slot to the end of the answer.
 	// 0: Config.Timeout.
 	Timeout time.Duration
 	// MaxAnswer bounds the answer's body. 0: Config.MaxAnswer.
 	MaxAnswer int64
+	// Before, if set, is called when the request has a connection, right before its first
+	// byte is written; again when a request that no worker received is sent again. It
+	// returns the request's Vars. After an error nothing is sent, and the error is not
+	// counted as a failure. Its time is part of Timeout, and occupies the slot.
+	Before func(ctx context.Context) ([]Var, error)
 }
 
 // Do waits for a slot, sends r and returns when the answer's header block has arrived.
@@ -107,7 +115,7 @@ func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 
 // send connects and sends r. If the kernel took no byte of it, it is sent again, once,
 // on a new connection.
-func (r *Response) send(req *Request, until time.Time) error {
+func (r *Response) send(req *Request, until time.Time) (err error) {
 	if r.deadline.Before(until) {
 		until = r.deadline
 	}
@@ -115,6 +123,11 @@ func (r *Response) send(req *Request, until time.Time) error {
 		if err := r.pool.connect(r.ctx, &r.slot, until, fresh); err != nil {
 			r.pool.release(r.slot, false)
 			return r.failed(PhaseDial, SentNo, err)
+		}
+		if req.Before != nil {
+			if req, err = r.before(req); err != nil {
+				return r.withdraw(err)
+			}
 		}
 		c := r.slot.conn
 		r.use = c.begin()
@@ -127,7 +140,7 @@ func (r *Response) send(req *Request, until time.Time) error {
 			read = earlier(read, time.Now().Add(stallAfter+c.dialing))
 		}
 		c.readBy(read)
-		err := c.send(req, r.deadline)
+		err = c.send(req, r.deadline)
 		if err == nil || c.sent > 0 {
 			return nil // sent in part: the server may still answer
 		}
@@ -143,6 +156,28 @@ func (r *Response) send(req *Request, until time.Time) error {
 		}
 		r.pool.count(func(s *Stats) { s.Retries++ })
 	}
+}
+
+// before calls a request's Before and returns the request to send.
+func (r *Response) before(req *Request) (*Request, error) {
+	decided := *req
+	decided.Before = nil
+	var err error
+	if decided.Vars, err = req.Before(r.ctx); err != nil {
+		return nil, err
+	}
+	return &decided, decided.check()
+}
+
+// withdraw gives the slot of a request back that is not to be sent after all. A connection
+// that no worker has accepted yet is closed.
+func (r *Response) withdraw(why error) error {
+	if c := r.slot.conn; !c.accepted {
+		r.pool.drop(c)
+		r.slot.conn = nil
+	}
+	r.pool.giveBack(r.slot)
+	return &Error{Phase: PhaseQueue, Sent: SentNo, Script: r.script, ID: r.id, Err: why, Granted: r.slot.since}
 }
 
 func earlier(a, b time.Time) time.Time {

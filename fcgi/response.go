@@ -240,6 +240,9 @@ func (r *Response) Close() {
 	}
 }
 
+// Granted returns when the request got its slot: until then it waited, then it ran.
+func (r *Response) Granted() time.Time { return r.slot.since }
+
 // Freed returns [Freed] of the response's error. Call it after Close.
 func (r *Response) Freed() <-chan struct{} {
 	if r.err == io.EOF { // the usual case
@@ -319,7 +322,7 @@ func (r *Response) endEarly(phase Phase, err error) error {
 
 // failed records the response's error. The slot has been released or settles.
 func (r *Response) failed(phase Phase, sent Sent, err error) error {
-	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err, freed: r.slot.freed}
+	r.err = &Error{Phase: phase, Sent: sent, Script: r.script, ID: r.id, Err: err, Granted: r.slot.since, freed: r.slot.freed}
 	r.pool.countFailure(phase, err)
 	r.pool.count(func(s *Stats) { s.countStderr(&r.stderr) })
 	return r.err

@@ -183,7 +183,10 @@ func TestFewerWorkersAreFoundWithinTwoSeconds(t *testing.T) {
 					if limit != m.workers || after > 2*time.Second {
 						t.Errorf("worked with %d after %v, want %d within 2s", limit, after, m.workers)
 					}
-					if st := p.Stats(); st.Running+st.Settling+p.missing+p.owed != 0 {
+					st := p.Stats()
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					if st.Running+st.Settling+p.missing+p.owed != 0 {
 						t.Errorf("left over: %+v, %d missed, %d owed", st, p.missing, p.owed)
 					}
 				})

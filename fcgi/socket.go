@@ -94,7 +94,8 @@ func (s *socket) exchange(fd uintptr) bool {
 	}
 	s.n, s.inErr = ignoringEINTR(unix.Read, int(fd), s.in)
 	switch {
-	case s.inErr == unix.EAGAIN:
+	case s.inErr == unix.EAGAIN: // woken for nothing; a deadline may end the wait
+		s.n = 0
 		return false
 	case s.inErr != nil:
 		s.n, s.inErr = 0, os.NewSyscallError("read", s.inErr)

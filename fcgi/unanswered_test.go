@@ -117,8 +117,13 @@ func TestScriptsThatDieUnansweredLeaveTheServerUp(t *testing.T) {
 			if _, body, err := call(p, &Request{Env: testEnv(t), Body: []byte("x")}); body != "x" || err != nil {
 				t.Errorf("got %q, %v", body, err)
 			}
-			if st := p.Stats(); st.Down || st.EventsLost > 0 || len(p.Events()) > 1 {
-				t.Errorf("down %v, %d events, want a server that is up, and one event at most", st.Down, len(p.Events()))
+			if st := p.Stats(); st.Down || st.EventsLost > 0 {
+				t.Errorf("down %v, %d events lost, want a server that is up", st.Down, st.EventsLost)
+			}
+			for range len(p.Events()) { // a late worker may be one, and what PHP does with probes
+				if e := <-p.Events(); e.Kind == EventUnreachable {
+					t.Errorf("got event %v", e)
+				}
 			}
 		})
 	}

@@ -37,6 +37,7 @@ const noPage = "There is no such page. wsfpm --web serves html, css, js, mjs, ma
 type webHandler struct {
 	network, address string
 	root             string // as configured, perhaps a symbolic link that deploys switch
+	stderr           func(page string, text []byte)
 }
 
 // webPage is a file of the folder.
@@ -48,19 +49,23 @@ type webPage struct {
 // WebHandler serves the pages of an application in development: the page assets below
 // root (styles, scripts, pictures, …), and *.php files, which it runs on the
 // application server at network and address through gofast's client. It is not for
-// production: every page opens a connection, uploads are held in memory, and PHP's
-// error text is dropped.
+// production: every page opens a connection, and uploads and PHP's error text are held
+// in memory. The error text of a page is passed to stderr, with the path of the page's
+// script, on the goroutine of its request; nil drops it.
 //
 // A folder is served by its index.html or index.php. Files outside root, names that
 // begin with a dot, and PHP files of packages (below vendor or node_modules) are not
 // served. A symbolic link is followed if it is relative and both its name and its
 // target may be served in the same way. There is no PATH_INFO. A page that fails is a
 // 502.
-func WebHandler(network, address, root string) http.Handler {
+func WebHandler(network, address, root string, stderr func(page string, text []byte)) http.Handler {
 	if abs, err := filepath.Abs(root); err == nil {
 		root = abs
 	}
-	return &webHandler{network: network, address: address, root: root}
+	if stderr == nil {
+		stderr = func(string, []byte) {}
+	}
+	return &webHandler{network: network, address: address, root: root, stderr: stderr}
 }
 
 func (h *webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

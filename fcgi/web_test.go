@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func TestFilesThatAreNoPageAreNotServed(t *testing.T) {
 		ran = true
 		w.Stdout("Content-Type: text/plain\r\n\r\nsecret")
 	}, fcgitest.Options{})
-	h := WebHandler(s.Network, s.Address, root)
+	h := WebHandler(s.Network, s.Address, root, nil)
 	for _, name := range private {
 		file := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -90,7 +91,7 @@ func TestPagesFollowALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := filepath.Join(t.TempDir(), "current")
-	h := WebHandler(s.Network, s.Address, link)
+	h := WebHandler(s.Network, s.Address, link, nil)
 	for _, release := range []string{first, second} {
 		os.Remove(link)
 		if err := os.Symlink(release, link); err != nil {
@@ -111,7 +112,7 @@ func TestPages(t *testing.T) {
 		w.Stdout(fmt.Sprintf("%s %s %s|%s|%s|%s|%s", r.Params["REQUEST_METHOD"], r.Params["SCRIPT_NAME"], r.Params["QUERY_STRING"],
 			r.Params["REMOTE_ADDR"], r.Params["HTTP_PROXY"], r.Params["HTTP_X_REAL_IP"], r.Body))
 	}, fcgitest.Options{})
-	h := WebHandler(s.Network, s.Address, root)
+	h := WebHandler(s.Network, s.Address, root, nil)
 	for _, c := range []struct {
 		path   string
 		status int
@@ -150,7 +151,7 @@ func TestPages(t *testing.T) {
 
 func TestFolderWithoutSlashIsRedirected(t *testing.T) {
 	rec := httptest.NewRecorder()
-	WebHandler("unix", "/nonexistent/sock", pages(t)).ServeHTTP(rec, httptest.NewRequest("GET", "/app?x=1", http.NoBody))
+	WebHandler("unix", "/nonexistent/sock", pages(t), nil).ServeHTTP(rec, httptest.NewRequest("GET", "/app?x=1", http.NoBody))
 	if got := rec.Header().Get("Location"); rec.Code != 301 || got != "/app/?x=1" {
 		t.Errorf("got %d to %q", rec.Code, got)
 	}
@@ -162,14 +163,30 @@ func TestPageThatFailsIsABadGateway(t *testing.T) {
 	} {
 		s := serve(t, raw([]byte(answer)), fcgitest.Options{})
 		rec := httptest.NewRecorder()
-		WebHandler(s.Network, s.Address, pages(t)).ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
+		WebHandler(s.Network, s.Address, pages(t), nil).ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
 		if rec.Code != 502 {
 			t.Errorf("%s: got %d %q", name, rec.Code, rec.Body)
 		}
 	}
 	rec := httptest.NewRecorder()
-	WebHandler("unix", "/nonexistent/sock", pages(t)).ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
+	WebHandler("unix", "/nonexistent/sock", pages(t), nil).ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
 	if rec.Code != 502 {
 		t.Errorf("no server: got %d", rec.Code)
+	}
+}
+
+func TestErrorTextOfAPageIsPassedOn(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) {
+		w.Stderr("PHP message: PHP Warning:  x in page.php on line 3")
+		w.Stdout("Content-Type: text/plain\r\n\r\nshown")
+	}, fcgitest.Options{})
+	root := pages(t)
+	var got []string
+	h := WebHandler(s.Network, s.Address, root, func(page string, text []byte) { got = append(got, page, string(text)) })
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/page.php", http.NoBody))
+	want := []string{filepath.Join(root, "page.php"), "PHP message: PHP Warning:  x in page.php on line 3"}
+	if !slices.Equal(got, want) || rec.Body.String() != "shown" {
+		t.Errorf("got %q and the page %q, want %q", got, rec.Body, want)
 	}
 }

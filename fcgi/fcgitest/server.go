@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options describes how a server differs from a default PHP-FPM pool.
@@ -89,14 +90,26 @@ func NewServer(handler Handler, opts Options) *Server {
 	return s
 }
 
-// Close stops listening, closes every connection and waits for the workers.
+// closeTime bounds the wait for scripts in Close. A test that fails may leave one held.
+const closeTime = 30 * time.Second
+
+// Close stops listening, closes every connection and waits for the workers, for half a
+// minute at most.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.listener.Close()
 	s.CloseConnections()
-	s.workers.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.workers.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closeTime):
+	}
 	if s.dir != "" {
 		os.RemoveAll(s.dir)
 	}

@@ -1,0 +1,34 @@
+package fcgi
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"wsfpm/fcgi/fcgitest"
+)
+
+func TestARequestIsDecidedOnRightBeforeItIsSent(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) { fcgitest.Reply(200, r.Params["LAST"])(w, r) }, fcgitest.Options{Workers: 1})
+	p := poolFor(t, s, Config{MaxConnections: 1, MaxIdle: 1})
+	last := func(context.Context) ([]Var, error) { return []Var{{Name: "LAST", Value: "yes"}}, nil }
+	no := errors.New("not any more")
+	refuse := func(context.Context) ([]Var, error) { return nil, no }
+	for range 3 {
+		_, got, err := call(p, &Request{Env: testEnv(t), Vars: []Var{{Name: "LAST", Value: "no"}}, Before: last})
+		if got != "yes" || err != nil {
+			t.Fatalf("got %q, %v, want the parameters of Before", got, err)
+		}
+		_, _, err = call(p, &Request{Env: testEnv(t), Before: refuse})
+		var e *Error
+		if !errors.As(err, &e) || e.Sent != SentNo || !errors.Is(err, no) {
+			t.Fatalf("got %v, want the error of Before, unsent", err)
+		}
+	}
+	if n := s.Served(); n != 3 {
+		t.Errorf("%d requests arrived, want 3", n)
+	}
+	if f := p.Stats().Failures; len(f) != 0 {
+		t.Errorf("failures %v are counted, want none", f)
+	}
+}
