@@ -1,0 +1,112 @@
+package registry
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+)
+
+// reconcile compares this node's hash with its entries, one part after each beat: a
+// failover may have lost the last writes, and a write that arrives after its connection
+// has ended leaves a record. Only the work loop uses it, due and cycle aside.
+type reconcile struct {
+	due    atomic.Bool   // set by each beat
+	cycle  atomic.Uint32 // of the present scan of the whole hash
+	cursor uint64
+	of     *life
+}
+
+// reconcileSome compares one part.
+func (r *Registry) reconcileSome(ctx context.Context) {
+	c, l := &r.reconcile, r.life.Load()
+	if c.of != l {
+		c.of, c.cursor = l, 0
+	}
+	if c.cursor == 0 {
+		c.cycle.Add(1)
+	}
+	pairs, next, err := scan(ctx, r.cfg.Store, r.keys.node(l.node), c.cursor)
+	if err != nil {
+		r.failed("reconcile", err)
+		return
+	}
+	unknown, wrong := 0, 0
+	for i := 0; i+1 < len(pairs); i += 2 {
+		id := pairs[i]
+		if id == "." {
+			continue
+		}
+		switch e := r.seen(l, id); {
+		case e == nil:
+			r.forgetNow(&Entry{id: id, life: l})
+			unknown++
+		case r.compare(e, version(pairs[i+1])):
+			wrong++
+		}
+	}
+	if c.cursor = next; next == 0 {
+		for _, e := range r.unseen(l) {
+			if r.compare(e, 0) {
+				wrong++
+			}
+		}
+	}
+	if unknown+wrong > 0 {
+		r.counts.repaired.Add(int64(unknown + wrong))
+		r.log.Warn("records in redis differed from this node's connections: they are repaired",
+			zap.Int("unknown", unknown), zap.Int("lost", wrong))
+		signal(r.work)
+	}
+}
+
+// seen notes that a connection's record was seen, and returns its entry, or nil.
+func (r *Registry) seen(l *life, id string) *Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[id]
+	if e == nil || e.life != l {
+		return nil
+	}
+	e.cycle = r.reconcile.cycle.Load()
+	return e
+}
+
+// unseen returns the entries that a scan of the whole hash did not show.
+func (r *Registry) unseen(l *life) (list []*Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cycle := r.reconcile.cycle.Load()
+	for _, e := range r.entries {
+		if e.life == l && e.cycle != cycle {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// compare has an entry written again if Redis was found to have an older version of it, or
+// none (0). An entry whose record is on its way is left to the next scan.
+func (r *Registry) compare(e *Entry, found uint64) (behind bool) {
+	if !e.mu.TryLock() {
+		return false
+	}
+	behind = e.slot.behind(found)
+	e.mu.Unlock()
+	if behind {
+		r.enqueue(e, true)
+	}
+	return behind
+}
+
+// version is that of a stored record; 0 if it is unreadable.
+func version(stored string) uint64 {
+	first, _, _ := strings.Cut(stored, "\n")
+	n, err := strconv.ParseUint(first, 10, 53)
+	if err != nil {
+		return 0
+	}
+	return n
+}
