@@ -17,7 +17,12 @@ import (
 // reply, atomically, then commands to others, then the close. It returns when a slow
 // client's queue is within its limit again, which delays only this connection's next event.
 func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
-	if err := c.applyOwn(ctx, a); err != nil {
+	entries, err := c.entries(a)
+	if err != nil {
+		return err
+	}
+	c.g.settings.Load().purgeBy(a.Others) // before the reply, after which the client may ask again
+	if err := c.applyHeld(ctx, a, entries); err != nil {
 		return err
 	}
 	if len(a.Head.Cookies) > 0 {
@@ -27,16 +32,28 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 			c.log().Info("Set-Cookie after the connect event is kept for later events; the browser does not receive it")
 		}
 	}
-	c.effects(ctx, a)
+	c.effects(ctx, a, len(entries) > 0)
 	return c.drained(ctx)
 }
 
-// applyOwn changes the connection's membership and queues its messages.
-func (c *connection) applyOwn(ctx context.Context, a *answer.Reply) error {
+// applyHeld is applyOwn for an answer that stores entries: the client takes nothing from
+// the log meanwhile, so that its reply precedes them.
+func (c *connection) applyHeld(ctx context.Context, a *answer.Reply, entries []session.Command) (err error) {
+	if len(entries) == 0 {
+		return c.applyOwn(ctx, a, nil)
+	}
+	c.g.hub.Hold(c.session)
+	defer func() { err = errors.Join(err, notEnded(c.g.hub.Release(c.session))) }()
+	return c.applyOwn(ctx, a, entries)
+}
+
+// applyOwn changes the connection's membership and queues its messages, after every check
+// and after it has stored the entries.
+func (c *connection) applyOwn(ctx context.Context, a *answer.Reply, entries []session.Command) error {
 	var room [4]*session.Message
 	messages := a.Messages(room[:0])
 	if !a.IsChange() {
-		return notEnded(c.session.Reply(messages...))
+		return c.storeAndReply(ctx, a, entries, messages)
 	}
 	c.session.LockChanges()
 	defer c.session.UnlockChanges()
@@ -46,14 +63,41 @@ func (c *connection) applyOwn(ctx context.Context, a *answer.Reply) error {
 		return err
 	}
 	if old.Equal(next) {
-		return notEnded(c.session.Reply(messages...))
+		return c.storeAndReply(ctx, a, entries, messages)
 	}
 	if !c.g.admission.moveUser(c.user, next.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
 		c.close(closeTooMany)
 		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
+	if messages, err = c.commit(ctx, a, entries, messages); err != nil {
+		c.g.admission.moveUser(next.User, c.user, 0)
+		return err
+	}
 	c.user = next.User
 	return notEnded(c.g.members.Change(ctx, c.session, next, messages...))
+}
+
+// storeAndReply stores the entries of an answer that changes nothing, and queues its
+// messages.
+func (c *connection) storeAndReply(ctx context.Context, a *answer.Reply, entries []session.Command, messages []*session.Message) error {
+	messages, err := c.commit(ctx, a, entries, messages)
+	if err != nil {
+		return err
+	}
+	return notEnded(c.session.Reply(messages...))
+}
+
+// commit stores an answer's entries, then keeps its messages, if they answer one that runs
+// once: after a crash between the two the script runs again, rather than an entry missing.
+// It returns the messages as the client gets them.
+func (c *connection) commit(ctx context.Context, a *answer.Reply, entries []session.Command, messages []*session.Message) ([]*session.Message, error) {
+	if err := c.store(ctx, entries); err != nil {
+		return nil, err
+	}
+	if c.re != "" && !a.Head.IsStream() {
+		messages = c.replies(ctx, messages)
+	}
+	return messages, nil
 }
 
 // membershipAfter returns the connection's membership after an answer, within
@@ -67,8 +111,9 @@ func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (s
 	return next, err
 }
 
-// effects carries out an answer except its connection's membership and reply.
-func (c *connection) effects(ctx context.Context, a *answer.Reply) {
+// effects carries out an answer except its connection's membership and reply, and the
+// entries that it has stored.
+func (c *connection) effects(ctx context.Context, a *answer.Reply, stored bool) {
 	if a.Oddity != "" && c.g.once.first(c.script+a.Oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
 	}
@@ -77,11 +122,14 @@ func (c *connection) effects(ctx context.Context, a *answer.Reply) {
 	if with == nil {
 		return
 	}
-	if !published {
+	switch {
+	case stored:
+		c.closeBehindEntries(ctx, *with)
+	case published:
+		c.closeBehindPushes(ctx, *with)
+	default:
 		c.close(*with)
-		return
 	}
-	c.closeBehindPushes(ctx, *with)
 }
 
 // cameIn notes the time at which the client entered the hub. Commands of its connect answer
@@ -102,7 +150,24 @@ func (c *connection) cameIn(others []session.Command) {
 // is closed here after redis.confirm.
 func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) {
 	c.discard(c.inbox.close(true)...)
-	c.publish(ctx, []session.Command{{To: []session.Address{session.Conn(c.id())}, Close: &with}})
+	c.awaitClose(with, c.publish(ctx, []session.Command{{To: []session.Address{session.Conn(c.id())}, Close: &with}}))
+}
+
+// closeBehindEntries closes a connection that its last answer may have sent to through the
+// log: the close takes the same way.
+func (c *connection) closeBehindEntries(ctx context.Context, with session.Close) {
+	c.discard(c.inbox.close(true)...)
+	_, err := c.g.durable.Append(ctx, []session.Command{{To: []session.Address{session.Conn(c.id())}, Close: &with}})
+	c.awaitClose(with, err == nil)
+}
+
+// awaitClose waits for a close that was sent through Redis, and closes the connection itself
+// if it does not come.
+func (c *connection) awaitClose(with session.Close, sent bool) {
+	if !sent {
+		c.close(with)
+		return
+	}
 	timer := time.NewTimer(time.Duration(c.g.settings.Load().Redis.Confirm))
 	defer timer.Stop()
 	select {
@@ -116,6 +181,7 @@ func (c *connection) closeBehindPushes(ctx context.Context, with session.Close) 
 // confirmed them, which keeps the order of what one connection publishes. It reports
 // whether anything was published.
 func (c *connection) publish(ctx context.Context, others []session.Command) (published bool) {
+	c.g.settings.Load().purgeBy(others) // also what is not published
 	for i, command := range others {
 		err := c.g.bus.Publish(ctx, command.Resolve(c.id()))
 		if err == nil {

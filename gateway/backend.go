@@ -26,7 +26,13 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // reply is an event's answer, complete and valid.
 type reply struct {
 	answer.Reply
-	took time.Duration // of the event, until the end of the answer
+	began    time.Time
+	granted  time.Time     // when it got a worker; zero: not at all, or see the error
+	took     time.Duration // of the event, until the end of the answer
+	stored   bool          // of connect: it had entries for the log
+	streamed bool          // it has been sent on
+	told     *told         // nil: there is no observer
+	cached   bool          // PHP has not run
 }
 
 // call runs the script for one event and returns its answer, complete and
@@ -35,19 +41,21 @@ type reply struct {
 // answer was applied, which may fail too.
 func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 	began := time.Now()
+	var granted time.Time
+	var noted *told
 	defer func() {
-		a.took = time.Since(began)
+		a.began, a.granted, a.took, a.told = began, granted, time.Since(began), noted
 		if err != nil {
-			c.g.stats.event(e.kind, err, a.took)
+			c.concluded(&e, &a, err)
 		}
 	}()
 	rt := e.route
-	if p := c.rt.files.current(began); p != c.paths {
+	if p := c.rt.files.current(began); p != c.paths && !e.whole {
 		if err := c.followLinks(p); err != nil {
 			return reply{}, err
 		}
 	}
-	id, membership := c.session.ID(), c.session.Membership()
+	id, membership := c.session.ID(), e.membershipOf(c)
 	x := exchanges.Get().(*exchange)
 	x.request = fcgi.Request{
 		Env:       c.env,
@@ -56,9 +64,17 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		ID:        id,
 		Lane:      e.lane(),
 		Owner:     ownerOf(&membership, &c.client),
-		Finish:    e.kind == kindConnect, // its answer decides whether a disconnect event follows
+		Finish:    e.kind == kindConnect && !e.single, // its answer decides whether a disconnect event follows
+		Waited:    e.waited,
 		Timeout:   time.Duration(rt.Timeout),
 		MaxAnswer: int64(rt.AnswerLimit),
+	}
+	if c.asksFirst(&e) {
+		decided := e // only such an event is allocated
+		x.request.Before = c.before(&decided)
+	}
+	if e.single || c.g.observers.any() {
+		noted = note(&x.request)
 	}
 	response, ran, err := rt.upstream.Do(ctx, &x.request)
 	if err != nil {
@@ -67,6 +83,7 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		exchanges.Put(x)
 		return reply{}, err
 	}
+	granted = response.Granted()
 	defer func() {
 		response.Close()
 		c.running = response.Freed()
@@ -80,13 +97,15 @@ func (c *connection) call(ctx context.Context, e event) (a reply, err error) {
 		}
 		return reply{}, malformed(err)
 	}
-	if e.kind == kindMessage && h.IsStream() && answer.Accepts(rt.AnswerStatuses, h.Status) && !h.Died {
-		return reply{}, c.stream(ctx, rt, ran, h, response)
+	streams := e.kind == kindMessage && h.IsStream() && answer.Accepts(rt.AnswerStatuses, h.Status) && !h.Died
+	if streams && !e.single {
+		return reply{streamed: true}, c.stream(ctx, rt, ran, h, response)
 	}
-	body, err := response.ReadAll()
+	body, err := readAll(rt, streams, response)
 	if err != nil {
 		return reply{}, err
 	}
+	a.streamed = streams
 	a.Reply, err = c.judge(rt, e.kind, h, body, response)
 	return a, err
 }
@@ -106,7 +125,7 @@ func (c *connection) judge(rt *route, k kind, h answer.Head, body []byte, respon
 		return a, withDetail(failed("the script ended early, with PHP's exit status 255 (WS-Failed)"), stderr, body)
 	}
 	if phpreport.NotRun(h.Status, stderr, body) {
-		return a, withDetail(failed("PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)
+		return a, withDetail(refusedBy(h.Status, "PHP-FPM cannot run SCRIPT_FILENAME %s: is it there, readable for PHP-FPM's user, and allowed by security.limit_extensions?", c.env.Script()), stderr, body)
 	}
 	if len(stderr) > 0 {
 		c.log().Warn("script wrote to stderr", zap.Stringer("event", k), zap.ByteString("php", clipBytes(stderr)))
@@ -116,13 +135,16 @@ func (c *connection) judge(rt *route, k kind, h answer.Head, body []byte, respon
 			return a, err
 		}
 	} else if !answer.Accepts(rt.AnswerStatuses, h.Status) {
-		return a, failed("the script answered with status %d", h.Status)
+		return a, refusedBy(h.Status, "the script answered with status %d", h.Status)
 	}
 	if a, err = answer.Parse(h, body); err != nil {
 		return a, malformed(err)
 	}
 	if k != kindConnect && h.Protocol != "" && h.Protocol != c.protocol {
 		return a, failed("WS-Protocol on a %s event: the subprotocol is agreed on connect", k)
+	}
+	if k != kindConnect && h.Resume.Named {
+		return a, failed("WS-Resume on a %s event: messages that the client missed are sent after connect", k)
 	}
 	return a, nil
 }

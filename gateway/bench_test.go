@@ -13,8 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsfpm/fcgi/fcgitest"
+	"wsfpm/gateway/answer"
+	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/ws"
+	"wsfpm/session"
 )
 
 // cannedServer answers every FastCGI request with the same bytes and allocates
@@ -64,12 +69,22 @@ func answerCanned(c net.Conn, answer []byte) {
 
 // BenchmarkMessage is the walk of one message from the inbox to the outlet,
 // PHP and the client's socket aside.
-func BenchmarkMessage(b *testing.B) {
-	address := cannedServer(b, "Content-type: text/html; charset=UTF-8\r\nX-Powered-By: PHP/8.2.0\r\n\r\n"+
+func BenchmarkMessage(b *testing.B) { benchmarkMessage(b, "") }
+
+// BenchmarkMessageFromCache is BenchmarkMessage with an answer from the cache.
+func BenchmarkMessageFromCache(b *testing.B) {
+	benchmarkMessage(b, "Cache-Control: public, max-age=60\r\n")
+}
+
+func benchmarkMessage(b *testing.B, header string) {
+	address := cannedServer(b, header+"Content-type: text/html; charset=UTF-8\r\nX-Powered-By: PHP/8.2.0\r\n\r\n"+
 		"hello, this is an answer of sixty-four bytes, as small as usual.")
 	h := start(b, echo, func(c *config.Config) {
 		c.FPM["default"].Network, c.FPM["default"].Addr = "unix", address
 		c.Limits.MessagesPerSecond = 0
+		if header != "" {
+			c.Routes[0].Cache = 1 << 20
+		}
 	})
 	p := h.dial("/", nil)
 	var c *connection
@@ -166,4 +181,49 @@ func idleClient(b *testing.B, address string, i int) (fd int) {
 		b.Fatalf("handshake: %v, %.60q", err, answer[:max(n, 0)])
 	}
 	return fd
+}
+
+// BenchmarkResume is what the gateway does for a client that comes back and has missed 20
+// messages, beside the handshake, PHP and the write to its socket.
+func BenchmarkResume(b *testing.B) {
+	log := durable.New(durable.Config{})
+	h := startWith(b, echo, func(c *config.Config) { c.Routes[0].Resume = true }, func(b *bus.Bus) Bus { return b }, log)
+	b.Cleanup(log.Close)
+	room := []session.Address{session.Channel("room")}
+	var last session.Position
+	for i := range 2020 {
+		to := room
+		if i < 2000 && i%20 > 0 {
+			to = []session.Address{session.Channel(fmt.Sprint("other", i%100))}
+		}
+		text := fmt.Sprintf(`{"n":%d,"text":"%s"}`, i, strings.Repeat("x", 200))
+		at, err := log.Append(b.Context(), []session.Command{{To: to, Message: session.NewMessage(false, []byte(text))}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if i == 1999 {
+			last = at[0]
+		}
+	}
+	eventually(b, "all entries in the window", func() bool { at, _, _ := log.Since(last, room, 100, nil); return len(at) == 20 })
+	rt := h.Gateway.settings.Load().routes[0]
+	query := "a=b&ws_last=" + last.String()
+	a := answer.Reply{}
+	b.ReportAllocs()
+	for b.Loop() {
+		c := &connection{g: h.Gateway, rt: rt, protocol: envelope.Protocol}
+		c.socket = ws.New(rt.limits, h.sockets)
+		c.session = session.New("bench", c.socket)
+		back := parseReturning(query)
+		c.returning = &back
+		c.beginConnect(b.Context())
+		err := h.hub.Enter(c.session, c.arrival(&a, session.Membership{User: "42", Channels: []string{"room", "b", "c"}}))
+		if err != nil || c.returning.told != envelope.OK || c.socket.Buffered() < 20*200 {
+			b.Fatal(err, c.returning.told, c.socket.Buffered())
+		}
+		b.StopTimer()
+		h.hub.Remove(c.session)
+		c.socket.CloseNow()
+		b.StartTimer()
+	}
 }

@@ -4,12 +4,15 @@ import (
 	"crypto/rand"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/once"
+	"wsfpm/gateway/registry"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
@@ -26,28 +29,38 @@ type connection struct {
 	script   string // as configured
 	client   client
 	offered  []string // subprotocols, WS_PROTOCOLS
-	protocol string   // the selected subprotocol
+	protocol string   // the selected subprotocol, see wraps
 	since    time.Time
+	test     *selftest // nil: it is a client's
 
 	// Owned by the goroutine that runs the connection's events, one at a time.
-	env     *fcgi.Env
-	paths   *paths // used in env
-	user    string // counted by admission
-	first   *reply // the answer to connect until effects has run
-	letIn   bool   // accepted by the connect script: the disconnect event is due
-	events  uint64 // number of the current event: 0 connect, then 1, 2, …
-	seq     uint64 // number of the last message
-	limiter *rate.Limiter
-	told    bool            // a late Set-Cookie was logged
-	running <-chan struct{} // closed when the last event's script has ended; nil: no script runs
+	env       *fcgi.Env
+	paths     *paths     // used in env
+	user      string     // counted by admission
+	first     *reply     // the answer to connect until effects has run
+	returning *returning // until the client has entered the hub; then nil
+	letIn     bool       // accepted by the connect script: the disconnect event is due
+	events    uint64     // number of the current event: 0 connect, then 1, 2, …
+	seq       uint64     // number of the last message
+	re        string     // the id that the current message has in its envelope, "" none
+	limiter   *rate.Limiter
+	told      bool            // a late Set-Cookie was logged
+	mixed     bool            // env has the params of more than one configuration, see setParams
+	keyed     *keyed          // see keyBase; nil: no message has asked the cache
+	run       *once.Run       // of the current message; nil: it does not run once
+	running   <-chan struct{} // closed when the last event's script has ended; nil: no script runs
+
+	entry *registry.Entry // in the registry, set by open; nil: none
 
 	inbox   inbox
-	watched watched // links of handoff's list
-	over    bool    // end was called; owned by the reader
+	flight  atomic.Int32 // messages that run once without a reply
+	watched watched      // links of handoff's list
+	over    bool         // end was called; owned by the reader
 
 	mu      sync.Mutex
 	expired bool   // closed by sweep
-	leaving bool   // leaving or gone: no stream may begin
+	leaving bool   // to be closed or gone: no stream may begin
+	gone    bool   // the client has left
 	stopped func() // cancels the running stream; nil: none
 }
 
@@ -67,7 +80,7 @@ func (c *connection) route() *route {
 // log returns a logger with the connection's fields. It is created on demand: most
 // connections never log.
 func (c *connection) log() *zap.Logger {
-	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script))
+	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script), zap.String("trace", c.trace()))
 }
 
 // close closes the connection after all queued messages.
@@ -97,6 +110,20 @@ func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
 	return l
 }
 
+// Node returns this process's name in connection ids. It changes when other nodes have
+// taken this one for dead.
+func (g *Gateway) Node() string {
+	if g.registry != nil {
+		return g.registry.Node()
+	}
+	return g.node
+}
+
+// newNode returns a new name of a node.
+func newNode(configured string) string {
+	return configured + "-" + strings.ToLower(rand.Text()[:6])
+}
+
 // newID returns a random id of 26 characters, 130 bits.
 func newID() string { return strings.ToLower(rand.Text()) }
 
@@ -122,6 +149,10 @@ func (g *Gateway) upgraded(c *connection) (draining bool) {
 	g.live[c] = true
 	return g.draining
 }
+
+// claimed reports whether the connection is registered under a name that other nodes have
+// claimed.
+func (c *connection) claimed() bool { return c.entry != nil && !c.entry.Valid() }
 
 // leave undoes enter.
 func (g *Gateway) leave(c *connection) {
@@ -162,10 +193,11 @@ func (g *Gateway) connections() []*connection {
 }
 
 // endStream cancels the client's running stream, if any, so that PHP stops at its next
-// flush. No other stream may begin.
-func (c *connection) endStream() {
+// flush. No other stream may begin. gone: the client has left.
+func (c *connection) endStream(gone bool) {
 	c.mu.Lock()
 	c.leaving = true
+	c.gone = c.gone || gone
 	stop := c.stopped
 	c.mu.Unlock()
 	if stop != nil {
@@ -180,4 +212,15 @@ func (c *connection) whenLost(stop func()) bool {
 	defer c.mu.Unlock()
 	c.stopped = stop
 	return !c.leaving
+}
+
+// streamEnded returns the error of a stream that endStream has canceled: none if the client
+// has left. One that is still there must not take the lines that it has for all.
+func (c *connection) streamEnded() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return nil
+	}
+	return errSentAway
 }

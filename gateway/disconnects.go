@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/answer"
+	"wsfpm/gateway/registry"
 )
 
 // disconnects is the FIFO queue of one upstream's disconnect events. Up to as many
@@ -36,6 +38,9 @@ type disconnect struct {
 	event event
 	since time.Time // when the connection ended
 	err   error     // of the last try; nil before the first
+
+	lost     *registry.Lost     // the connection is a dead node's; nil: it is our own
+	decision *registry.Decision // who runs it; nil: not asked yet
 }
 
 const (
@@ -53,11 +58,10 @@ const (
 	tooLate   = "it expired in the queue"
 )
 
-var errCut = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
-
 // depart queues the disconnect event, if PHP wants it; otherwise the connection leaves.
 func (c *connection) depart(end cause) {
 	if !c.rt.asks[kindDisconnect] {
+		c.unregister()
 		c.g.leave(c)
 		return
 	}
@@ -96,7 +100,7 @@ func (q *disconnects) serve() {
 			continue
 		}
 		f.err = f.try()
-		if !unsent(f.err) {
+		if !unsent(f.err) || errors.Is(f.err, errTakenOver) {
 			q.went()
 		} else if q.putBack(f) {
 			continue
@@ -263,11 +267,24 @@ func (f *disconnect) try() (err error) {
 			err = failed("a bug")
 		}
 	}()
-	f.event.route = c.route() // a reload may have changed its pools
+	f.event.route, f.event.end = c.route(), f // a reload may have changed its pools
 	a, err := c.call(context.Background(), f.event)
 	if err == nil {
-		c.publish(context.Background(), a.Others)
-		c.g.stats.event(kindDisconnect, nil, a.took)
+		err = c.sendLast(&a.Reply)
+		c.concluded(&f.event, &a, err)
+	}
+	return err
+}
+
+// sendLast sends what the answer to disconnect has for others.
+func (c *connection) sendLast(a *answer.Reply) error {
+	ctx := context.Background()
+	entries, err := c.entries(a)
+	if err == nil {
+		err = c.store(ctx, entries)
+	}
+	if err == nil {
+		c.publish(ctx, a.Others)
 	}
 	return err
 }
@@ -287,10 +304,11 @@ func (f *disconnect) overdue() bool {
 // never received is counted.
 func (f *disconnect) over(why error) {
 	c := f.c
+	f.settle(why)
 	if f.err != nil {
 		why = f.err // more specific
 	}
-	if why != nil {
+	if why != nil && !errors.Is(why, errTakenOver) {
 		c.logFailure(kindDisconnect, why)
 		if f.err == nil || unsent(f.err) {
 			c.g.stats.disconnectsLost.Add(1)

@@ -29,6 +29,9 @@ func (g *Gateway) Drain(ctx context.Context) (givenUp int) {
 	g.mu.Lock()
 	g.draining = true
 	g.mu.Unlock()
+	if g.registry != nil {
+		g.registry.StopClaims()
+	}
 	leaving := g.clients()
 	g.log.Info("draining", zap.Int("connections", len(leaving)), zap.Duration("over", over))
 	done := make(chan struct{})
@@ -87,6 +90,9 @@ func (g *Gateway) drainAll(ctx context.Context, done <-chan struct{}, leaving []
 // waits for them until ctx ends.
 func (g *Gateway) Close(ctx context.Context) error {
 	close(g.stop)
+	if g.registry != nil {
+		g.registry.Close(ctx)
+	}
 	var errs []error
 	g.eachPool(func(p *pool) { errs = append(errs, p.Pool.Close(ctx)) })
 	g.fanout.Close()

@@ -111,6 +111,7 @@ func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Heade
 	}
 	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
 	rt := c.route()
+	c.mixed = !maps.Equal(c.rt.Params, rt.Params) // a reload came in between
 	name := scriptName(c.rt.files.configured.documentRoot, c.script)
 	set := map[string]string{
 		"GATEWAY_INTERFACE": "CGI/1.1",
@@ -125,10 +126,14 @@ func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Heade
 		"DOCUMENT_ROOT":     c.paths.documentRoot,
 		"HTTP_HOST":         r.Host,
 		"WS_CONNECTION":     c.id(),
-		"WS_NODE":           g.node,
+		"WS_NODE":           g.Node(),
 		"WS_CONNECTED_AT":   strconv.FormatInt(c.since.Unix(), 10),
 	}
 	serverParams(set, r, c)
+	trace, isNew := traceOf(r)
+	if set[traceparent] = trace; isNew {
+		delete(params, "HTTP_TRACESTATE") // that of another trace, or of none (3.3.1)
+	}
 	maps.Copy(params, set)
 	maps.Copy(params, rt.Params)
 	return params, nil
@@ -221,9 +226,11 @@ func (c *connection) followLinks(p *paths) error {
 }
 
 // setParams replaces the parameters of every event. Those configured for the route override
-// them.
+// them; what an earlier configuration has set stays: c.mixed.
 func (c *connection) setParams(params map[string]string) error {
-	maps.Copy(params, c.route().Params)
+	rt := c.route()
+	c.mixed = c.mixed || !maps.Equal(c.rt.Params, rt.Params)
+	maps.Copy(params, rt.Params)
 	env, err := newEnv(params)
 	if err == nil {
 		c.env = env

@@ -13,7 +13,8 @@ import (
 )
 
 // The close codes of this package (RFC 6455, 7.4). Those of the protocol and of memory
-// (1002, 1007, 1008, 1009, 1013, 4408) are package ws's.
+// (1002, 1007, 1008, 1009, 1013, 4408) are package ws's. The reason of badEnvelope names the
+// mistake.
 var (
 	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
 	closeDraining   = session.Close{Code: 1012, Reason: "service restart"}
@@ -23,10 +24,15 @@ var (
 	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
 )
 
+// badEnvelope is the close code after a message that wsfpm.v1 does not allow.
+const badEnvelope = 4400
+
 // failure is the error of an answer that is rejected as a whole.
 type failure struct {
 	reason string // for the log: the error in the answer
 	detail string // for the log: the output of PHP
+	// refused: PHP itself answered with an error status, or did not run at all.
+	refused bool
 }
 
 func (f *failure) Error() string { return f.reason }
@@ -35,13 +41,21 @@ func failed(format string, args ...any) error {
 	return &failure{reason: fmt.Sprintf(format, args...)}
 }
 
+// refusedBy returns a failure that PHP itself has reported by the status.
+func refusedBy(status int, format string, args ...any) error {
+	return &failure{reason: fmt.Sprintf(format, args...), refused: status >= 400}
+}
+
 // malformed returns the failure of an answer that violates the contract.
 func malformed(err error) error { return &failure{reason: err.Error()} }
 
 // closeFor is the only place where a failed event becomes a close code.
 func closeFor(err error) session.Close {
-	if errors.Is(err, fcgi.ErrOverloaded) {
+	switch {
+	case errors.Is(err, fcgi.ErrOverloaded):
 		return closeOverloaded
+	case errors.Is(err, errSentAway):
+		return closeDraining
 	}
 	return closeFailed
 }
@@ -78,6 +92,16 @@ func clipBytes(b []byte) []byte {
 	b = bytes.TrimSpace(b)
 	return b[:min(len(b), most)]
 }
+
+// errCut ends what a drain cannot wait for.
+var errCut = fmt.Errorf("%w: the process ends", fcgi.ErrClosed)
+
+// errSentAway ends a stream whose client is to be closed: the process ends, or its lifetime is
+// over.
+var errSentAway = fmt.Errorf("%w: the client is sent away, and its stream is cut", fcgi.ErrCanceled)
+
+// errTakenOver ends an event that is not this node's to run: others took the node for dead.
+var errTakenOver = errors.New("another node has taken the connection over")
 
 // lostCode is the close code of a connection that broke (RFC 6455, 7.4.1).
 const lostCode = 1006

@@ -31,7 +31,16 @@ type event struct {
 	seq    uint64 // of messages: 1, 2, 3 …
 	binary bool
 	body   []byte
-	close  cause // of disconnect
+	id     string        // of a message that runs once
+	second bool          // with id: it may have run before
+	waited time.Duration // of a message: for the run of another client's
+	close  cause         // of disconnect
+	end    *disconnect   // whose event it is; nil for other kinds
+	single bool          // there is no client, see Single
+	whole  bool          // the connection's env has the event's own parameters too
+	// membership is that of the key, of a message whose answer may be cached; nil: that of
+	// the moment.
+	membership *session.Membership
 }
 
 // cause is the end of a connection, as the disconnect event reports it.
@@ -44,6 +53,9 @@ type cause struct {
 // vars appends this event's own parameters. Those of the whole connection are in its env,
 // see environ.go.
 func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session.Membership) []fcgi.Var {
+	if e.whole {
+		return v
+	}
 	method := "POST"
 	if e.kind == kindConnect {
 		method = "GET"
@@ -51,7 +63,7 @@ func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session
 	v = append(v,
 		fcgi.Var{Name: "REQUEST_METHOD", Value: method},
 		fcgi.Var{Name: "WS_EVENT", Value: e.kind.String()},
-		fcgi.Var{Name: "WS_REQUEST_ID", Value: id + ":" + strconv.FormatUint(c.events, 10)},
+		fcgi.Var{Name: "WS_REQUEST_ID", Value: id + ":" + e.number(c)},
 		fcgi.Var{Name: "WS_USER", Value: membership.User},
 		fcgi.Var{Name: "WS_CHANNELS", Value: joinNames(membership.Channels)},
 		fcgi.Var{Name: "WS_STATE", Value: membership.State},
@@ -59,7 +71,12 @@ func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session
 	)
 	switch e.kind {
 	case kindConnect:
-		v = append(v, fcgi.Var{Name: "WS_PROTOCOLS", Value: joinNames(c.offered)})
+		v = append(v,
+			fcgi.Var{Name: "WS_PROTOCOLS", Value: joinNames(c.offered)},
+			fcgi.Var{Name: "WS_RESUME", Value: string(c.returning.told)},
+			fcgi.Var{Name: "WS_LAST", Value: c.returning.last.String()},
+			fcgi.Var{Name: "WS_POSITION", Value: c.returning.began.String()},
+		)
 	case kindMessage:
 		v = e.messageVars(v, c)
 	case kindDisconnect:
@@ -72,16 +89,41 @@ func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session
 	return v
 }
 
+// membershipOf returns the membership that PHP is told.
+func (e *event) membershipOf(c *connection) session.Membership {
+	if e.membership != nil {
+		return *e.membership
+	}
+	return c.session.Membership()
+}
+
+// number is that of the event in its connection. The node that runs the last event of a dead
+// one does not know it.
+func (e *event) number(c *connection) string {
+	if e.end != nil && e.end.lost != nil {
+		return "lost"
+	}
+	return strconv.FormatUint(c.events, 10)
+}
+
 func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {
 	opcode, contentType := "text", e.route.ContentType
 	if e.binary {
 		opcode, contentType = "binary", "application/octet-stream"
 	}
-	return append(v,
+	v = append(v,
 		fcgi.Var{Name: "CONTENT_TYPE", Value: contentType},
 		fcgi.Var{Name: "WS_OPCODE", Value: opcode},
 		fcgi.Var{Name: "WS_SEQ", Value: strconv.FormatUint(e.seq, 10)},
 	)
+	if e.id == "" {
+		return v
+	}
+	attempt := "1"
+	if e.second {
+		attempt = "2"
+	}
+	return append(v, fcgi.Var{Name: "WS_MESSAGE_ID", Value: e.id}, fcgi.Var{Name: "WS_ATTEMPT", Value: attempt})
 }
 
 // lane returns the queue in which the event waits for a worker.

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -13,7 +11,10 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/members"
+	"wsfpm/gateway/once"
+	"wsfpm/gateway/registry"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
@@ -36,6 +37,12 @@ type Options struct {
 	Config *config.Config
 	// Bus is closed by the caller, after [Gateway.Drain].
 	Bus Bus
+	// Log is the log of durable messages; nil: there is none. It is closed by the caller.
+	Log Log
+	// Once keeps the ids of messages that run once, for all processes; nil: none does.
+	Once once.Store
+	// Registry keeps the records of the connections of all processes; nil: there are none.
+	Registry registry.Store
 	// Logger may be nil.
 	Logger *zap.Logger
 	// Files is the number of file descriptors for clients and PHP-FPM together; 0:
@@ -50,22 +57,28 @@ type Options struct {
 // [http.Handler] for the public listeners.
 type Gateway struct {
 	log        *zap.Logger
+	observers  observers
 	bus        Bus
 	hub        *session.Hub
 	sockets    *ws.Shared
 	middleware []fcgi.Middleware
 	name       string // the node's, as configured
-	node       string // name and six random characters, new at each start
+	node       string // name and six random characters, new at each start; see Node
 	web        http.Handler
-	started    *config.Config // to find the keys that need a restart
-	files      int            // see Options
+	started    *config.Config   // to find the keys that need a restart
+	durable    Log              // nil: there is none
+	missing    *session.Message // see gapMessage
+	files      int              // see Options
 	admission  admission
 	accepted   accepted
+	selftests  selftests
 	stats      stats
 	members    *members.List
 	fanout     fanout
 	handoff    handoff
 	once       onceLog
+	guard      *once.Guard        // nil: no message runs once
+	registry   *registry.Registry // nil: there is none
 
 	reload    sync.Mutex // held while settings are replaced
 	settings  atomic.Pointer[settings]
@@ -94,15 +107,20 @@ func New(o Options) (*Gateway, error) {
 		sockets:    ws.NewShared(int64(cfg.Limits.InboundMemory)),
 		middleware: o.Middleware,
 		started:    cfg,
+		durable:    o.Log,
+		missing:    envelope.Missing(),
 		files:      o.Files,
 		name:       cfg.Node,
-		node:       cfg.Node + "-" + strings.ToLower(rand.Text()[:6]),
+		node:       newNode(cfg.Node),
 		live:       make(map[*connection]bool),
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		handoff:    handoff{work: make(chan struct{}, 1)},
 	}
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
+	if o.Log != nil {
+		g.hub.SetWindow(o.Log)
+	}
 	next, err := g.installLocked(cfg)
 	if err != nil {
 		return nil, err
@@ -111,19 +129,23 @@ func New(o Options) (*Gateway, error) {
 	g.accepted.bound(cfg.Sockets(g.files))
 	if cfg.Web != "" {
 		f := cfg.FPM[next.routes[0].FPM]
-		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web)
+		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web, g.logPage)
 	}
 	g.loops.Go(g.sweep)
 	g.loops.Go(g.releaseMemory)
 	g.loops.Go(func() { g.handoff.run(g.stop) })
 	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })
 	g.fanout = newFanout(g)
+	g.guard = newGuard(g, o.Once)
+	if g.registry = newRegistry(g, cfg, o.Registry); g.registry != nil {
+		g.members.Changed = g.changed
+	}
 	g.bus.Listen(g.fanout.deliver)
+	if g.durable != nil {
+		g.durable.Listen(g.fanout.Fanout)
+	}
 	return g, nil
 }
-
-// Node returns this process's name in connection ids.
-func (g *Gateway) Node() string { return g.node }
 
 // Reload applies a new configuration: pools, timeouts and limits to all connections, routes
 // and origins to new ones. Restart lists the changed keys that need a restart.
@@ -138,12 +160,15 @@ func (g *Gateway) Reload(cfg *config.Config) (restart []string, err error) {
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	g.accepted.bound(cfg.Sockets(g.files))
 	g.spreadLimits(next)
+	if g.registry != nil {
+		g.registry.SetPresence(presenceOf(cfg))
+	}
 	g.letGoLocked()
 	select {
 	case g.resettled <- struct{}{}:
 	default: // sweep has not handled the previous reload yet
 	}
-	return needRestart(g.started, cfg), nil
+	return append(needRestart(g.started, cfg), changedRegistry(g.started, cfg)...), nil
 }
 
 // spreadLimits sets the limits of the current settings on every connection. One that enters
@@ -171,10 +196,13 @@ func needRestart(old, next *config.Config) (keys []string) {
 		{"listen_mode", old.ListenMode, next.ListenMode},
 		{"listen_group", old.ListenGroup, next.ListenGroup},
 		{"log.format", old.Log.Format, next.Log.Format},
+		{"log.access", old.Log.Access, next.Log.Access},
 		{"admin", old.Admin, next.Admin},
 		{"admin_token", old.AdminToken, next.AdminToken},
 		{"admin_hosts", old.AdminHosts, next.AdminHosts},
+		{"control", old.Control, next.Control},
 		{"redis", old.Redis, next.Redis},
+		{"durable", lasting(old.Durable), lasting(next.Durable)},
 		{"limits.handshake_timeout", old.Limits.HandshakeTimeout, next.Limits.HandshakeTimeout},
 		{"limits.handshake_headers", old.Limits.HandshakeHeaders, next.Limits.HandshakeHeaders},
 	} {
@@ -185,10 +213,19 @@ func needRestart(old, next *config.Config) (keys []string) {
 	return keys
 }
 
+// lasting is the part of a log's configuration that needs a restart.
+func lasting(d config.Durable) config.Durable {
+	d.Replay = 0
+	return d
+}
+
 // Ready returns why this process cannot do all of its work, or nil.
 func (g *Gateway) Ready() error {
 	if g.isDraining() {
 		return errDraining
 	}
-	return g.bus.Ready()
+	if err := g.bus.Ready(); err != nil || g.durable == nil {
+		return err
+	}
+	return g.durable.Ready()
 }

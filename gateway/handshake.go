@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
@@ -18,6 +19,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.accepted.came(r)
 	if refused := g.checkHost(r); refused != nil {
 		g.refuse(speller{w}, r, refused)
+		g.showRefused(r, refused)
 		return
 	}
 	c, passed, err := g.receive(r)
@@ -33,15 +35,24 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		g.refuse(w, r, err)
-		if c != nil {
+		if c == nil {
+			g.showRefused(r, err)
+		} else {
 			c.release(endFor(err)) // counted until its answer is out
 		}
+		return
+	}
+	if c.test != nil {
+		go func() {
+			defer c.release(cause{})
+			c.selftest()
+		}()
 		return
 	}
 	go c.serve(&a)
 }
 
-// enter calls PHP and upgrades.
+// enter calls PHP and upgrades. For a self-test PHP is not called.
 func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.Header) (a reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -50,7 +61,12 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 		}
 	}()
 	if err = c.prepare(r, passed); err == nil {
-		a, err = c.ask(w, r)
+		if c.test != nil {
+			c.protocol, _ = c.agree("") // it returns an error of a name only
+			err = c.openSelftest(w, r)
+		} else {
+			a, err = c.ask(w, r)
+		}
 	}
 	if err != nil {
 		return a, c.refusal(err)
@@ -71,6 +87,9 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if !wantsUpgrade(r) {
 		refused := refuse(http.StatusUpgradeRequired, "no_upgrade", "%s", whyNoUpgrade(r))
 		refused.header = http.Header{"Upgrade": {"websocket"}}
+		if !isPlain(r) {
+			refused.body = []byte(refused.reason + "\n")
+		}
 		return nil, nil, refused
 	}
 	if err := checkHandshake(r); err != nil {
@@ -87,6 +106,10 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 	if refused != nil {
 		return nil, nil, refused
 	}
+	test := g.selftests.begin(r)
+	if refused := checkVersion(r); refused != nil && test == nil {
+		return nil, nil, refused
+	}
 	if most, full := g.accepted.full(); full {
 		refused := refuse(http.StatusServiceUnavailable, "sockets", "%d client sockets are open, the maximum for the file descriptors and limits.connections", most)
 		refused.header = retryAfter(comeBack)
@@ -96,6 +119,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 		return nil, nil, refused
 	}
 	c := g.newConnection(r, rt, named, who)
+	c.test = test
 	if !g.enter(c) {
 		g.admission.release(&who)
 		return nil, nil, refuseDraining()
@@ -110,9 +134,11 @@ func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who cl
 		offered: offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol")),
 		since:   time.Now(),
 	}
+	back := parseReturning(r.URL.RawQuery)
+	c.returning = &back
 	c.socket = ws.New(rt.limits, g.sockets)
 	c.socket.Negotiate(r.Header)
-	c.session = session.New(g.node+"-"+newID(), c.socket)
+	c.session = session.New(g.Node()+"-"+newID(), c.socket)
 	return c
 }
 
@@ -135,26 +161,31 @@ func (c *connection) prepare(r *http.Request, passed http.Header) error {
 // ask runs the connect event before the upgrade, and opens the connection if PHP accepts
 // it.
 func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err error) {
+	c.beginConnect(r.Context())
 	if !c.rt.asks[kindConnect] {
-		return a, c.open(w, r, a)
+		return a, c.open(w, r, &a)
 	}
-	if a, err = c.call(r.Context(), event{kind: kindConnect, route: c.route()}); err != nil {
+	e := event{kind: kindConnect, route: c.route()}
+	if a, err = c.call(r.Context(), e); err != nil {
 		return a, err
 	}
 	c.keepCookies(a.Head.Cookies)
-	err = c.open(w, r, a)
-	c.g.stats.event(kindConnect, err, a.took)
+	err = c.open(w, r, &a)
+	c.concluded(&e, &a, err)
 	return a, err
 }
 
 // agree selects the subprotocol: the script's choice, which the client must have offered,
-// else the first of the route's that it offered.
+// else wsfpm.v1, on every route, else the first of the route's that it offered.
 func (c *connection) agree(named string) (string, error) {
 	if named != "" {
 		if !slices.Contains(c.offered, named) {
 			return "", failed("WS-Protocol %q was not offered by the client", excerpt.Of(named))
 		}
 		return named, nil
+	}
+	if slices.Contains(c.offered, envelope.Protocol) {
+		return envelope.Protocol, nil
 	}
 	for _, name := range c.rt.Protocols {
 		if slices.Contains(c.offered, name) {
@@ -166,11 +197,15 @@ func (c *connection) agree(named string) (string, error) {
 
 // open selects the subprotocol, applies the answer to connect and upgrades: once the client
 // has the 101, pushes to it arrive.
-func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err error) {
+func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err error) {
 	if c.protocol, err = c.agree(a.Head.Protocol); err != nil {
 		return err
 	}
 	membership, err := c.membershipAfter(&a.Reply, session.Membership{})
+	if err != nil {
+		return err
+	}
+	entries, err := c.entries(&a.Reply)
 	if err != nil {
 		return err
 	}
@@ -188,16 +223,22 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a reply) (err 
 	if c.g.isDraining() {
 		return refuseDraining()
 	}
-	if err := c.g.members.Enter(r.Context(), c.session, membership, a.Messages(nil)...); err != nil {
+	if err := c.storeFirst(r.Context(), entries); err != nil {
 		return err
 	}
+	a.stored = len(entries) > 0
+	c.register(r)
+	if err := c.g.members.Enter(r.Context(), c.session, c.arrival(&a.Reply, membership)); err != nil {
+		return err
+	}
+	c.returning = nil // it has entered
 	c.cameIn(a.Others)
 	passOn(w.Header(), a.Head.Fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}
 	}
 	c.warnProtocol()
-	if c.g.upgraded(c) {
+	if c.g.upgraded(c) || c.claimed() { // claimed before it was one of the clients
 		c.g.loops.Go(func() { c.drainConn(closeDraining) })
 	}
 	return nil
@@ -210,6 +251,7 @@ func (c *connection) release(end cause) {
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
 	if !c.letIn {
+		c.unregister()
 		c.g.leave(c)
 		return
 	}

@@ -55,6 +55,18 @@ func start(t testing.TB, s script, change func(*config.Config)) *harness {
 // startOn is start with another bus around the real one.
 func startOn(t testing.TB, s script, change func(*config.Config), around func(*bus.Bus) Bus) *harness {
 	t.Helper()
+	return startWith(t, s, change, around, nil)
+}
+
+// startWith is startOn with a log.
+func startWith(t testing.TB, s script, change func(*config.Config), around func(*bus.Bus) Bus, durable Log) *harness {
+	t.Helper()
+	return startMore(t, s, change, func(o *Options) { o.Bus, o.Log = around(o.Bus.(*bus.Bus)), durable })
+}
+
+// startMore is start with other options of the gateway.
+func startMore(t testing.TB, s script, change func(*config.Config), set func(*Options)) *harness {
+	t.Helper()
 	h := &harness{t: t}
 	h.fpm = fcgitest.NewServer(func(w *fcgitest.Writer, r *fcgitest.Request) {
 		seen := map[string]string{"": string(r.Body)}
@@ -81,7 +93,9 @@ func startOn(t testing.TB, s script, change func(*config.Config), around func(*b
 	}
 	core, log := observer.New(zap.WarnLevel)
 	h.log = log
-	if h.Gateway, err = New(Options{Config: cfg, Bus: around(h.bus), Logger: zap.New(core)}); err != nil {
+	o := Options{Config: cfg, Bus: h.bus, Logger: zap.New(core)}
+	set(&o)
+	if h.Gateway, err = New(o); err != nil {
 		t.Fatal(err)
 	}
 	h.web = httptest.NewServer(h.Gateway)
@@ -174,9 +188,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // waitsIn reports whether a goroutine is inside a function, such as one that
 // waits for a lock.
-func waitsIn(function string) bool {
-	stacks := make([]byte, 1<<20)
-	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function+"(")
+func waitsIn(function string) bool { return strings.Contains(stacks(), function+"(") }
+
+// stacks are those of all goroutines.
+func stacks() string {
+	text := make([]byte, 1<<20)
+	return string(text[:runtime.Stack(text, true)])
 }
 
 // echo answers every event with its body.

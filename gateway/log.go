@@ -52,6 +52,11 @@ func (c *connection) logFailure(k kind, err error) {
 	c.log().Log(level, "event failed", fields...)
 }
 
+// logPage logs what a page of --web wrote to stderr, such as PHP's errors.
+func (g *Gateway) logPage(page string, stderr []byte) {
+	g.log.Warn("page wrote to stderr", zap.String("page", page), zap.ByteString("php", clipBytes(stderr)))
+}
+
 // onceLog is a bounded set of messages that were logged. When it is full it is cleared, and
 // messages are logged again.
 type onceLog struct {

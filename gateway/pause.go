@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // pauses implements the waits of a loop that runs while there is traffic. Whenever all
@@ -27,9 +26,7 @@ func (p *pauses) wait(d time.Duration) {
 		return
 	}
 	for end := time.Now().Add(d); d > 0; d = time.Until(end) {
-		t := syscall.NsecToTimespec(int64(d))
-		// RawSyscall does not announce the call to the scheduler.
-		_, _, _ = syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+		occupy(d)
 		runtime.Gosched() // a new time slice; a waiting collection runs first
 	}
 }

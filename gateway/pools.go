@@ -38,7 +38,7 @@ func (g *Gateway) installLocked(cfg *config.Config) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := newSettings(cfg, pools)
+	next, err := newSettings(cfg, pools, &g.stats.cached)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,14 @@ func (g *Gateway) installLocked(cfg *config.Config) (*settings, error) {
 		}
 	}
 	g.pools = pools
+	before := g.settings.Load()
+	if before != nil && g.durable != nil {
+		next.follow(before, g.durable.Newest())
+	}
 	g.settings.Store(next)
+	if before != nil {
+		before.retire()
+	}
 	return next, nil
 }
 

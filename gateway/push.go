@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,22 +14,32 @@ import (
 )
 
 // Push publishes the commands of a POST /push to every node and returns the number of
-// matching connections on this node. It stops at the first error.
+// matching connections on this node. Durable ones are stored first, see [Gateway.Store]. It
+// stops at the first error.
 func (g *Gateway) Push(ctx context.Context, commands []session.Command) (delivered int, err error) {
-	for i, c := range commands {
+	stored, err := g.Store(ctx, commands)
+	if err != nil {
+		return 0, err
+	}
+	delivered = stored.Delivered
+	g.settings.Load().purgeBy(stored.Rest)
+	for i, c := range stored.Rest {
 		delivered += g.hub.Count(&c)
 		if err := g.bus.Publish(ctx, c); err != nil {
-			return delivered, fmt.Errorf("command %d of %d: %w", i+1, len(commands), err)
+			return delivered, fmt.Errorf("command %d of %d: %w", i+1, len(stored.Rest), err)
 		}
 	}
 	return delivered, nil
 }
 
 // fanout delivers commands to this process's clients.
-type fanout struct{ *delivery.Fanout }
+type fanout struct {
+	*delivery.Fanout
+	settings *atomic.Pointer[settings]
+}
 
 func newFanout(g *Gateway) fanout {
-	return fanout{delivery.New(g.hub, delivery.Options{
+	return fanout{settings: &g.settings, Fanout: delivery.New(g.hub, delivery.Options{
 		Move:      g.move,
 		Patience:  g.patience,
 		Delivered: &g.stats.delivered,
@@ -40,8 +51,10 @@ func newFanout(g *Gateway) fanout {
 	})}
 }
 
-// deliver delivers a command from the bus, see [delivery.Fanout.Deliver].
+// deliver delivers a command from the bus, see [delivery.Fanout.Deliver]. Its purge comes
+// first: a client that gets its message and asks again gets no answer from before.
 func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
+	f.settings.Load().purge(c.Purge)
 	if c.Before != 0 {
 		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
 	}
@@ -62,6 +75,11 @@ func (g *Gateway) move(ctx context.Context, s *session.Session, c *session.Comma
 		g.log.Warn("command not carried out", zap.String("connection", s.ID()), zap.Error(err))
 	}
 	return meant && err == nil
+}
+
+// changed has a change of a registered connection's membership written.
+func (g *Gateway) changed(s *session.Session, old, next session.Membership) {
+	g.registry.ChangedID(s.ID(), old, next)
 }
 
 // patience returns the context that bounds all waits of one command for Redis.

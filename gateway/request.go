@@ -36,8 +36,8 @@ func wantsUpgrade(r *http.Request) bool {
 	return hasToken(r.Header, "Upgrade", "websocket") && hasToken(r.Header, "Connection", "upgrade")
 }
 
-// checkHandshake checks the other requirements of RFC 6455, 4.2.1, so that PHP is called
-// for valid handshakes only.
+// checkHandshake checks the other requirements of RFC 6455, 4.2.1, but for the version, so
+// that PHP is called for valid handshakes only.
 func checkHandshake(r *http.Request) error {
 	key := r.Header.Values("Sec-WebSocket-Key")
 	switch {
@@ -45,16 +45,26 @@ func checkHandshake(r *http.Request) error {
 		return refuse(http.StatusMethodNotAllowed, "handshake", "the handshake's method is %s, not GET", excerpt.Of(r.Method))
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
 		return refuse(http.StatusHTTPVersionNotSupported, "handshake", "the handshake is not HTTP/1.1: if nginx has passed it on, set: %s", nginxVersion)
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
-		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
-		return refused
-	case len(r.Header.Values("Sec-WebSocket-Version")) > 1:
-		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version is repeated")
 	case r.ContentLength != 0:
 		return refuse(http.StatusBadRequest, "handshake", "the handshake has a body, which would be parsed as frames")
 	case len(key) != 1 || !isHandshakeKey(key[0]):
 		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Key is missing, doubled or not 16 bytes in base64")
+	}
+	return nil
+}
+
+// checkVersion checks the version of the protocol, which is the last check of a handshake:
+// its answer to another version shows that all others have passed, and PHP was not called.
+// That is how wsfpm doctor looks through the proxies in front.
+func checkVersion(r *http.Request) *refusal {
+	versions := r.Header.Values("Sec-WebSocket-Version")
+	switch {
+	case len(versions) > 1:
+		return refuse(http.StatusBadRequest, "handshake", "Sec-WebSocket-Version is repeated")
+	case len(versions) == 0 || versions[0] != "13":
+		refused := refuse(http.StatusUpgradeRequired, "handshake", "Sec-WebSocket-Version is not 13")
+		refused.header = http.Header{"Sec-Websocket-Version": {"13"}, "Upgrade": {"websocket"}}
+		return refused
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
@@ -64,6 +65,7 @@ func (c *connection) started(a *reply) bool {
 // while the backlog is full. Messages after our own close are dropped.
 func (c *connection) received(m ws.Message) (start bool) {
 	c.socket.BeginReply() // until discard
+	c.count(&m)
 	l := &c.g.settings.Load().Limits
 	start, taken := c.inbox.put(m, l.Backlog, int(l.BacklogBytes), &c.g.stats.reached.backlog)
 	if !taken {
@@ -86,7 +88,7 @@ func (c *connection) handle() (reads bool) {
 	c.g.handoff.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
-		c.effects(context.Background(), &a.Reply)
+		c.effects(context.Background(), &a.Reply, a.stored)
 	}
 	for {
 		for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
@@ -132,20 +134,34 @@ func (c *connection) crashed() {
 
 // message calls PHP for one message and applies the answer.
 func (c *connection) message(m ws.Message) {
+	rt := c.route()
+	e := event{kind: kindMessage, route: rt, binary: m.Binary, body: m.Data}
+	if !c.unwrap(&e) {
+		return
+	}
+	defer c.uncount(m)
 	c.seq++
 	c.events++
-	rt := c.route()
+	e.seq = c.seq
 	if !rt.asks[kindMessage] {
+		c.replyFailed(envelope.Failed, "")
 		return
 	}
 	ctx := context.Background() // only the route's timeout ends a handler: see Drain
-	a, err := c.call(ctx, event{kind: kindMessage, route: rt, seq: c.seq, binary: m.Binary, body: m.Data})
+	if !c.mayRun(ctx, &e, m.Mark == markExcess) {
+		return
+	}
+	defer c.ended()
+	a, err := c.answer(ctx, e)
 	if err == nil {
 		err = c.apply(ctx, &a.Reply)
-		c.g.stats.event(kindMessage, err, a.took)
+		c.concluded(&e, &a, err)
 	}
-	if err != nil {
-		c.failed(rt, err)
+	switch {
+	case errors.Is(err, errTakenOver):
+		c.unkeep(ctx, err) // the client is sent away
+	case err != nil:
+		c.failed(ctx, rt, err)
 	}
 }
 
@@ -171,11 +187,9 @@ func (c *connection) awaitTurn() {
 }
 
 // failed logs a failed event and applies the route's on_error.
-func (c *connection) failed(rt *route, err error) {
+func (c *connection) failed(ctx context.Context, rt *route, err error) {
 	c.logFailure(kindMessage, err)
-	if text := errorText(rt, err); text != "" {
-		_ = c.session.Reply(session.NewMessage(false, []byte(text))) // a client that left needs no message
-	}
+	c.replyFailed(c.unkeep(ctx, err), errorText(rt, err))
 	if rt.OnError == config.OnErrorClose {
 		c.close(closeFor(err))
 	}
@@ -191,7 +205,7 @@ func (c *connection) end() cause {
 	dropped := c.inbox.close(end.code == lostCode)
 	c.g.stats.dropped.Add(int64(len(dropped)))
 	c.discard(dropped...)
-	c.endStream()
+	c.endStream(true)
 	c.inbox.wait()
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
@@ -200,10 +214,10 @@ func (c *connection) end() cause {
 }
 
 // drainConn closes one client after the messages that it sent before are handled. It
-// cancels a running stream, which could last for minutes.
+// cancels a running stream, which could last for minutes and so has failed.
 func (c *connection) drainConn(with session.Close) {
 	c.inbox.close(false)
-	c.endStream()
+	c.endStream(false)
 	c.inbox.wait()
 	c.session.Close(with)
 }

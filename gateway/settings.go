@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"wsfpm/gateway/cache"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/out"
 	"wsfpm/gateway/ws"
+	"wsfpm/session"
 )
 
 // settings is a configuration prepared for use. It is immutable; a reload replaces it.
@@ -29,6 +31,13 @@ type route struct {
 	limits   *ws.Limits
 	asks     [kinds]bool // the events for which the script is called
 	files    *resolver
+	gap      *session.Message // GapMessage; nil: none
+	cache    *cache.Cache     // of answers; nil: none. New with each reload, and empty then
+	parts    cacheParts
+
+	// switched is the newest position when a reload switched Resume on: what was published
+	// before is not in the log. Zero: it was on at the start, or the route is new.
+	switched session.Position
 }
 
 // target is the script named by a handshake.
@@ -37,8 +46,27 @@ type target struct {
 	paths  *paths // the resolved paths of the route
 }
 
-// newSettings derives settings from cfg and running pools.
-func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) {
+// cacheParts is what of a connection's membership parts the answers of a cache.
+type cacheParts struct{ user, state, channels bool }
+
+// partsOf reads the key cache_key.
+func partsOf(names []string) (p cacheParts) {
+	for _, name := range names {
+		switch name {
+		case config.CacheUser:
+			p.user = true
+		case config.CacheState:
+			p.state = true
+		case config.CacheChannels:
+			p.channels = true
+		}
+	}
+	return p
+}
+
+// newSettings derives settings from cfg and running pools. Cached counts the messages that
+// caches answer.
+func newSettings(cfg *config.Config, pools map[string]*pool, cached *cache.Stats) (*settings, error) {
 	s := &settings{Config: cfg}
 	for _, r := range cfg.Routes {
 		up, err := newUpstream(cfg, r.Pools(), pools)
@@ -51,6 +79,12 @@ func newSettings(cfg *config.Config, pools map[string]*pool) (*settings, error) 
 			upstream: up,
 			limits:   socketLimits(&cfg.Limits, r),
 			files:    newResolver(configuredPaths(r), r.ResolveRoot),
+		}
+		if r.Cache > 0 {
+			rt.cache, rt.parts = cache.New(int64(r.Cache), cached), partsOf(r.CacheKey)
+		}
+		if r.GapMessage != "" {
+			rt.gap = session.NewMessage(false, []byte(r.GapMessage))
 		}
 		for k := range kinds {
 			rt.asks[k] = slices.Contains(r.Events, k.String())
@@ -130,6 +164,45 @@ func (r *route) match(urlPath string) (target, bool) {
 	return target{path.Join(r.Root, script), p}, ok
 }
 
+// purge drops the stored answers of the routes that the paths mean. It does not wait.
+func (s *settings) purge(paths []string) {
+	if len(paths) == 0 {
+		return
+	}
+	for _, rt := range s.routes {
+		if rt.cache != nil && slices.ContainsFunc(paths, rt.isMeant) {
+			rt.cache.Purge()
+		}
+	}
+}
+
+// purgeBy drops the stored answers that commands purge.
+func (s *settings) purgeBy(commands []session.Command) {
+	for i := range commands {
+		s.purge(commands[i].Purge)
+	}
+}
+
+// retire frees the caches of settings that were replaced: connections hold their routes.
+func (s *settings) retire() {
+	for _, rt := range s.routes {
+		if rt.cache != nil {
+			rt.cache.Retire()
+		}
+	}
+}
+
+// isMeant reports whether a purge of this path means the route: its own path, or one that a
+// client may ask for on it.
+func (r *route) isMeant(path string) bool {
+	if path == session.PurgeAll || path == r.Path || r.Path == config.AnyPath {
+		return true
+	}
+	prefix, byName := strings.CutSuffix(r.Path, config.ScriptVar)
+	name, found := strings.CutPrefix(path, prefix)
+	return byName && found && isScriptName(name)
+}
+
 // isScriptName reports whether a client may select a script by this name: letters, digits,
 // "_" and "-" only, without meaning to a file system.
 func isScriptName(s string) bool {
@@ -152,6 +225,17 @@ func (s *settings) current(old *route) *route {
 		}
 	}
 	return old
+}
+
+// follow notes which routes resume since now, the newest position of the log.
+func (s *settings) follow(before *settings, now session.Position) {
+	for _, r := range s.routes {
+		if was := before.current(r); was.Resume { // a new route is its own predecessor
+			r.switched = was.switched
+		} else {
+			r.switched = now
+		}
+	}
 }
 
 // limitsOf returns the limits of a route's sockets in these settings, even if they no

@@ -11,7 +11,7 @@ import (
 func routes(t testing.TB, list ...*config.Route) *settings {
 	t.Helper()
 	cfg := &config.Config{Routes: list, FPM: map[string]*config.FPM{"": config.NewFPM("", "")}}
-	s, err := newSettings(cfg, map[string]*pool{"": {queues: make(map[string]*disconnects)}})
+	s, err := newSettings(cfg, map[string]*pool{"": {queues: make(map[string]*disconnects)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/delivery"
+	"wsfpm/gateway/once"
+	"wsfpm/gateway/registry"
 	"wsfpm/gateway/ws"
 )
 
@@ -30,6 +32,11 @@ type Stats struct {
 	Dropped          int64            // messages queued when their connection was lost
 	PublishFailed    int64
 	JoinsUnconfirmed int64
+	Resumes          map[string]int64 // connects with a position, by outcome: ok, gap, late_gap
+	Once             once.Stats
+	Registry         *registry.Stats // nil: there is none
+	OnceMany         int64           // messages that run once, beyond the ten of a client
+	Cache            CacheStats
 	DisconnectsLost  int64          // disconnect events given up
 	Disconnects      map[string]int // queued and running, by pool
 	Panics           int64
@@ -45,6 +52,26 @@ type Stats struct {
 	Failovers      map[string]int64 // events passed on to the next pool, by pool
 }
 
+// CacheStats counts the messages on routes with a cache, by what answered them.
+type CacheStats struct {
+	Hits   int64 // an answer of the cache
+	Waits  int64 // the run of another message, for which they waited
+	Misses int64 // their own run
+	Bytes  int64 // memory in use now, by estimate
+}
+
+// cached returns the counters of all caches.
+func (g *Gateway) cached() CacheStats {
+	s := &g.stats.cached
+	out := CacheStats{Hits: s.Hits.Load(), Waits: s.Waits.Load(), Misses: s.Misses.Load()}
+	for _, rt := range g.settings.Load().routes {
+		if rt.cache != nil {
+			out.Bytes += rt.cache.Bytes()
+		}
+	}
+	return out
+}
+
 // EventStats counts the events of one kind and outcome.
 type EventStats struct {
 	Kind, Outcome string
@@ -57,9 +84,9 @@ type EventStats struct {
 func (g *Gateway) Stats() Stats {
 	s := &g.stats
 	out := Stats{
-		Node: g.node, Connections: g.hub.Len(), Opened: s.opened.Load(),
+		Node: g.Node(), Connections: g.hub.Len(), Opened: s.opened.Load(),
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(), Delivery: g.fanout.Stats(),
-		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(),
+		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(), OnceMany: s.onceMany.Load(),
 		DisconnectsLost: s.disconnectsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
@@ -68,8 +95,20 @@ func (g *Gateway) Stats() Stats {
 	s.mu.Lock()
 	out.Refusals, out.Closes = maps.Clone(s.refusals), maps.Clone(s.closes)
 	s.mu.Unlock()
+	out.Resumes = make(map[string]int64)
+	for i, name := range resumeOutcomes {
+		out.Resumes[name] = s.resumes[i].Load()
+	}
 	out.Sockets, out.Late, out.Broken = g.accepted.snapshot()
 	out.Limits = g.limits(&out)
+	out.Cache = g.cached()
+	if g.guard != nil {
+		out.Once = g.guard.Stats()
+	}
+	if g.registry != nil {
+		r := g.registry.Stats()
+		out.Registry = &r
+	}
 	g.mu.Lock()
 	out.Draining = g.draining
 	g.mu.Unlock()

@@ -7,13 +7,19 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
+	"wsfpm/gateway/cache"
+	"wsfpm/gateway/durable"
 )
 
 // buckets are the upper bounds of the event duration histograms, in seconds.
 var buckets = [...]float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}
 
 // outcomes are the results of outcome.
-var outcomes = [...]string{"ok", "answer", "overloaded", "timeout", "canceled", "unavailable", "cut", "refused"}
+var outcomes = [...]string{"ok", "answer", "overloaded", "timeout", "canceled", "unavailable", "cut", "unstored", "refused"}
+
+// resumeOutcomes are how connects with a position end: with all that was missed; with a gap
+// that PHP was told of; with one that came about while PHP ran.
+var resumeOutcomes = [...]string{"ok", "gap", "late_gap"}
 
 // stats holds the gateway's counters. It is safe for concurrent use.
 type stats struct {
@@ -23,10 +29,13 @@ type stats struct {
 	delivered        atomic.Int64 // commands of others, per connection
 	publishFailed    atomic.Int64
 	joinsUnconfirmed atomic.Int64
+	onceMany         atomic.Int64
+	resumes          [len(resumeOutcomes)]atomic.Int64
 	disconnectsLost  atomic.Int64
 	panics           atomic.Int64
 	tls              atomic.Int64
 	reached          reached
+	cached           cache.Stats
 	durations        [kinds][len(outcomes)]histogram
 
 	mu       sync.Mutex
@@ -80,6 +89,9 @@ func outcome(err error) string {
 	case errors.Is(err, fcgi.ErrTruncated), errors.Is(err, fcgi.ErrProtocol), errors.Is(err, fcgi.ErrTooLarge):
 		return "cut"
 	}
+	if unstored := new(durable.AppendError); errors.As(err, &unstored) {
+		return "unstored"
+	}
 	return "refused"
 }
 
@@ -89,7 +101,7 @@ func (s *stats) refused(r Refusal) { count(s, &s.refusals, r) }
 // closed counts an ended connection. The codes of applications share one label, so that
 // clients cannot create labels.
 func (s *stats) closed(code int) {
-	if code >= 3000 && code != 4408 || code > 1015 && code < 3000 {
+	if code >= 3000 && code != 4400 && code != 4408 || code > 1015 && code < 3000 {
 		code = 3000
 	}
 	count(s, &s.closes, code)

@@ -9,6 +9,7 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/answer"
+	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/phpreport"
 )
@@ -28,7 +29,7 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	stop := context.AfterFunc(ctx, response.Close)
 	defer stop()
 	if !c.whenLost(cancel) {
-		return nil
+		return c.streamEnded()
 	}
 	defer c.whenLost(nil)
 	begin := answer.Reply{Head: h, Own: h.Own}
@@ -39,13 +40,14 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	if err := c.sendLines(ctx, rt, response); err != nil {
 		switch ctx.Err() {
 		case context.Canceled:
-			return nil // the client has left
+			return c.streamEnded()
 		case context.DeadlineExceeded:
 			err = fmt.Errorf("%w: stream_timeout is over", fcgi.ErrTimeout)
 		}
 		stderr, _ := response.Stderr()
 		return withDetail(err, stderr, nil)
 	}
+	c.endReplies(context.WithoutCancel(ctx))
 	if h.Own.Close != nil {
 		c.close(*h.Own.Close)
 	}
@@ -87,6 +89,9 @@ func (c *connection) sendEach(ctx context.Context, lines []byte) error {
 		if message == nil {
 			continue
 		}
+		if c.re != "" {
+			message = envelope.Reply{To: c.re, More: true, Data: message}.Message()
+		}
 		if err := c.session.Reply(message); err != nil {
 			return notEnded(err)
 		}
@@ -107,4 +112,24 @@ func (c *connection) streamEnd(rt *route, response *fcgi.Response) error {
 		return failed("PHP reported %q", excerpt.Of(report))
 	}
 	return nil
+}
+
+// readAll reads the rest of an answer: a stream, too, within stream_timeout and answer_limit.
+func readAll(rt *route, streams bool, response *fcgi.Response) (body []byte, err error) {
+	if !streams {
+		return response.ReadAll()
+	}
+	response.SetStream(time.Duration(rt.Timeout), time.Duration(rt.StreamTimeout))
+	for {
+		chunk, err := response.Next()
+		body = append(body, chunk...)
+		switch {
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
+		case int64(len(body)) > int64(rt.AnswerLimit):
+			return nil, failed("the stream is longer than answer_limit, and only a client can take more")
+		}
+	}
 }

@@ -19,9 +19,10 @@ import (
 // an event tries them, the first and then its spares. It is immutable.
 type upstream struct {
 	pools       []*pool
-	wait        time.Duration // for a worker at most: the sum of queue_wait
-	workers     int           // the largest max_connections
-	disconnects *disconnects  // the disconnect events of the routes with these pools
+	waits       []time.Duration // queue_wait of each
+	wait        time.Duration   // for a worker at most: the sum of queue_wait
+	workers     int             // the largest max_connections
+	disconnects *disconnects    // the disconnect events of the routes with these pools
 }
 
 // pool is a PHP-FPM pool with a semaphore for the streams in it.
@@ -46,6 +47,7 @@ func newUpstream(cfg *config.Config, names []string, pools map[string]*pool) (*u
 			return nil, fmt.Errorf("no PHP-FPM pool is named %q", name)
 		}
 		u.pools = append(u.pools, pools[name])
+		u.waits = append(u.waits, time.Duration(f.QueueWait))
 		u.wait += time.Duration(f.QueueWait)
 		u.workers = max(u.workers, f.MaxConnections)
 	}
@@ -59,7 +61,8 @@ func newUpstream(cfg *config.Config, names []string, pools map[string]*pool) (*u
 
 // Do runs r on the first pool that takes it, and returns that pool with the
 // answer. The next pool is tried only when nothing of r was sent, see goesOn, so
-// that no script runs twice. When all pools failed so, the error is all of theirs.
+// that no script runs twice. When all pools failed so, the error is all of theirs. It changes
+// r.Waited: the wait in one pool does not count in the next.
 func (u *upstream) Do(ctx context.Context, r *fcgi.Request) (*fcgi.Response, *pool, error) {
 	u.expect(1)
 	defer u.expect(-1)
@@ -80,6 +83,7 @@ func (u *upstream) Do(ctx context.Context, r *fcgi.Request) (*fcgi.Response, *po
 		} else {
 			failed = fmt.Errorf("%w; pool %s: %w", failed, p.name, err)
 		}
+		r.Waited = max(r.Waited-u.waits[i], 0)
 		if next := i + 1; next < len(u.pools) && p.passed.passedOn() {
 			p.log.Warn("events go to a spare pool", zap.String("spare", u.pools[next].name), zap.Error(err))
 		}

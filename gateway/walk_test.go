@@ -177,6 +177,7 @@ func TestStreamArrivesLineByLine(t *testing.T) {
 }
 
 func TestUpgradeRequestsOnly(t *testing.T) {
+	t.Log("contract-row: 2.version")
 	h := start(t, echo, nil)
 	for _, test := range []struct {
 		change func(*http.Request)
@@ -185,6 +186,10 @@ func TestUpgradeRequestsOnly(t *testing.T) {
 		{func(r *http.Request) { r.Header.Del("Upgrade") }, 426},
 		{func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, 426},
 		{func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") }, 426},
+		{func(r *http.Request) {
+			r.Header.Set("Sec-WebSocket-Version", "8")
+			r.Header.Set("Origin", "http://evil.test")
+		}, 403},
 		{func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "short") }, 400},
 		{func(r *http.Request) { r.Method = "POST" }, 405},
 		{func(r *http.Request) { r.Header.Set("Origin", "http://evil.test") }, 403},

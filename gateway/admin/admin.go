@@ -20,6 +20,8 @@ import (
 
 	"wsfpm/gateway"
 	"wsfpm/gateway/bus"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/live"
 	"wsfpm/session"
 )
 
@@ -32,6 +34,7 @@ type Gateway interface {
 	Stats() gateway.Stats
 	Push(ctx context.Context, commands []session.Command) (delivered int, err error)
 	Connections() iter.Seq[gateway.Connection]
+	Observe(see func(*gateway.Event)) (stop func())
 }
 
 // Options configures the handler.
@@ -39,8 +42,16 @@ type Options struct {
 	Gateway Gateway
 	// Bus returns the bus's counters; nil if there is no bus.
 	Bus func() bus.Stats
+	// Store is [gateway.Gateway.Store]; nil: nothing is durable.
+	Store func(ctx context.Context, commands []session.Command) (gateway.Stored, error)
+	// Log returns the counters of the log of durable messages. It may be nil: there is none.
+	Log func() durable.Stats
+	// Feed has the events for operators; nil: one of Gateway's.
+	Feed *live.Feed
+	// Sessions are those of the page; nil: new ones.
+	Sessions *Sessions
 	// Token grants access to every path with "Authorization: Bearer <token>". Without
-	// a token /push, /connections and /debug/pprof are disabled, unless Private is set.
+	// a token only /live, /ready and /metrics are answered, unless Private is set.
 	Token string
 	// Private is set for a unix socket, which only the operator's programs can reach:
 	// then only browsers need the token.
@@ -66,22 +77,18 @@ type Options struct {
 //	GET  /live         200 as long as the process answers
 //	GET  /ready        200, or 503 with what is missing
 //	GET  /metrics      for Prometheus
-//	POST /push         commands as JSON; {"delivered": 17}, connections of this node
+//	POST /push         commands as JSON; {"delivered": 17}, connections of this node, and the ids of durable ones
 //	GET  /connections  the clients, one JSON object a line
+//	GET  /events       each event that is over, a line each, see package live
+//	GET  /figures      what happened, a line each second
+//	GET  /             a page for browsers, with what it needs
+//	POST /ticket       a one-time token for the page
 //	GET  /debug/pprof/ profiles of the Go runtime
 //
-// The last three need the token. A browser needs it for all of them. A request without
+// All but the first three and the page's files need the token. A browser needs it for all of them. A request without
 // it needs a known Host, as protection against DNS rebinding.
 func New(o Options) http.Handler {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.ConfigRefused == nil {
-		o.ConfigRefused = func() bool { return false }
-	}
-	if o.LogDropped == nil {
-		o.LogDropped = func() int64 { return 0 }
-	}
+	o.setDefaults()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
@@ -90,12 +97,44 @@ func New(o Options) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("POST /push", o.push)
 	mux.HandleFunc("GET /connections", o.connections)
+	mux.HandleFunc("GET /events", o.events)
+	mux.HandleFunc("GET /figures", o.figures)
+	mux.HandleFunc("GET /{$}", o.file)
+	mux.HandleFunc("GET /page.js", o.file)
+	mux.HandleFunc("GET /page.css", o.file)
+	mux.HandleFunc("GET /icon.svg", o.file)
+	mux.HandleFunc("POST /ticket", o.ticket)
+	mux.HandleFunc("POST /page/session", fromPage(o.openSession))
+	mux.HandleFunc("GET /page/find", fromPage(o.find))
+	mux.HandleFunc("POST /page/push", fromPage(o.pagePush))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return patient(o.guarded(mux))
+}
+
+// setDefaults replaces what may be nil.
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.ConfigRefused == nil {
+		o.ConfigRefused = func() bool { return false }
+	}
+	if o.Log == nil {
+		o.Log = durable.NoStats
+	}
+	if o.Feed == nil {
+		o.Feed = live.NewFeed(o.Gateway.Observe)
+	}
+	if o.Sessions == nil {
+		o.Sessions = new(Sessions)
+	}
+	if o.LogDropped == nil {
+		o.LogDropped = func() int64 { return 0 }
+	}
 }
 
 // patience bounds receiving a request's body and sending its answer, in addition to the
@@ -128,36 +167,74 @@ func (o Options) ready(w http.ResponseWriter, _ *http.Request) {
 // push accepts commands. Cross-site requests are refused: forms cannot send this
 // content type, and an Origin is an error.
 func (o Options) push(w http.ResponseWriter, r *http.Request) {
-	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch {
-	case r.Header.Get("Origin") != "":
+	if r.Header.Get("Origin") != "" {
 		problem(w, http.StatusForbidden, "a request with an Origin comes from a page: push from a server")
 		return
-	case mediaType != "application/json":
+	}
+	if commands := readCommands(w, r); commands != nil {
+		o.carryOut(w, r, commands)
+	}
+}
+
+// readCommands reads the commands of a request. It answers what is wrong, and returns nil.
+func readCommands(w http.ResponseWriter, r *http.Request) []session.Command {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if mediaType != "application/json" {
 		problem(w, http.StatusUnsupportedMediaType, "want Content-Type: application/json")
-		return
+		return nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxPush))
-		return
+		return nil
 	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, "the body was cut off")
-		return
+		return nil
 	}
 	commands, _, err := session.Decode(body, session.FromPush)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
+		return nil
+	}
+	return commands
+}
+
+// pushed is the answer to a push.
+type pushed struct {
+	Delivered int      `json:"delivered"`
+	IDs       []string `json:"ids,omitempty"` // of what was stored in the log
+	Error     string   `json:"error,omitempty"`
+}
+
+// carryOut stores what is durable, and publishes the rest. The ids are told also if that
+// fails.
+func (o Options) carryOut(w http.ResponseWriter, r *http.Request, commands []session.Command) {
+	stored := gateway.Stored{Rest: commands}
+	var err error
+	if o.Store != nil {
+		stored, err = o.Store(r.Context(), commands)
+	}
+	if wrong := new(gateway.PushError); errors.As(err, &wrong) {
+		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	delivered, err := o.Gateway.Push(r.Context(), commands)
+	said := pushed{Delivered: stored.Delivered}
+	for _, at := range stored.At {
+		said.IDs = append(said.IDs, at.String())
+	}
+	if err == nil {
+		var n int
+		n, err = o.Gateway.Push(r.Context(), stored.Rest)
+		said.Delivered += n
+	}
 	if err != nil {
 		o.Logger.Warn("push was lost", zap.Error(err))
-		problem(w, http.StatusServiceUnavailable, err.Error())
+		said.Error = err.Error()
+		answer(w, http.StatusServiceUnavailable, said)
 		return
 	}
-	answer(w, http.StatusOK, map[string]int{"delivered": delivered})
+	answer(w, http.StatusOK, said)
 }
 
 func (o Options) connections(w http.ResponseWriter, _ *http.Request) {

@@ -27,6 +27,8 @@ type fake struct {
 func (f *fake) Ready() error         { return f.notReady }
 func (f *fake) Stats() gateway.Stats { return gateway.Stats{Node: "n", Connections: 2} }
 
+func (f *fake) Observe(func(*gateway.Event)) (stop func()) { return func() {} }
+
 func (f *fake) Push(_ context.Context, commands []session.Command) (int, error) {
 	f.pushed = append(f.pushed, commands...)
 	return 2, f.notReady

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,11 +11,14 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-var everyPath = []string{"/live", "/ready", "/metrics", "/connections", "/debug/pprof/cmdline", "/debug/pprof/heap?debug=1"}
+var everyPath = []string{"/live", "/ready", "/metrics", "/connections", "/events", "/figures", "/debug/pprof/cmdline", "/debug/pprof/heap?debug=1"}
 
-// askAs asks with a Host and further headers, name and value in turn.
+// askAs asks with a Host and further headers, name and value in turn. The client has left,
+// so that what would last ends.
 func askAs(h http.Handler, path, host string, headers ...string) int {
-	r := httptest.NewRequest("GET", path, nil)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := httptest.NewRequestWithContext(gone, "GET", path, nil)
 	r.Host = host
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])

@@ -8,6 +8,8 @@ import (
 	"wsfpm/fcgi"
 	"wsfpm/gateway"
 	"wsfpm/gateway/bus"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/registry"
 	"wsfpm/gateway/ws"
 )
 
@@ -43,6 +45,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.options.Bus != nil {
 		m.bus(c.options.Bus())
 	}
+	m.durable(c.options.Log())
 }
 
 // metrics writes metrics; labels come as name, value, name, value …
@@ -85,6 +88,9 @@ func (m metrics) clients(s gateway.Stats) {
 	for code, n := range s.Closes {
 		m.counter("wsfpm_connections_closed_total", "Closed connections by close code; 3000 stands for all application codes.", float64(n), "code", strconv.Itoa(code))
 	}
+	for outcome, n := range s.Resumes {
+		m.counter("wsfpm_resumes_total", "Clients that came back with a position, by outcome.", float64(n), "outcome", outcome)
+	}
 	for limit, n := range s.Limits {
 		m.counter("wsfpm_limits_reached_total", "Times that a limit of clients was reached, by configuration key.", float64(n), "limit", limit)
 	}
@@ -94,6 +100,18 @@ func (m metrics) clients(s gateway.Stats) {
 	m.gauge("wsfpm_redis_waiting_bytes", "Bytes of received pushes waiting for delivery.", float64(s.Delivery.Bytes))
 	m.counter("wsfpm_publish_failed_total", "Pushes of scripts and of POST /push that could not be published to Redis.", float64(s.PublishFailed))
 	m.counter("wsfpm_joins_unconfirmed_total", "Replies sent before Redis had confirmed their subscriptions.", float64(s.JoinsUnconfirmed))
+	for outcome, n := range map[string]int64{"first": s.Once.First, "second": s.Once.Second, "answered": s.Once.Answered, "busy": s.Once.Busy,
+		"unknown": s.Once.Unknown, "mismatch": s.Once.Mismatch, "many": s.OnceMany} {
+		m.counter("wsfpm_once_messages_total", "Messages with an id on routes with once, by outcome.", float64(n), "outcome", outcome)
+	}
+	for outcome, n := range map[string]int64{"hit": s.Cache.Hits, "wait": s.Cache.Waits, "miss": s.Cache.Misses} {
+		m.counter("wsfpm_cache_messages_total", "Messages on routes with a cache, by what answered them.", float64(n), "outcome", outcome)
+	}
+	m.gauge("wsfpm_cache_bytes", "Memory of stored answers and of what is known of their keys.", float64(s.Cache.Bytes))
+	m.counter("wsfpm_once_unstored_total", "Outcomes of such messages that Redis did not take.", float64(s.Once.Unstored))
+	if s.Registry != nil {
+		m.registry(s.Registry)
+	}
 	m.counter("wsfpm_disconnects_lost_total", "Disconnect events that never reached PHP.", float64(s.DisconnectsLost))
 	for name, n := range s.Disconnects {
 		m.gauge("wsfpm_disconnects_waiting", "Disconnect events waiting for PHP or running.", float64(n), "fpm", name)
@@ -108,6 +126,29 @@ func (m metrics) events(s gateway.Stats) {
 		"Duration of events by kind and outcome, from queueing for a worker to the end of the answer.", []string{"event", "outcome"}, nil)
 	for _, e := range s.Events {
 		m.out <- prometheus.MustNewConstHistogram(desc, e.Count, e.Sum, e.Buckets, e.Kind, e.Outcome)
+	}
+}
+
+func (m metrics) registry(s *registry.Stats) {
+	m.gauge("wsfpm_registry_up", "0 while Redis does not take the registry's writes.", flag(s.Up))
+	if !s.LastBeat.IsZero() {
+		m.gauge("wsfpm_registry_beat_timestamp_seconds", "Time of this node's last beat in Redis, since 1970.", float64(s.LastBeat.UnixMilli())/1000)
+	}
+	m.gauge("wsfpm_registry_nodes", "Nodes that beat.", float64(s.Nodes))
+	m.gauge("wsfpm_registry_connections", "This node's connections in the registry.", float64(s.Registered))
+	m.gauge("wsfpm_registry_waiting", "Records that wait to be written.", float64(s.Waiting))
+	m.gauge("wsfpm_registry_forgetting", "Records of ended connections that wait to be removed.", float64(s.Forgetting))
+	m.gauge("wsfpm_registry_evicts", "1 if Redis may evict keys (maxmemory-policy).", flag(s.Evicts))
+	m.counter("wsfpm_registry_beats_total", "Beats that went through.", float64(s.Beats))
+	m.counter("wsfpm_registry_failures_total", "Calls of the registry that Redis did not answer, or refused.", float64(s.Failed))
+	m.counter("wsfpm_registry_unknown_total", "Disconnect events run although Redis did not confirm that they were this node's.", float64(s.Unknown))
+	m.counter("wsfpm_registry_taken_over_total", "Disconnect events not run because another node had run them.", float64(s.ClaimedAway))
+	m.counter("wsfpm_registry_claimed_total", "Times that other nodes took this one for dead.", float64(s.Claimed))
+	m.counter("wsfpm_registry_claims_total", "Dead nodes that this one claimed.", float64(s.Claims))
+	m.counter("wsfpm_registry_lost_connections_total", "Connections of dead nodes that this one took over.", float64(s.Lost))
+	m.counter("wsfpm_registry_repaired_total", "Records that differed from this node's connections and were repaired.", float64(s.Repaired))
+	for what, n := range map[string]int64{"user_came": s.UsersCame, "user_left": s.UsersLeft, "member_came": s.MembersCame, "member_left": s.MembersLeft} {
+		m.counter("wsfpm_presence_changes_total", "Changes of presence over all nodes that this one caused.", float64(n), "change", what)
 	}
 }
 
@@ -175,6 +216,26 @@ func (m metrics) bus(s bus.Stats) {
 		m.counter("wsfpm_pushes_dropped_total", "Received pushes that were dropped, by reason.", float64(n), "reason", reason)
 	}
 	m.counter("wsfpm_published_total", "Pushes published to Redis.", float64(s.Published))
+}
+
+func (m metrics) durable(s durable.Stats) {
+	for _, state := range []string{"off", "loading", "live", "down", "shut"} {
+		m.gauge("wsfpm_log_state", "1 for the current state of the log of durable messages.", flag(s.State == state), "state", state)
+	}
+	m.gauge("wsfpm_log_entries", "Entries of the log held in memory.", float64(s.Entries))
+	m.gauge("wsfpm_log_bytes", "Memory of these entries.", float64(s.Bytes))
+	m.gauge("wsfpm_log_span_seconds", "Time between the oldest and the newest of these entries.", s.Span.Seconds())
+	m.gauge("wsfpm_log_lag_seconds", "Age of the newest entry when it was read; 0 after a look that found none.", s.Lag.Seconds())
+	m.gauge("wsfpm_log_ahead_seconds", "How far the time of the newest entry lies ahead of Redis's clock.", s.Ahead.Seconds())
+	m.counter("wsfpm_log_read_total", "Entries read from the log.", float64(s.Read))
+	for reason, n := range s.Bad {
+		m.counter("wsfpm_log_bad_total", "Entries of the log that were dropped, by reason.", float64(n), "reason", reason)
+	}
+	for reason, n := range s.Gaps {
+		m.counter("wsfpm_log_gaps_total", "Times that entries of the log may have been missed, by reason.", float64(n), "reason", reason)
+	}
+	m.counter("wsfpm_log_appended_total", "Entries appended to the log.", float64(s.Appended))
+	m.counter("wsfpm_log_append_failed_total", "Entries that could not be appended, or may not have been.", float64(s.Failed))
 }
 
 func flag(b bool) float64 {

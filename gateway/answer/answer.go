@@ -31,7 +31,7 @@ const (
 type Reply struct {
 	Own    session.Command   // for the connection itself, from the headers and the body
 	More   []session.Command // for the connection itself, after Own
-	Others []session.Command // for any clients, in order
+	Others []session.Command // for any clients, or purges, in order
 	Head   Head
 	Oddity string // a harmless mistake, for the log: a leading BOM, blank output
 }
@@ -43,6 +43,21 @@ func (a *Reply) own(yield func(*session.Command) bool) {
 	}
 	for i := range a.More {
 		if !yield(&a.More[i]) {
+			return
+		}
+	}
+}
+
+// Effects calls yield for the commands that do anything: those for the connection itself, then
+// those for others.
+func (a *Reply) Effects(yield func(*session.Command) bool) {
+	for c := range a.own {
+		if !c.IsEmpty() && !yield(c) {
+			return
+		}
+	}
+	for i := range a.Others {
+		if c := &a.Others[i]; !c.IsEmpty() && !yield(c) {
 			return
 		}
 	}
@@ -79,6 +94,17 @@ func (a *Reply) Membership(from session.Membership, maxChannels int) (after sess
 	return from, nil
 }
 
+// NewState returns the state that the answer leaves the connection with, or nil if it does not
+// change it.
+func (a *Reply) NewState() (last *string) {
+	for c := range a.own {
+		if c.State != nil {
+			last = c.State
+		}
+	}
+	return last
+}
+
 // Closing returns the last close in the answer, or nil.
 func (a *Reply) Closing() (last *session.Close) {
 	for c := range a.own {
@@ -98,6 +124,8 @@ type Head struct {
 	Accepted bool     // WS-Accept: 1
 	Died     bool     // WS-Failed, set by PHP-FPM itself: see deploy/php-fpm
 	Cookies  []string // Set-Cookie
+	Live     []string // channels of Own.Join of which the client gets no missed messages
+	Resume   Resume
 
 	mediaType string // lower case, without parameters
 	publish   publish
@@ -105,12 +133,6 @@ type Head struct {
 
 // IsStream reports whether the body is a stream of lines, each a message.
 func (h *Head) IsStream() bool { return h.mediaType == typeStream }
-
-// publish is the value of WS-Publish: the addresses that get the body.
-type publish struct {
-	named      bool // the header is present, perhaps without an address
-	to, except []session.Address
-}
 
 // ParseHead parses the header block of an answer. It returns an error for anything that
 // the contract does not allow. [Head.IsStream] is valid in any case.
@@ -171,13 +193,15 @@ func (h *Head) extra(name, value string, seen map[string]bool) error {
 		h.Died = true
 		return nil
 	case "ws-join":
-		return appendNames(&h.Own.Join, name, value, false)
+		return h.join(name, value)
+	case "ws-resume":
+		return h.resume(value)
 	case "ws-leave":
 		return appendNames(&h.Own.Leave, name, value, true)
 	case "ws-publish":
 		return h.publish.parse(value)
 	}
-	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Publish, WS-Protocol or WS-Accept", excerpt.Of(name))
+	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Publish, WS-Protocol, WS-Resume or WS-Accept", excerpt.Of(name))
 }
 
 func (h *Head) user(value string) error {
@@ -231,43 +255,6 @@ func appendNames(list *[]string, header, value string, star bool) error {
 	return nil
 }
 
-// parse parses addresses and, after a semicolon, "except=self". The list may be empty.
-func (p *publish) parse(value string) error {
-	p.named = true
-	addresses, parameters, _ := strings.Cut(value, ";")
-	if addresses = strings.TrimSpace(addresses); addresses != "" {
-		for text := range strings.SplitSeq(addresses, ",") {
-			a, err := session.ParseAddress(strings.TrimSpace(text))
-			if err != nil {
-				return fmt.Errorf("WS-Publish: %w", err)
-			}
-			p.to = append(p.to, a)
-		}
-	}
-	for parameter := range strings.SplitSeq(parameters, ";") {
-		parameter = strings.TrimSpace(parameter)
-		if parameter == "" {
-			continue
-		}
-		whom, found := strings.CutPrefix(parameter, "except=")
-		if !found {
-			return fmt.Errorf("WS-Publish: %q after the addresses: want except=self", excerpt.Of(parameter))
-		}
-		a, err := session.Self, error(nil)
-		if whom != "self" {
-			a, err = session.ParseAddress(whom)
-		}
-		if err != nil {
-			return fmt.Errorf("WS-Publish: except: %w", err)
-		}
-		p.except = append(p.except, a)
-	}
-	if len(p.to)+len(p.except) > session.MaxAddresses {
-		return fmt.Errorf("WS-Publish: more than %d addresses", session.MaxAddresses)
-	}
-	return nil
-}
-
 // Accepts reports whether an answer with this status is an ordinary one: 2xx, or one of
 // statuses, in the form of the key answer_statuses: "422" or "4xx".
 func Accepts(statuses []string, status int) bool {
@@ -302,7 +289,7 @@ func Parse(h Head, body []byte) (Reply, error) {
 	case !h.publish.named:
 		a.Own.Message = message
 	case message != nil && len(h.publish.to) > 0:
-		a.Others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message}}
+		a.Others = []session.Command{{To: h.publish.to, Except: h.publish.except, Message: message, Durable: h.publish.durable}}
 	}
 	return a, nil
 }
@@ -318,7 +305,7 @@ func (a Reply) commands(body []byte) (Reply, error) {
 		return a, err
 	}
 	for _, c := range list {
-		if len(c.To) == 0 {
+		if len(c.To)+len(c.Purge) == 0 {
 			a.More = append(a.More, c)
 		} else {
 			a.Others = append(a.Others, c)

@@ -89,6 +89,28 @@ func TestHeadersBecomeACommand(t *testing.T) {
 	}
 }
 
+func TestTheScriptSaysWhichMissedMessagesAreSent(t *testing.T) {
+	h, err := ParseHead(200, fields("WS-Join: a, b ; live", "WS-Join: c", "WS-Join: ;live", "ws-join: d;  live", "WS-Resume: 17-2-8ebb67"))
+	if err != nil || !slices.Equal(h.Own.Join, []string{"a", "b", "c", "d"}) || !slices.Equal(h.Live, []string{"a", "b", "d"}) {
+		t.Errorf("got %q, live %q, %v", h.Own.Join, h.Live, err)
+	}
+	if h.Resume != (Resume{Named: true, After: session.Position{Milli: 17, Seq: 2, Tag: h.Resume.After.Tag}}) || h.Resume.After.String() != "17-2-8ebb67" {
+		t.Errorf("got %+v", h.Resume)
+	}
+	if h, err = ParseHead(200, fields("WS-Resume: no")); err != nil || h.Resume != (Resume{Named: true, Never: true}) {
+		t.Errorf("got %+v, %v", h.Resume, err)
+	}
+	for _, line := range []string{"WS-Join: a; dead", "WS-Join: a; live; live", "WS-Join: a;", "WS-Join: a; live=1", "WS-Leave: a; live",
+		"WS-Resume:", "WS-Resume: ", "WS-Resume: No", "WS-Resume: 17-2", "WS-Resume: 17-2-8ebb67 ok"} {
+		if _, err := ParseHead(200, fields(line)); err == nil {
+			t.Errorf("%s was accepted", line)
+		}
+	}
+	if _, err := ParseHead(200, fields("WS-Resume: no", "WS-Resume: no")); err == nil {
+		t.Error("two of them were accepted")
+	}
+}
+
 func TestEmptyUserAndStateAreCleared(t *testing.T) {
 	a, err := parse(200, "", "WS-User: ", "WS-State: ")
 	if err != nil || a.Own.User == nil || *a.Own.User != "" || a.Own.State == nil || *a.Own.State != "" {

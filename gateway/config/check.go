@@ -32,9 +32,12 @@ func (c *Config) check(r *report) {
 	c.checkNode(r)
 	c.checkListen(r)
 	c.checkAdmin(r)
+	c.checkControl(r)
 	c.checkTrusted(r)
 	c.checkPools(r)
 	c.checkRedis(r)
+	c.checkDurable(r)
+	c.checkRegistry(r)
 	c.checkRoutes(r)
 	r.hosts("--web-host", c.WebHosts)
 	c.checkLimits(r)
@@ -149,6 +152,18 @@ func (c *Config) checkAdmin(r *report) {
 	}
 }
 
+func (c *Config) checkControl(r *report) {
+	switch {
+	case c.Control == "":
+	case !strings.HasPrefix(c.Control, "unix:"):
+		r.bad("control", `%q is no unix socket: write "unix:/path/of/the.sock"`, clip(c.Control))
+	case c.Control == c.Admin || slices.Contains(c.Listen, c.Control):
+		r.bad("control", "%q is the address of another listener too: choose a socket of its own", clip(c.Control))
+	default:
+		r.listenAddress("control", c.Control)
+	}
+}
+
 func (r *report) token(token string) {
 	for i := range len(token) {
 		if token[i] <= ' ' || token[i] > '~' {
@@ -203,7 +218,7 @@ func unmapped(p netip.Prefix) netip.Prefix {
 }
 
 func (c *Config) checkPools(r *report) {
-	seen := map[string]string{}
+	seen, own := map[string]string{}, c.ownSockets()
 	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
 		key, pool := dotted("fpm", name), c.FPM[name]
 		pool.Name = name
@@ -219,11 +234,30 @@ func (c *Config) checkPools(r *report) {
 		if pool.Network == "unix" {
 			at = RealSocket(pool.Addr)
 		}
+		if listener := own[at]; listener != "" {
+			r.bad(key+".address", "%s is the address of %s too, and the socket of PHP-FPM would be replaced: choose another for %[2]s", pool.Address, listener)
+		}
 		if other := seen[at]; other != "" {
 			r.bad(key+".address", "%s is the address of the pool %s too: use one of the two", pool.Address, other)
 		}
 		seen[at] = name
 	}
+}
+
+// ownSockets returns the keys of the unix sockets on which this process listens, by their real paths.
+func (c *Config) ownSockets() map[string]string {
+	own := make(map[string]string)
+	add := func(key, address string) {
+		if file, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+			own[RealSocket(file)] = key
+		}
+	}
+	for _, address := range c.Listen {
+		add("listen", address)
+	}
+	add("admin", c.Admin)
+	add("control", c.Control)
+	return own
 }
 
 // RealSocket returns the path of a unix socket without symbolic links, as far as they

@@ -40,6 +40,65 @@ func (c *Config) checkRedis(r *report) {
 	}
 }
 
+// leastWindow is the smallest useful durable.memory: a few messages of redis.push_limit.
+const leastWindow = 4
+
+func (c *Config) checkDurable(r *report) {
+	d := &c.Durable
+	if d.Stream == "" && len(c.Redis.Prefix) > 0 {
+		d.Stream = c.Redis.Prefix[0] + "log"
+	}
+	if strings.ContainsFunc(d.Stream, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		r.bad("durable.stream", `%q: write visible characters, such as "ws:log"`, clip(d.Stream))
+	}
+	if least := leastWindow * c.Redis.PushLimit; d.Memory < least {
+		r.bad("durable.memory", "%v: write at least %v, %d times redis.push_limit", d.Memory, least, leastWindow)
+	}
+	if d.Replay < 1 {
+		r.bad("durable.replay", "%d: write at least 1", d.Replay)
+	}
+	r.oneOf("durable.tag", d.Tag, TagAuto, TagNone)
+}
+
+// checkRegistry checks what keeps records and counts in Redis.
+func (c *Config) checkRegistry(r *report) {
+	for _, pattern := range c.Presence.Channels {
+		if err := session.CheckName(strings.ReplaceAll(pattern, "*", "x")); err != nil {
+			r.bad("presence.channels", `%q: %v: write names of channels, in which "*" stands for any text, such as "room-*"`, clip(pattern), err)
+		}
+	}
+	if c.Presence.On() {
+		c.checkRegistryRedis(r, "presence")
+	}
+	for i, route := range c.Routes {
+		if route.Registry {
+			c.checkRegistryRedis(r, indexed("route", i+1)+".registry")
+		}
+	}
+}
+
+// checkRegistryRedis checks whether Redis can hold the registry.
+func (c *Config) checkRegistryRedis(r *report, key string) {
+	if c.Redis.URL == "" {
+		r.bad(key, `needs Redis: set redis.url, for development to "embedded"`)
+		return
+	}
+	c.checkSlot(r, key)
+}
+
+// checkSlot checks whether all keys are in one hash slot of a Cluster: scripts of the
+// registry, and of the nodes' beats, change several.
+func (c *Config) checkSlot(r *report, key string) {
+	u, err := redisurl.Parse(c.Redis.URL)
+	if err != nil || u.Kind != redisurl.Cluster || len(c.Redis.Prefix) == 0 {
+		return
+	}
+	prefix := c.Redis.Prefix[0]
+	if _, rest, _ := strings.Cut(prefix, "{"); strings.IndexByte(rest, '}') < 1 {
+		r.bad(key, `needs one hash slot of the Cluster: write redis.prefix with a hash tag, such as "{%s}:"`, clip(strings.TrimSuffix(prefix, ":")))
+	}
+}
+
 func (c *Redis) checkURL(r *report) {
 	if c.URL == "" || c.URL == redisurl.Embedded {
 		return

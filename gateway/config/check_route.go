@@ -22,6 +22,8 @@ func (c *Config) checkRoutes(r *report) {
 		route.checkWords(r, key)
 		route.checkHeaders(r, key)
 		route.checkBounds(r, key)
+		c.checkOnce(r, key, route)
+		route.checkCache(r, key)
 		c.checkRoutePool(r, key, route)
 		hosts := route.Host
 		if len(hosts) == 0 {
@@ -245,6 +247,46 @@ func (route *Route) checkBounds(r *report, key string) {
 	}
 	if route.StreamTimeout <= 0 {
 		r.bad(key+".stream_timeout", `0: write a duration, such as "10m"`)
+	}
+	if route.ResumeAge <= 0 {
+		r.bad(key+".resume_age", `0: write a duration, such as "10m", or resume = false`)
+	}
+	if route.GapMessage != "" && !route.Resume {
+		r.bad(key+".gap_message", "is sent on routes with resume = true only")
+	}
+}
+
+// checkOnce checks for how long the ids of messages are kept.
+func (c *Config) checkOnce(r *report, key string, route *Route) {
+	switch {
+	case route.Once == 0:
+	case route.Once < 0:
+		r.bad(key+".once", `%v: write a duration, such as "2m", or "0s"`, route.Once)
+	case route.Once < 2*route.Timeout:
+		r.bad(key+".once", "%v is less than twice timeout, %v: the id of a message would be forgotten while PHP may still run", route.Once, route.Timeout)
+	case c.Redis.URL == "":
+		r.bad(key+".once", "keeps the ids of messages in Redis: write redis.url, or remove it")
+	default:
+		c.checkSlot(r, key+".once")
+	}
+	if route.OnceAnswer < 0 {
+		r.bad(key+".once_answer", `%v: write a size, such as "16KiB"`, route.OnceAnswer)
+	}
+}
+
+// minCache is the smallest cache, in which an answer of 5 KiB has room.
+const minCache = 256 << 10
+
+// checkCache checks the cache of answers.
+func (route *Route) checkCache(r *report, key string) {
+	if route.Cache != 0 && route.Cache < minCache {
+		r.bad(key+".cache", "%v: write at least %v, or 0: one answer may take a sixteenth of it", route.Cache, Size(minCache))
+	}
+	for _, part := range route.CacheKey {
+		r.oneOf(key+".cache_key", part, CacheUser, CacheState, CacheChannels)
+	}
+	if route.Cache > 0 && route.CacheMaxAge <= 0 {
+		r.bad(key+".cache_max_age", `0: nothing would be kept: write a duration, such as "60s", or cache = 0`)
 	}
 }
 

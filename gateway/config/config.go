@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // Config is the complete configuration. [Load] and [Config.Check] set defaults and parse
@@ -18,9 +19,9 @@ type Config struct {
 	// is no TLS here: nginx ends it. A change needs a restart.
 	Listen []string `toml:"listen" scalar:"yes"`
 
-	// ListenMode is the mode of the unix sockets in Listen and Admin, in octal.
-	// Default: "0660". nginx's user needs write permission, so usually its
-	// group owns the socket (listen_group).
+	// ListenMode is the mode of the unix sockets in [Config.Listen] and
+	// [Config.Admin], in octal. Default: "0660". nginx's user needs write
+	// permission, so usually its group owns the socket ([Config.ListenGroup]).
 	ListenMode Mode `toml:"listen_mode"`
 
 	// ListenGroup is the group, by name or number, that owns those sockets.
@@ -33,18 +34,24 @@ type Config struct {
 	Admin string `toml:"admin"`
 
 	// AdminToken opens every path of the admin listener (Authorization:
-	// Bearer …); visible ASCII characters. Without it /push, /connections and
-	// /debug/pprof are shut on TCP, and all paths to browsers. A unix socket
+	// Bearer …); visible ASCII characters. Without it only /live, /ready and
+	// /metrics are open on TCP, and no path to browsers. A unix socket
 	// needs none, from other programs. Give it by WSFPM_ADMIN_TOKEN rather than
 	// by a file that many can read.
 	AdminToken string `toml:"admin_token"`
 
 	// AdminHosts holds the names under which the admin listener is asked without
-	// the token, beside IP addresses, localhost and the name in Admin: without
-	// it a web page could read the listener by giving its own name the
+	// the token, beside IP addresses, localhost and the name in [Config.Admin]:
+	// without it a web page could read the listener by giving its own name the
 	// listener's address (DNS rebinding). In the file it is a string or a list.
 	// Default: none. A change needs a restart.
 	AdminHosts []string `toml:"admin_hosts" scalar:"yes"`
+
+	// Control is a unix socket, "unix:/path", for root and the user of this
+	// process: wsfpm record and all else that shows what clients say, or acts
+	// on them. Its mode is 0600, and each use of it is logged. Default: "", off.
+	// A change needs a restart.
+	Control string `toml:"control"`
 
 	// Drain is the time over which clients are closed after SIGTERM. Default:
 	// 30s. Running handlers and disconnect events may take some seconds more:
@@ -66,6 +73,12 @@ type Config struct {
 
 	// Redis connects this process to other nodes and to programs that push.
 	Redis Redis `toml:"redis"`
+
+	// Presence counts who is where, for all nodes. It needs Redis.
+	Presence Presence `toml:"presence"`
+
+	// Durable is the log of durable messages.
+	Durable Durable `toml:"durable"`
 
 	// Routes map paths to scripts. At least one is needed.
 	Routes []*Route `toml:"route"`
@@ -203,6 +216,56 @@ type Relay struct {
 	To string `toml:"to"`
 }
 
+// The values of [Durable.Tag].
+const (
+	TagAuto = "auto" // the replication id of Redis
+	TagNone = "none" // not asked for
+)
+
+// Presence configures whose presence is kept in Redis. While it is on, every connection
+// has a record there, see [Route.Registry].
+type Presence struct {
+	// Channels holds the channels whose members are kept: names, in which "*" stands for
+	// any text, such as "room-*". Default: none.
+	Channels []string `toml:"channels"`
+	// Users keeps the connections of every user. Default: false.
+	Users bool `toml:"users"`
+}
+
+// On reports whether any presence is kept.
+func (p Presence) On() bool { return p.Users || len(p.Channels) > 0 }
+
+// NeedsRegistry reports whether anything is configured for which nodes must know of each
+// other's connections or deaths.
+func (c *Config) NeedsRegistry() bool {
+	return c.Presence.On() || slices.ContainsFunc(c.Routes, func(r *Route) bool { return r.Registry || r.Once > 0 })
+}
+
+// Durable configures the log of durable messages: a stream of Redis, or the memory of the
+// process without Redis. A change of all but Replay needs a restart.
+type Durable struct {
+	// Keep is how long a message of the log can be resumed, by the newest message's own
+	// time. Default: 1h. 0 shuts the log: what is durable fails.
+	Keep Duration `toml:"keep"`
+
+	// Memory bounds the messages of the log that this process holds, with their overhead.
+	// Default: 64MiB. The stream in Redis is trimmed to the smallest of all processes.
+	Memory Size `toml:"memory"`
+
+	// Stream is the key of the log in Redis, in the database of redis.url. Default: the
+	// first prefix and "log".
+	Stream string `toml:"stream"`
+
+	// Tag is "auto": positions carry the beginning of Redis' replication id, so that a
+	// failover or restart that loses messages is noticed; or "none", for proxies whose
+	// connections lead to servers that show different ones. Default: auto.
+	Tag string `toml:"tag"`
+
+	// Replay is the maximum number of missed messages that a client gets when it comes
+	// back; more are a gap. Default: 1000.
+	Replay int `toml:"replay"`
+}
+
 // Log configures the log.
 type Log struct {
 	// Level is debug, info, warn or error. Default: info. SIGHUP changes it.
@@ -210,4 +273,9 @@ type Log struct {
 	// Format is json, console, or auto: console on a terminal, JSON otherwise.
 	// Default: auto.
 	Format string `toml:"format"`
+
+	// Access writes a line of JSON for each event to standard output, with what GET
+	// /events shows: user, address, script, times and sizes, no content of messages.
+	// Default: false. A change needs a restart.
+	Access bool `toml:"access"`
 }

@@ -20,8 +20,9 @@ func Default() *Config {
 			Confirm:   Duration(time.Second),
 			PushLimit: 1 << 20,
 		},
-		Limits: defaultLimits(),
-		Log:    Log{Level: "info", Format: "auto"},
+		Durable: Durable{Keep: Duration(time.Hour), Memory: 64 << 20, Tag: TagAuto, Replay: 1000},
+		Limits:  defaultLimits(),
+		Log:     Log{Level: "info", Format: "auto"},
 	}
 }
 
@@ -80,7 +81,11 @@ func NewRoute(path, script string) *Route {
 		Accept:          Accept2xx,
 		MessageLimit:    64 << 10,
 		AnswerLimit:     16 << 20,
+		ResumeAge:       Duration(10 * time.Minute),
 		Timeout:         Duration(30 * time.Second),
 		StreamTimeout:   Duration(10 * time.Minute),
+		OnceAnswer:      16 << 10,
+		CacheKey:        []string{CacheUser, CacheState, CacheChannels},
+		CacheMaxAge:     Duration(time.Minute),
 	}
 }

@@ -43,7 +43,7 @@ type Limits struct {
 
 	// QueueMessages is how many pushes may wait for one client; beyond it the
 	// client is closed with 4408. Default: 10000. Small pushes reach this before
-	// Queue: each one costs some 40 bytes of memory beside its own.
+	// [Limits.Queue]: each one costs some 40 bytes of memory beside its own.
 	QueueMessages int `toml:"queue_messages"`
 
 	// WriteTimeout is how long a client may take nothing of what waits for it

@@ -39,6 +39,11 @@ type Source struct {
 	// Script, the flag --script, makes one route that answers every path, and
 	// is an error when the file has routes. It may be relative.
 	Script string
+	// Defaults holds values by key, as Flags does, in place of the program's own defaults.
+	Defaults map[string]string
+	// Base is the folder of relative paths in the script, root and document_root of the
+	// file's routes; "": they must be absolute.
+	Base string
 	// Web, the flag --web, is the folder of [Config.Web]. It may be relative.
 	Web string
 	// WebHosts, the flag --web-host, are [Config.WebHosts].
@@ -66,9 +71,13 @@ func load(from Source, doc []byte) (*Config, error) {
 	c.Node, c.noRoutes = hostName(), from.NoRoutes
 	r := &report{origin: map[string]string{}}
 	c.origin = r.origin
+	for _, path := range slices.Sorted(maps.Keys(from.Defaults)) {
+		c.setKey(r, path, "default", from.Defaults[path])
+	}
 	if !c.loadFile(r, doc) {
 		return nil, r.err(from.File) // the rest would only repeat that the file is missing
 	}
+	c.rebase(from.Base)
 	c.loadEnviron(r, from.Environ)
 	c.loadFlags(r, from)
 	if len(c.FPM) == 0 {
@@ -100,6 +109,20 @@ func (c *Config) loadFile(r *report, doc []byte) bool {
 	d := decoder{r}
 	d.table("", reflect.ValueOf(c).Elem(), tree)
 	return true
+}
+
+// rebase makes the relative paths of routes absolute.
+func (c *Config) rebase(base string) {
+	if base == "" {
+		return
+	}
+	for _, route := range c.Routes {
+		for _, path := range []*string{&route.Script, &route.Root, &route.DocumentRoot} {
+			if *path != "" && !filepath.IsAbs(*path) {
+				*path = filepath.Join(base, *path)
+			}
+		}
+	}
 }
 
 // loadEnviron applies the environment.
@@ -189,6 +212,8 @@ func (c *Config) field(path string) reflect.Value {
 func (c *Config) scalarKeys() []string {
 	keys := scalarFields("", reflect.TypeFor[Config]())
 	keys = append(keys, scalarFields("redis", reflect.TypeFor[Redis]())...)
+	keys = append(keys, scalarFields("durable", reflect.TypeFor[Durable]())...)
+	keys = append(keys, scalarFields("presence", reflect.TypeFor[Presence]())...)
 	keys = append(keys, scalarFields("limits", reflect.TypeFor[Limits]())...)
 	keys = append(keys, scalarFields("log", reflect.TypeFor[Log]())...)
 	keys = append(keys, scalarFields("fpm."+DefaultPool, reflect.TypeFor[FPM]())...)

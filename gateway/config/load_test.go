@@ -90,9 +90,8 @@ func differs(t *testing.T, table string, got, standard any) {
 	}
 }
 
-func TestDefaultsAreTheContracts(t *testing.T) {
-	c := valid(t, route)
-	want := valid(t, `
+// contractDefaults are the defaults that docs/contract.md states.
+const contractDefaults = `
 listen = "127.0.0.1:8080"
 listen_mode = "0660"
 admin = ""
@@ -113,6 +112,12 @@ url = ""
 prefix = "ws:"
 confirm = "1s"
 push_limit = "1MiB"
+[durable]
+keep = "1h"
+memory = "64MiB"
+stream = "ws:log"
+tag = "auto"
+replay = 1000
 [[route]]
 path = "/ws"
 script = "/srv/ws.php"
@@ -132,6 +137,14 @@ message_limit = "64KiB"
 answer_limit = "16MiB"
 timeout = "30s"
 stream_timeout = "10m"
+once = "0s"
+once_answer = "16KiB"
+cache = 0
+cache_key = ["user", "state", "channels"]
+cache_max_age = "60s"
+resume = false
+resume_age = "10m"
+gap_message = ""
 [limits]
 connections = 100000
 connections_per_address = 100
@@ -154,7 +167,11 @@ handshake_header_count = 64
 [log]
 level = "info"
 format = "auto"
-`)
+`
+
+func TestDefaultsAreTheContracts(t *testing.T) {
+	c := valid(t, route)
+	want := valid(t, contractDefaults)
 	c.origin, want.origin, want.Routes[0].Origins = nil, nil, nil
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nroute %+v\npool %+v\nwant %+v\nroute %+v\npool %+v", c, c.Routes[0], c.FPM["default"], want, want.Routes[0], want.FPM["default"])
@@ -366,29 +383,4 @@ func TestScriptBesideRoutesIsAnError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--script: the file has routes already") {
 		t.Errorf("got %v", err)
 	}
-}
-
-func FuzzLoad(f *testing.F) {
-	full, err := os.ReadFile("testdata/full.toml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(full))
-	f.Add(route)
-	f.Add("[fpm.\"a.b\"]\naddress = \"unix:/x\"\n[fpm.\"[\"]\n[[fpm]]\n")
-	f.Add("route = [{}, 1, {path = \"\"}]\n[redis]\nrelay = [{}]\nprefix = []\nurl = \"redis://%\"")
-	f.Fuzz(func(t *testing.T, doc string) {
-		c, err := load(Source{}, []byte(doc))
-		if (c == nil) == (err == nil) {
-			t.Fatalf("got %v and %v, want one of them", c, err)
-		}
-		if err != nil {
-			_ = err.Error()
-			return
-		}
-		c.Warnings()
-		if err := c.Check(); err != nil {
-			t.Fatalf("checked once: valid; checked twice: %v", err)
-		}
-	})
 }

@@ -22,6 +22,13 @@ const (
 	OnErrorClose   = "close"   // close code 1011
 )
 
+// What of a connection parts the answers of a cache, as in [Route.CacheKey].
+const (
+	CacheUser     = "user"
+	CacheState    = "state"
+	CacheChannels = "channels"
+)
+
 // Conditions for accepting a connect, as in [Route.Accept].
 const (
 	Accept2xx    = "2xx"    // a status of 200 to 299
@@ -48,11 +55,11 @@ type Route struct {
 	Root string `toml:"root"`
 
 	// DocumentRoot becomes DOCUMENT_ROOT; SCRIPT_NAME is the script's path
-	// below it. Default: the script's folder, or Root.
+	// below it. Default: the script's folder, or [Route.Root].
 	DocumentRoot string `toml:"document_root"`
 
-	// ResolveRoot resolves the symbolic links in Script, Root and DocumentRoot,
-	// again and again, as $realpath_root of nginx does: after a deploy that
+	// ResolveRoot resolves the symbolic links in [Route.Script], [Route.Root] and
+	// DocumentRoot, again and again, as $realpath_root of nginx does: after a deploy that
 	// switches a link the next event runs the new release. What this machine
 	// does not have is passed on as it is. Default: true; false is for a
 	// PHP-FPM that has the files elsewhere, such as in a container.
@@ -76,8 +83,8 @@ type Route struct {
 	// programs, not from browsers. Default: false.
 	RequireOrigin bool `toml:"require_origin"`
 
-	// Public accepts every client without a connect event. It is required if Events
-	// has no "connect". Default: false.
+	// Public accepts every client without a connect event. It is required if
+	// [Route.Events] has no "connect". Default: false.
 	Public bool `toml:"public"`
 
 	// Dev sends PHP's error text to clients. Never in production. Default:
@@ -126,6 +133,24 @@ type Route struct {
 	// betray the secret. Default: false.
 	Compression bool `toml:"compression"`
 
+	// Resume lets a client that comes back get the messages of the log that it has missed.
+	// Default: false.
+	Resume bool `toml:"resume"`
+
+	// ResumeAge is the age of the oldest message that a client that comes back gets. If it
+	// has missed an older one, it gets none, and is told so. Default: 10m. A client may
+	// forge the place to which it comes back: this bounds what it can read of the past of
+	// the channels that the script lets it join.
+	ResumeAge Duration `toml:"resume_age"`
+
+	// GapMessage is the text that a client gets when it may have missed messages, unless it
+	// speaks wsfpm.v1, which has its own. Default: "", it gets none.
+	GapMessage string `toml:"gap_message"`
+
+	// Record lets wsfpm record --route write down the events of all clients of the route;
+	// without it only those of one user or connection. Default: false.
+	Record bool `toml:"record"`
+
 	// Params are further FastCGI parameters; they are set last and win. WS_*,
 	// PHP_VALUE, PHP_ADMIN_VALUE and CONTENT_LENGTH are errors.
 	Params map[string]string `toml:"params"`
@@ -157,6 +182,34 @@ type Route struct {
 
 	// StreamTimeout is how long a streamed answer may run. Default: 10m.
 	StreamTimeout Duration `toml:"stream_timeout"`
+
+	// Registry keeps a record of each connection in Redis: if this node dies, another one
+	// runs the disconnect event. It needs Redis. Default: false.
+	Registry bool `toml:"registry"`
+
+	// Once is for how long a client of wsfpm.v1 with a user may send a message with an
+	// id again: PHP runs once, or is told of a second attempt. At least twice [Route.Timeout].
+	// It needs Redis 7. Default: 0, which keeps nothing.
+	Once Duration `toml:"once"`
+
+	// OnceAnswer is the largest answer that is kept for a message sent again.
+	// Default: 16KiB.
+	OnceAnswer Size `toml:"once_answer"`
+
+	// Cache is the memory for answers to messages that say "Cache-Control: public,
+	// max-age=N": other clients with the same message get them, without PHP. At least
+	// 256KiB. Default: 0, none.
+	Cache Size `toml:"cache"`
+
+	// CacheKey holds what of the connection parts such answers: clients share them if
+	// their "user", "state" and "channels" are the same too. [] is for answers that are the
+	// same for all clients. Default: all three.
+	CacheKey []string `toml:"cache_key"`
+
+	// CacheMaxAge is the largest max-age that is believed: an answer with a larger one is
+	// not kept, and the log has a line. Default: 60s. PHP's session.cache_limiter = public
+	// says three hours, of pages with a session's content.
+	CacheMaxAge Duration `toml:"cache_max_age"`
 }
 
 // Pools returns the route's pools in failover order.

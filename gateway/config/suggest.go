@@ -51,6 +51,8 @@ func tables() []tableKind {
 		{"[fpm." + DefaultPool + "]", reflect.TypeFor[FPM]()},
 		{"[redis]", reflect.TypeFor[Redis]()},
 		{"[[redis.relay]]", reflect.TypeFor[Relay]()},
+		{"[durable]", reflect.TypeFor[Durable]()},
+		{"[presence]", reflect.TypeFor[Presence]()},
 		{"[[route]]", reflect.TypeFor[Route]()},
 		{"[limits]", reflect.TypeFor[Limits]()},
 		{"[log]", reflect.TypeFor[Log]()},

@@ -49,8 +49,26 @@ func (c *Config) Warnings() []string {
 	if len(c.Redis.Relays) > 0 && c.Redis.URL == "" {
 		w = append(w, "redis.relay: nothing is relayed while redis.url is empty")
 	}
+	w = append(w, c.warnResume()...)
+	if c.Redis.URL == redisurl.Embedded && slices.ContainsFunc(c.Routes, func(route *Route) bool { return route.Once > 0 }) {
+		w = append(w, "route.once: the embedded Redis forgets the ids of messages when the process ends: in production a message sent again would run again")
+	}
 	if c.Redis.URL == redisurl.Embedded && !loopback(c.Redis.Listen) {
 		w = append(w, fmt.Sprintf("redis.listen: %q is reachable from other machines, and the embedded server has no password", c.Redis.Listen))
+	}
+	return w
+}
+
+// warnResume looks at routes to which clients come back.
+func (c *Config) warnResume() (w []string) {
+	for i, route := range c.Routes {
+		switch key := indexed("route", i+1); {
+		case !route.Resume:
+		case c.Durable.Keep == 0:
+			w = append(w, key+".resume has no effect: durable.keep is 0s, and there is no log")
+		case route.ResumeAge > c.Durable.Keep:
+			w = append(w, fmt.Sprintf("%s.resume_age: %v is more than durable.keep, %v: a client that was away for longer than that gets a gap", key, route.ResumeAge, c.Durable.Keep))
+		}
 	}
 	return w
 }
@@ -80,7 +98,7 @@ func (c *Config) warnListeners() []string {
 		w = append(w, "admin_hosts has no effect: admin is off")
 	case c.Admin == "":
 	case c.AdminToken == "" && !strings.HasPrefix(c.Admin, "unix:"):
-		w = append(w, "admin: without admin_token /push, /connections and /debug/pprof are shut on this TCP listener")
+		w = append(w, "admin: without admin_token only /live, /ready and /metrics are open on this TCP listener")
 	case c.AdminToken != "" && !strings.HasPrefix(c.Admin, "unix:") && !loopback(c.Admin):
 		w = append(w, fmt.Sprintf("admin: %q is reachable from other machines: /live, /ready and /metrics are open to all of them", c.Admin))
 	}
@@ -132,6 +150,8 @@ func (route *Route) warnings(key string) []string {
 	add(slices.Contains(route.Origins, fileOrigin), `%s.origins: "file://" is the origin of every local file in a WebView; desktop browsers send "null" for them`, key)
 	add(route.Public && slices.Contains(route.Events, EventConnect), "%s.public has no effect: the script is asked on connect", key)
 	add(route.Accept == AcceptHeader && !slices.Contains(route.Events, EventConnect), "%s.accept has no effect: the script is not asked on connect", key)
+	add(route.Cache > 0 && !slices.Contains(route.Events, EventMessage), "%s.cache has no effect: the script is not asked for messages", key)
+	add(route.Cache > 0 && len(route.CacheKey) > 0 && !slices.Contains(route.CacheKey, CacheUser), "%s.cache_key has no %q: users share answers; write [] if they are the same for all clients", key, CacheUser)
 	passes := func(name string) bool {
 		return slices.ContainsFunc(route.PassHeaders, func(h string) bool { return strings.EqualFold(h, name) })
 	}

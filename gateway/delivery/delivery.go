@@ -71,7 +71,7 @@ func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) 
 			continue
 		}
 		first := len(tasks)
-		if a.Kind == session.KindChannel {
+		if a.Kind == session.KindChannel && c.At.IsZero() { // those of the log reach who joins by itself
 			tasks = f.appendJoining(tasks, c, &to[i])
 		}
 		joining := len(tasks)
@@ -81,6 +81,28 @@ func (f *Fanout) Deliver(c *session.Command) (wait func(context.Context) error) 
 				tasks = append(tasks, task{command: c, set: m, shard: m.Shard()})
 			}
 		})
+	}
+	return f.push(tasks)
+}
+
+// Reached passes a position of the log through all queues: a client may be told it when all
+// commands before it have been delivered. It returns like [Fanout.Deliver].
+func (f *Fanout) Reached(p session.Position) (wait func(context.Context) error) {
+	return f.all(notice{at: p})
+}
+
+// Gap passes on, through all queues, that entries of the log before p may be missing: clients
+// that came before are told. With lost false only the tag of the history has changed. It
+// returns like [Fanout.Deliver].
+func (f *Fanout) Gap(p session.Position, lost bool) (wait func(context.Context) error) {
+	return f.all(notice{at: p, gap: true, lost: lost})
+}
+
+// all queues a notice for each shard.
+func (f *Fanout) all(n notice) (wait func(context.Context) error) {
+	tasks := make([]task, len(f.workers))
+	for shard := range tasks {
+		tasks[shard] = task{command: &session.Command{}, notice: &n, shard: shard}
 	}
 	return f.push(tasks)
 }
@@ -150,15 +172,22 @@ func (f *Fanout) Close() {
 }
 
 // task is a command for the members of one address in one shard, or for one session.
-// Exactly one of set, one and channel is set.
+// Exactly one of set, one, channel and notice is set.
 type task struct {
 	command *session.Command
-	set     *session.Members // nil: one or channel
+	set     *session.Members // nil: one, channel or notice
 	one     *session.Session
 	channel *session.Address // to be looked up in its turn, see appendJoining
-	shard   int              // -1 once it is queued
-	number  uint64           // of the command in its queue
-	held    int64            // bytes that it counts for in its queue
+	notice  *notice
+	shard   int    // -1 once it is queued
+	number  uint64 // of the command in its queue
+	held    int64  // bytes that it counts for in its queue
+}
+
+// notice is a position of the log, for a whole shard.
+type notice struct {
+	at        session.Position
+	gap, lost bool // see Gap; without gap see Reached
 }
 
 // taskSize is the memory of a task without its command, in bytes.

@@ -87,6 +87,12 @@ func (o *outlet) messages() []string {
 	return slices.Clone(o.got)
 }
 
+func (o *outlet) code() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // lab is a fanout over a hub of its own. Moves join and leave in the hub only, and
 // wait for gate while that is not nil.
 type lab struct {

@@ -64,10 +64,10 @@ func (w *worker) flushed() (all bool) {
 func alike(tasks []task) int {
 	first := &tasks[0]
 	n := 1
-	if first.moves() || first.channel != nil {
+	if first.moves() || first.channel != nil || first.notice != nil {
 		return n
 	}
-	for n < len(tasks) && tasks[n].set == first.set && tasks[n].one == first.one && tasks[n].channel == nil && !tasks[n].moves() {
+	for n < len(tasks) && tasks[n].set == first.set && tasks[n].one == first.one && tasks[n].channel == nil && tasks[n].notice == nil && !tasks[n].moves() {
 		n++
 	}
 	return n
@@ -77,6 +77,10 @@ func alike(tasks []task) int {
 // since nothing follows for the same clients.
 func (w *worker) group(tasks []task, last bool) {
 	defer w.f.Recovered()
+	if tasks[0].notice != nil {
+		w.reached(*tasks[0].notice)
+		return
+	}
 	if tasks[0].channel != nil {
 		w.lookUp(&tasks[0])
 	}
@@ -101,6 +105,22 @@ func (w *worker) group(tasks []task, last bool) {
 	w.f.Delivered.Add(delivered)
 }
 
+// reached records a position of the log, behind all deliveries before it. Before that a gap
+// is told to the sessions of the shard.
+func (w *worker) reached(n notice) {
+	defer w.f.hub.Reached(w.shard, n.at)
+	if !n.gap {
+		return
+	}
+	all := task{command: &session.Command{}, set: w.f.hub.All(w.shard)}
+	all.walk(func(sessions []*session.Session) {
+		for _, s := range sessions {
+			w.out.Gap(s, n.at, n.lost)
+		}
+		w.flush()
+	})
+}
+
 // lookUp finds the members of a task's channel. For sessions that are joining it the
 // command is queued after their move; those that have joined meanwhile are in the set.
 func (w *worker) lookUp(t *task) {
@@ -122,6 +142,7 @@ func (w *worker) move(t *task) {
 	t.walk(func(piece []*session.Session) {
 		for _, s := range piece {
 			if w.out.Claim(s, t.number) && !w.follows(s, t) {
+				w.f.hub.Hold(s)
 				sessions = append(sessions, s)
 			}
 		}
@@ -138,15 +159,17 @@ func (w *worker) move(t *task) {
 }
 
 // follows reports whether a task's command is queued after a move of s. It waits for
-// room to queue it.
+// room to queue it. Entries of the log are not: the session is held, and reads them from
+// the window after its move.
 func (w *worker) follows(s *session.Session, t *task) bool {
-	for {
+	for t.command.At.IsZero() {
 		moving, room := w.moving.follows(s, t)
 		if room {
 			return moving
 		}
 		w.awaitRoom()
 	}
+	return false
 }
 
 // awaitRoom writes queued messages and waits until moves hold fewer bytes.
@@ -165,7 +188,22 @@ func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
 		for next := w.moving.next(s, c); next != nil; next = w.moving.next(s, next) {
 			w.one(func() bool { return w.late(s, next) })
 		}
+		w.letGo(s)
 	}
+}
+
+// letGo ends the hold of a session that was moved. After a panic the client is closed: it
+// would get nothing more from the log, and comes back with its position.
+func (w *worker) letGo(s *session.Session) {
+	defer w.f.Recovered()
+	ended := false
+	defer func() {
+		if !ended {
+			s.Close(session.Close{Code: 1011, Reason: "internal error"})
+		}
+	}()
+	_ = w.f.hub.Release(s) // on an error the outlet is closing the client
+	ended = true
 }
 
 // late applies a command that was queued after a move of s.

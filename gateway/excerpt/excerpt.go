@@ -3,6 +3,8 @@
 //	fmt.Errorf("unknown header %q", excerpt.Of(name))
 package excerpt
 
+import "unicode/utf8"
+
 // Of returns the first 80 bytes of s, and an ellipsis when there are more.
 func Of(s string) string {
 	const most = 80
@@ -10,4 +12,15 @@ func Of(s string) string {
 		return s
 	}
 	return s[:most] + "…"
+}
+
+// Cut returns the first n bytes of s, less a character that is not whole.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for back := 0; n > 0 && back < utf8.UTFMax-1 && !utf8.RuneStart(s[n]); back++ {
+		n--
+	}
+	return s[:n]
 }

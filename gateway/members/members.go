@@ -1,7 +1,7 @@
 // Package members changes the membership of sessions, consistently in the hub of this
 // process and in the subscriptions to Redis.
 //
-//	err := list.Enter(ctx, s, session.Membership{User: "42"}, hello) // at the upgrade
+//	err := list.Enter(ctx, s, session.Arrival{Membership: first, Greet: hello}) // at the upgrade
 //	err = list.Change(ctx, s, next, reply)                         // by an answer
 //	meant, err := list.Move(ctx, s, &command, 64)                  // by a command of others
 //	list.Leave(s)                                                  // at the end
@@ -32,6 +32,10 @@ type List struct {
 	hub         *session.Hub
 	bus         Bus
 	unconfirmed func()
+
+	// Changed, if set, is called after each change, with the session's lock of changes held.
+	// It does not block. It is set before the first session.
+	Changed func(s *session.Session, old, next session.Membership)
 }
 
 // New returns the list of a hub and a bus. Unconfirmed is called for each join that
@@ -42,21 +46,23 @@ func New(hub *session.Hub, bus Bus, unconfirmed func()) *List {
 
 // Enter adds a session with its first membership and queues its first messages, in one
 // step. The caller must call [List.Leave] in the end, also after an error.
-func (l *List) Enter(ctx context.Context, s *session.Session, first session.Membership, messages ...*session.Message) error {
-	l.join(ctx, append(first.Addresses(), session.Conn(s.ID())))
-	return l.hub.Add(s, first, messages...)
+func (l *List) Enter(ctx context.Context, s *session.Session, a session.Arrival) error {
+	l.join(ctx, append(a.Membership.Addresses(), session.Conn(s.ID())))
+	return l.hub.Enter(s, a)
 }
 
 // Change gives a session a new membership and queues messages for it, in one step.
 // The caller holds [session.Session.LockChanges]. After [List.Leave] it returns
 // [session.ErrEnded].
 func (l *List) Change(ctx context.Context, s *session.Session, next session.Membership, messages ...*session.Message) error {
-	joined, left := s.Membership().Diff(next)
+	old := s.Membership()
+	joined, left := old.Diff(next)
 	l.join(ctx, joined)
 	err := l.hub.Set(s, next, messages...)
 	if errors.Is(err, session.ErrEnded) {
 		left = joined // Leave has unsubscribed the others
 	}
+	l.changed(s, old, next)
 	l.bus.Leave(left)
 	return err
 }
@@ -80,6 +86,8 @@ func (l *List) Move(ctx context.Context, s *session.Session, c *session.Command,
 	meant, err = l.hub.Move(s, c, next)
 	if !meant {
 		left = joined
+	} else {
+		l.changed(s, old, next)
 	}
 	l.bus.Leave(left)
 	return meant, err
@@ -88,6 +96,12 @@ func (l *List) Move(ctx context.Context, s *session.Session, c *session.Command,
 // Leave removes a session for ever. Later calls, and one without Enter, do nothing.
 func (l *List) Leave(s *session.Session) {
 	l.bus.Leave(l.hub.Remove(s))
+}
+
+func (l *List) changed(s *session.Session, old, next session.Membership) {
+	if l.Changed != nil {
+		l.Changed(s, old, next)
+	}
 }
 
 func (l *List) join(ctx context.Context, names []session.Address) {

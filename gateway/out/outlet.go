@@ -151,6 +151,18 @@ func (o *Outlet) Reply(e *session.Encoding) error {
 	return nil
 }
 
+// Notice queues a control piece after all others. Like them it is no message: it does not
+// count in [Outlet.Quiet] or in Stats.MessagesOut. Otherwise it is like Reply.
+func (o *Outlet) Notice(e *session.Encoding) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.queue.accepts() {
+		return ErrClosed
+	}
+	o.queue.add(e, control)
+	return nil
+}
+
 // Probe queues a control piece if the queue is empty, and reports whether it did.
 func (o *Outlet) Probe(e *session.Encoding) bool {
 	o.mu.Lock()

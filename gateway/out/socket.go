@@ -30,14 +30,15 @@ func NewSocket(conn net.Conn) (s Socket, err error) {
 
 // Unsent returns the size of the kernel's send queue: bytes written and not yet
 // acknowledged by the peer's kernel; over a unix socket, bytes the peer has not read, with
-// the kernel's overhead. It returns false if the size is unknown.
+// the kernel's overhead. It returns false if the size is unknown, as
+// it is for sockets outside of Linux, where TIOCOUTQ is SIOCOUTQ.
 func (s *Socket) Unsent() (n int64, known bool) {
 	if s.Raw == nil {
 		return 0, false
 	}
 	var held int
 	var failed error
-	err := s.Raw.Control(func(fd uintptr) { held, failed = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	err := s.Raw.Control(func(fd uintptr) { held, failed = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 	return int64(held), err == nil && failed == nil
 }
 

@@ -88,6 +88,7 @@ func (r *comparison) pool(pool *config.FPM, file *Pool) {
 		r.warn("catch_workers_output of [%s] puts what scripts write to stderr into FPM's log too", file.Name)
 	}
 	r.timeouts(pool, file, key)
+	r.reload(pool, file)
 	r.ini(pool, file)
 }
 
@@ -111,6 +112,20 @@ func (r *comparison) timeouts(pool *config.FPM, file *Pool, key string) {
 			r.warn("request_terminate_timeout of [%s] is %v: streams of route[%d] end by then, not after stream_timeout (%v)",
 				file.Name, file.TerminateTimeout, i+1, route.StreamTimeout)
 		}
+	}
+}
+
+// reload compares process_control_timeout, the time that running scripts have at a reload.
+func (r *comparison) reload(pool *config.FPM, file *Pool) {
+	var longest time.Duration
+	for _, route := range r.c.Routes {
+		if slices.Contains(route.Pools(), pool.Name) {
+			longest = max(longest, time.Duration(route.Timeout))
+		}
+	}
+	if limit := file.ControlTimeout; limit != nil && *limit < longest {
+		r.warn("process_control_timeout of PHP-FPM is %v: a reload kills the scripts of [%s] that run longer, which may take %v; write process_control_timeout = %ds in [global]",
+			*limit, file.Name, config.Duration(longest), int((longest + settle).Seconds()))
 	}
 }
 
@@ -151,12 +166,24 @@ func (r *comparison) ini(pool *config.FPM, file *Pool) {
 	case value == "0" || value == "" || strings.EqualFold(value, "off"):
 		r.warn("output_buffering of [%s] is off: a header() after the first echo is lost; write php_admin_value[output_buffering] = 65536", file.Name)
 	}
+	if value, _ := value("session.cache_limiter"); strings.HasPrefix(strings.ToLower(value), "public") {
+		r.limiter(pool, file)
+	}
 	text, _ := value("post_max_size")
-	post, known := iniSize(text)
+	post, known := INISize(text)
 	for i, route := range r.c.Routes {
 		if known && post > 0 && slices.Contains(route.Pools(), pool.Name) && int64(route.MessageLimit) > post {
 			r.bad("route[%d].message_limit is %v, and post_max_size of [%s] is %s: PHP leaves $_POST empty and logs a warning for longer messages; raise it to %d",
 				i+1, route.MessageLimit, file.Name, text, int64(route.MessageLimit))
+		}
+	}
+}
+
+// limiter reports that PHP allows caches to keep what belongs to a session.
+func (r *comparison) limiter(pool *config.FPM, file *Pool) {
+	for i, route := range r.c.Routes {
+		if route.Cache > 0 && slices.Contains(route.Pools(), pool.Name) {
+			r.warn("session.cache_limiter of [%s] is public: each script that starts a session says that its answer is for all, also on route[%d] with its cache; write php_admin_value[session.cache_limiter] = nocache", file.Name, i+1)
 		}
 	}
 }

@@ -21,6 +21,8 @@ type Pool struct {
 	MaxChildren int
 	// TerminateTimeout is request_terminate_timeout; 0 is off.
 	TerminateTimeout time.Duration
+	// ControlTimeout is process_control_timeout of its PHP-FPM; nil: no [global] was read.
+	ControlTimeout *time.Duration
 	// CatchOutput is catch_workers_output.
 	CatchOutput bool
 	// Extensions is security.limit_extensions, ".php .phar" when it is not set.
@@ -153,8 +155,8 @@ func fpmTime(s string) (time.Duration, error) {
 	return time.Duration(n) * unit, nil
 }
 
-// iniSize reads a size of php.ini: bytes, or with K, M or G.
-func iniSize(s string) (int64, bool) {
+// INISize reads a size of php.ini: bytes, or with K, M or G.
+func INISize(s string) (int64, bool) {
 	unit := int64(1)
 	if s != "" {
 		switch s[len(s)-1] {

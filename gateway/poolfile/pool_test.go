@@ -15,6 +15,7 @@ import (
 const poolFile = `; a comment
 [global]
 pid = /run/php.pid
+process_control_timeout = 1m
 request_terminate_timeout = 1
 
 [ws] ; ours
@@ -70,6 +71,8 @@ func TestPoolIsRead(t *testing.T) {
 	ws.INI = map[string]string{"output_buffering": "65536", "display_errors": "0", "post_max_size": "32M"}
 	ws.admin = map[string]bool{"output_buffering": true, "display_errors": true, "post_max_size": true}
 	second.Listen = "127.0.0.1:9000"
+	minute := time.Minute
+	ws.ControlTimeout, second.ControlTimeout = &minute, &minute
 	want := []*Pool{&ws, &second}
 	if !reflect.DeepEqual(read.Pools, want) {
 		t.Errorf("got %+v and %+v, want %+v and %+v", read.Pools[0], read.Pools[1], want[0], want[1])
@@ -228,6 +231,7 @@ func TestCompareWithPool(t *testing.T) {
 		"all":          {file: good + "pm.max_children = 3\n", warning: "takes all 3 workers"},
 		"not said":     {file: good + "pm.max_children = 0\n", warning: "does not set pm.max_children"},
 		"kills":        {file: good + "request_terminate_timeout = 30\n", problem: "write 0, or at least 37s"},
+		"reload kills": {file: "[global]\nprocess_control_timeout = 5\n" + good, warning: "write process_control_timeout = "},
 		"kills stream": {file: good + "request_terminate_timeout = 37\n", warning: "streams of route[1] end by then"},
 		"kills spare": {file: good + "request_terminate_timeout = 30\n", change: func(c *config.Config) {
 			c.FPM["local"], c.Routes[0].FPM, c.Routes[0].Spares = config.NewFPM("", "unix:/run/local.sock"), "local", []string{"default"}
@@ -246,6 +250,11 @@ func TestCompareWithPool(t *testing.T) {
 		"zlib":         {file: good + "php_flag[zlib.output_compression] = on\n", warning: "zlib.output_compression"},
 		"zlib size":    {file: good + "php_value[zlib.output_compression] = 4096\n", warning: "zlib.output_compression"},
 		"zlib off":     {file: good + "php_flag[zlib.output_compression] = off\n"},
+		"limiter": {file: good + "php_value[session.cache_limiter] = public\n", warning: "session.cache_limiter of [ws] is public",
+			change: func(c *config.Config) { c.Routes[0].Cache = 1 << 20 }},
+		"limiter, no cache": {file: good + "php_value[session.cache_limiter] = public\n"},
+		"limiter off": {file: good + "php_value[session.cache_limiter] = nocache\n",
+			change: func(c *config.Config) { c.Routes[0].Cache = 1 << 20 }},
 		"any IPv6":     {file: strings.Replace(good, "/run/fpm.sock", "[::]:9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
 		"IPv6":         {file: strings.Replace(good, "/run/fpm.sock", "[::1]:9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},
 		"IPv6, long":   {file: strings.Replace(good, "/run/fpm.sock", "[0::1]:9000", 1), change: func(c *config.Config) { c.FPM["default"].Address = "tcp:[::1]:9000" }},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"wsfpm/gateway/config"
 )
@@ -86,6 +87,7 @@ type reader struct {
 	open []string        // files that are being read: each includes the next
 
 	pool  *Pool               // of the current section; nil in [global]
+	ctl   *time.Duration      // process_control_timeout; nil: there is no [global]
 	files map[string][]string // by pool: those that name it
 	where string              // the current line
 }
@@ -166,6 +168,9 @@ func (r *reader) text(name, text string) {
 func (r *reader) section(name, file string) {
 	r.pool = nil
 	if strings.EqualFold(name, "global") {
+		if r.ctl == nil {
+			r.ctl = new(time.Duration)
+		}
 		return
 	}
 	i := slices.IndexFunc(r.Pools, func(p *Pool) bool { return strings.EqualFold(p.Name, name) })
@@ -229,6 +234,12 @@ func globFrom(folder, pattern string) []string {
 func (r *reader) directive(l iniLine) bool {
 	key := strings.ToLower(l.key)
 	switch {
+	case r.pool == nil && key == "process_control_timeout" && r.ctl != nil && l.value.unknown == "":
+		limit, err := fpmTime(l.value.text)
+		if err != nil {
+			r.bad("%s: %v", key, err)
+		}
+		*r.ctl = limit
 	case r.pool == nil:
 		return r.known(globalKeys, l)
 	case l.array && phpKinds[l.key]:
@@ -265,6 +276,7 @@ func (r *reader) known(keys map[string]bool, l iniLine) bool {
 func (r *reader) finish() {
 	r.Pools = slices.DeleteFunc(r.Pools, func(pool *Pool) bool {
 		pool.finish()
+		pool.ControlTimeout = r.ctl
 		if pool.Unknown["listen"] {
 			return true // there is a warning already
 		}

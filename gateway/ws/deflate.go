@@ -92,7 +92,10 @@ func (c *Conn) Negotiate(handshake http.Header) {
 // encoding returns the message as encoded for this client. The first call for a message
 // compresses it.
 func (c *Conn) encoding(m *session.Message) *session.Encoding {
-	if c.extensions == "" || len(m.Data()) < deflateFrom {
+	switch {
+	case c.pinged != nil:
+		return c.shared.wrapped.encoding(m, c.extensions != "")
+	case c.extensions == "" || len(m.Data()) < deflateFrom:
 		return m.Encoding(c.shared.plain)
 	}
 	return m.Encoding(c.shared.deflated)
@@ -104,37 +107,50 @@ type deflater struct {
 	out bytes.Buffer
 }
 
-// deflateEncoder returns an encoder of compressed frames, which falls back to the plain
-// frame if that is not longer. At most GOMAXPROCS messages are compressed at the same time.
-func deflateEncoder(plain *session.Encoder) *session.Encoder {
+// deflaters are at most GOMAXPROCS compressors: as many messages are compressed at the same
+// time.
+type deflaters chan *deflater
+
+func newDeflaters() deflaters {
 	n := runtime.GOMAXPROCS(0)
-	places := make(chan *deflater, n)
+	places := make(deflaters, n)
 	for range n {
 		places <- nil // made when needed
 	}
+	return places
+}
+
+// deflate returns the compressed frame of a payload whose uncompressed frame begins with
+// first, or nil if that is not longer.
+func (places deflaters) deflate(first byte, payload []byte) []byte {
+	d := <-places
+	if d == nil {
+		d = &deflater{}
+		d.w, _ = flate.NewWriter(&d.out, flate.BestSpeed) // a known level: no error
+	}
+	defer func() { places <- d }()
+	return d.deflate(first, payload)
+}
+
+// deflateEncoder returns an encoder of compressed frames, which falls back to the plain
+// frame if that is not longer.
+func deflateEncoder(plain *session.Encoder, places deflaters) *session.Encoder {
 	return &session.Encoder{Instead: plain, Encode: func(m *session.Message) []byte {
-		d := <-places
-		if d == nil {
-			d = &deflater{}
-			d.w, _ = flate.NewWriter(&d.out, flate.BestSpeed) // a known level: no error
-		}
-		defer func() { places <- d }()
-		return d.deflate(m)
+		return places.deflate(dataByte(m), m.Data())
 	}}
 }
 
-// deflate returns the compressed frame of m, or nil if the plain one is not longer.
-func (d *deflater) deflate(m *session.Message) []byte {
+func (d *deflater) deflate(first byte, data []byte) []byte {
 	const keep = 1 << 20
 	d.out.Reset()
 	d.w.Reset(&d.out)
-	_, _ = d.w.Write(m.Data()) // into memory
+	_, _ = d.w.Write(data) // into memory
 	_ = d.w.Flush()
 	payload := bytes.TrimSuffix(d.out.Bytes(), []byte(flushed))
-	if len(payload) >= len(m.Data()) {
+	if len(payload) >= len(data) {
 		return nil
 	}
-	frame := appendFrameHeader(make([]byte, 0, len(payload)+session.Headroom), dataByte(m)|rsv1, len(payload))
+	frame := appendFrameHeader(make([]byte, 0, len(payload)+session.Headroom), first|rsv1, len(payload))
 	frame = append(frame, payload...)
 	if d.out.Cap() > keep {
 		d.out = bytes.Buffer{}

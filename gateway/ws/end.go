@@ -58,6 +58,7 @@ const (
 	doShut   todo = 1 << iota // close the socket
 	doEndOut                  // shut down the sending side
 	doLinger                  // discard input, then close
+	doTell                    // call pinged
 )
 
 // unlock unlocks Conn.mu and runs the actions in c.todo.
@@ -68,6 +69,9 @@ func (c *Conn) unlock() {
 	if due&doShut != 0 {
 		c.shut()
 		return
+	}
+	if due&doTell != 0 {
+		c.pinged()
 	}
 	if due&doEndOut != 0 {
 		c.endOutput()

@@ -56,16 +56,17 @@ type Shared struct {
 
 	outlets         out.Shared
 	plain, deflated *session.Encoder
+	wrapped         wrapped
 	inflaters       inflaters
 }
 
 // NewShared returns a Shared with a message budget of memory bytes; 0 is unlimited. The
 // caller stops its Wheel after the last connection has ended.
 func NewShared(memory int64) *Shared {
-	plain := plainEncoder()
+	plain, deflaters := plainEncoder(), newDeflaters()
 	s := &Shared{
 		Memory: out.NewBudget(memory), Outgoing: new(out.Outgoing), Wheel: newWheel(), Stats: new(Stats),
-		plain: plain, deflated: deflateEncoder(plain),
+		plain: plain, deflated: deflateEncoder(plain, deflaters), wrapped: newWrapped(deflaters),
 	}
 	s.outlets = out.Shared{
 		Outgoing: s.Outgoing, Scheduler: s.Wheel.Scheduler, Stats: &s.Stats.Stats,
@@ -94,8 +95,8 @@ func (w *Wheel) Stop() {
 }
 
 // Conn is the server side of one WebSocket connection. All methods are safe for concurrent
-// use, except Read and Next, which belong to one goroutine at a time, and Negotiate and
-// Upgrade, which are called once and before them. Only Read, Next, Drained and Upgrade
+// use, except Read and Next, which belong to one goroutine at a time, and Negotiate, Wrap
+// and Upgrade, which are called once and before them. Only Read, Next, Drained and Upgrade
 // wait.
 //
 // The owner calls Read or Next until it returns an error; a connection that is not read
@@ -107,6 +108,7 @@ type Conn struct {
 
 	lib        *library // nil while the connection is parked
 	extensions string   // the negotiated permessage-deflate, or empty
+	pinged     func()   // set by Wrap: messages are sent in envelopes
 
 	input input // owned by the goroutine in Read
 

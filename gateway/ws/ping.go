@@ -74,6 +74,9 @@ func (c *Conn) pingLocked() {
 	if !c.out.Probe(pingFrame) {
 		return
 	}
+	if c.pinged != nil {
+		c.todo |= doTell
+	}
 	c.shared.Stats.PingsSent.Add(1)
 	if within := c.limits.Load().PongTimeout; within > 0 && c.probe.due == 0 {
 		c.probeLocked(within, c.out.State())

@@ -14,7 +14,8 @@ import (
 
 // Message is one message of the client, defragmented.
 type Message struct {
-	Binary bool // else it is text, and UTF-8
+	Binary bool  // else it is text, and UTF-8
+	Mark   uint8 // of its receiver; this package leaves it 0
 	Data   []byte
 }
 

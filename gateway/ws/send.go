@@ -8,12 +8,28 @@ import (
 )
 
 // Queue queues a push, see [out.Outlet.Push]. A caller that holds no lock calls
-// [Conn.Flush] afterwards.
-func (c *Conn) Queue(m *session.Message) error { return c.out.Push(c.encoding(m)) }
+// [Conn.Flush] afterwards. A message for clients with envelopes alone is dropped for others,
+// without an error.
+func (c *Conn) Queue(m *session.Message) error {
+	if c.pinged == nil && m.Head().Raw != nil {
+		return nil
+	}
+	return c.out.Push(c.encoding(m))
+}
 
 // QueueReply queues a reply. It ignores the limits, see [Conn.Drained]. Otherwise it is
-// like [Conn.Queue].
-func (c *Conn) QueueReply(m *session.Message) error { return c.out.Reply(c.encoding(m)) }
+// like [Conn.Queue]. A message in raw form that is not a reply is a notice, see
+// [out.Outlet.Notice].
+func (c *Conn) QueueReply(m *session.Message) error {
+	h := m.Head()
+	switch {
+	case h.Raw == nil, h.Re != "" && c.pinged != nil:
+		return c.out.Reply(c.encoding(m))
+	case c.pinged == nil:
+		return nil
+	}
+	return c.out.Notice(c.encoding(m))
+}
 
 // Flush writes the queue as far as possible without waiting, see [out.Outlet.Flush].
 func (c *Conn) Flush() { c.out.Flush() }
