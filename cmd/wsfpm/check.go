@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,12 @@ import (
 	"wsfpm/fcgi"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/once"
 	"wsfpm/gateway/poolfile"
+	"wsfpm/gateway/redis"
 	"wsfpm/gateway/redisurl"
+	"wsfpm/gateway/registry"
 	"wsfpm/session"
 )
 
@@ -48,7 +53,7 @@ func (c *checkCmd) Run() error {
 	warnings = append(warnings, wholeProject(cfg.Web)...)
 	if c.Dial {
 		p, w := dialPools(cfg)
-		problems, warnings = slices.Concat(problems, p, dialRedis(cfg.Redis)), append(warnings, w...)
+		problems, warnings = slices.Concat(problems, p, dialRedis(cfg.Redis), tryOnce(cfg), tryRegistry(cfg)), slices.Concat(warnings, w, lookAtLog(cfg))
 	}
 	if len(problems) == 0 {
 		fmt.Println("ok")
@@ -159,6 +164,78 @@ func dialRedis(cfg config.Redis) []string {
 	return []string{fmt.Sprintf("redis.url: cannot subscribe on Redis: %v", err)}
 }
 
+// tryOnce reports whether Redis keeps the ids of messages for routes with once.
+func tryOnce(cfg *config.Config) []string {
+	i := slices.IndexFunc(cfg.Routes, func(route *config.Route) bool { return route.Once > 0 })
+	if url := cfg.Redis.URL; i < 0 || url == "" || url == redisurl.Embedded {
+		return nil
+	}
+	client, err := redis.NewStore(cfg.Redis.URL)
+	if err != nil {
+		return nil // a problem of dialRedis
+	}
+	defer func() { _ = client.Close() }() // the result is known
+	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
+	defer cancel()
+	err = redis.NewOnce(client).Check(ctx, once.Key(cfg.Redis.Prefix[0], "", rand.Text())) // of no user
+	if err == nil || !redis.Refused(err) {
+		return nil // else a problem of dialRedis
+	}
+	return []string{fmt.Sprintf("route[%d].once: Redis refuses what it needs: %v: it must be Redis 7 or newer, and its user needs the rights in docs/deploy.md", i+1, err)}
+}
+
+// tryRegistry reports whether Redis can hold the registry.
+func tryRegistry(cfg *config.Config) (problems []string) {
+	if url := cfg.Redis.URL; !cfg.NeedsRegistry() || url == "" || url == redisurl.Embedded {
+		return nil
+	}
+	client, err := redis.NewStore(cfg.Redis.URL)
+	if err != nil {
+		return nil // a problem of dialRedis
+	}
+	defer func() { _ = client.Close() }() // the result is known
+	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
+	defer cancel()
+	err = registry.Try(ctx, client, cfg.Redis.Prefix[0], cfg.Node+"-check-"+strings.ToLower(rand.Text()))
+	if err != nil && redis.Refused(err) {
+		problems = append(problems, fmt.Sprintf("redis.url: Redis refuses what the registry needs: %v: its user needs the rights in docs/deploy.md", err))
+	}
+	policy, err := registry.Policy(ctx, client)
+	if err == nil && policy != "" && policy != registry.NoEviction {
+		problems = append(problems, fmt.Sprintf("redis.url: maxmemory-policy is %s, so Redis may evict what the registry counts, and presence would stay wrong: %s", policy, registry.PolicyHint))
+	}
+	return problems
+}
+
+// lookAtLog returns warnings about the log of durable messages in Redis.
+func lookAtLog(cfg *config.Config) []string {
+	if url := cfg.Redis.URL; url == "" || url == redisurl.Embedded || cfg.Durable.Keep == 0 {
+		return nil
+	}
+	client, err := redis.NewStore(cfg.Redis.URL)
+	if err != nil {
+		return nil // a problem of dialRedis
+	}
+	defer func() { _ = client.Close() }() // the result is known
+	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
+	defer cancel()
+	key := cfg.Durable.Stream
+	reader, err := client.OpenReader(ctx, key)
+	if err != nil {
+		return nil // a problem of dialRedis
+	}
+	defer reader.Close()
+	var warnings []string
+	if rights, err := reader.Missing(ctx); err == nil && len(rights) > 0 {
+		warnings = append(warnings, fmt.Sprintf("durable.keep: durable messages are off: the Redis user lacks %s: grant that, or set durable.keep = \"0s\"", strings.Join(rights, " ")))
+	}
+	found, err := durable.Warnings(ctx, client, key)
+	if err != nil {
+		found = []string{fmt.Sprintf("durable.stream: Redis was not searched for other logs: %v", err)}
+	}
+	return append(warnings, found...)
+}
+
 // awaitRedis waits until the first attempt has succeeded or failed.
 func awaitRedis(b *bus.Bus) error {
 	late := time.After(redisTimeout)
@@ -191,18 +268,20 @@ func summary(to io.Writer, cfg *config.Config) error {
 	line("node", "%s", cfg.Node)
 	line("listen", "%s", strings.Join(cfg.Listen, ", "))
 	line("admin", "%s", orNone(cfg.Admin, "off"))
+	line("control", "%s", orNone(cfg.Control, "off"))
 	line("redis", "%s", redisSummary(cfg.Redis))
+	line("log", "%s", logSummary(cfg))
 	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
 		p := cfg.FPM[name]
 		line("pool "+name, "%s, max. %d connections, %d kept idle for %v, queue wait %v", p.Address, p.MaxConnections, p.MaxIdle, p.IdleTimeout, p.QueueWait)
 	}
+	line("presence", "%s", presenceSummary(cfg.Presence))
 	for _, r := range cfg.Routes {
 		path := r.Path
 		if len(r.Host) > 0 {
 			path = strings.Join(r.Host, ",") + path
 		}
-		line("route "+path, "%s, pool %s, origins %s, messages to %v, timeout %v",
-			orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"), strings.Join(r.Pools(), " then "), orNone(strings.Join(r.Origins, " "), "of the same host"), r.MessageLimit, r.Timeout)
+		line("route "+path, "%s", routeSummary(cfg, r))
 	}
 	if cfg.Web != "" {
 		line("web", "%s, all requests except WebSocket handshakes, for localhost, addresses%s", cfg.Web, strings.Join(append([]string{""}, cfg.WebHosts...), ", "))
@@ -210,11 +289,56 @@ func summary(to io.Writer, cfg *config.Config) error {
 	return w.Flush()
 }
 
+// routeSummary describes one route. What needs Redis or the log is named where it is on.
+func routeSummary(cfg *config.Config, r *config.Route) string {
+	parts := []string{
+		orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"),
+		"pool " + strings.Join(r.Pools(), " then "),
+		"origins " + orNone(strings.Join(r.Origins, " "), "of the same host"),
+		fmt.Sprintf("messages to %v", r.MessageLimit),
+		fmt.Sprintf("timeout %v", r.Timeout),
+	}
+	if r.Resume {
+		parts = append(parts, fmt.Sprintf("resume %v", r.ResumeAge))
+	}
+	if r.Once > 0 {
+		parts = append(parts, fmt.Sprintf("once %v, answers to %v", r.Once, r.OnceAnswer))
+	}
+	if r.Registry || cfg.Presence.On() {
+		parts = append(parts, "registry")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// presenceSummary describes whose presence is kept.
+func presenceSummary(p config.Presence) string {
+	kept := p.Channels
+	if len(kept) > 0 {
+		kept = []string{"channels " + strings.Join(kept, " ")}
+	}
+	if p.Users {
+		kept = append(kept, "users")
+	}
+	return orNone(strings.Join(kept, ", "), "none")
+}
+
 func orNone(s, none string) string {
 	if s == "" {
 		return none
 	}
 	return s
+}
+
+// logSummary describes the log of durable messages.
+func logSummary(cfg *config.Config) string {
+	d := &cfg.Durable
+	switch {
+	case d.Keep == 0:
+		return "none: durable.keep is 0"
+	case cfg.Redis.URL == "":
+		return fmt.Sprintf("in this process, %v or %v", d.Keep, d.Memory)
+	}
+	return fmt.Sprintf("%s in Redis, %v or %v", d.Stream, d.Keep, d.Memory)
 }
 
 // redisSummary names Redis without its password.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	redisserver "github.com/alicebob/miniredis/v2/server"
@@ -62,6 +63,40 @@ func TestDialReportsWhyRedisIsUnusable(t *testing.T) {
 		if strings.Contains(strings.Join(got, ""), secret) {
 			t.Errorf("%s: %q has the password", test.name, got)
 		}
+	}
+}
+
+func TestDialReportsWhetherMessagesCanRunOnce(t *testing.T) {
+	redis := miniredis.RunT(t)
+	cfg := config.Default()
+	cfg.Redis = redisConfig("redis://" + redis.Addr())
+	cfg.Routes = []*config.Route{config.NewRoute("/a", "/srv/a.php"), config.NewRoute("/b", "/srv/b.php")}
+	refused := ""
+	redis.Server().SetPreHook(func(c *redisserver.Peer, command string, _ ...string) bool {
+		if !strings.EqualFold(command, refused) {
+			return false
+		}
+		c.WriteError("NOPERM this user has no permissions to run the '" + refused + "' command")
+		return true
+	})
+	for _, refused = range []string{"set", "pttl", "evalsha"} {
+		cfg.Routes[1].Once = 0
+		if got := tryOnce(cfg); len(got) > 0 {
+			t.Errorf("without once: got %q", got)
+		}
+		cfg.Routes[1].Once = config.Duration(time.Minute)
+		got := tryOnce(cfg)
+		if len(got) != 1 || !strings.HasPrefix(got[0], "route[2].once: ") || !strings.Contains(got[0], "'"+refused+"'") {
+			t.Errorf("without %s: got %q", refused, got)
+		}
+	}
+	refused = ""
+	if got := tryOnce(cfg); len(got) > 0 {
+		t.Errorf("with all rights: got %q", got)
+	}
+	redis.Close()
+	if got := tryOnce(cfg); len(got) > 0 {
+		t.Errorf("without Redis, which is a problem of its own: got %q", got)
 	}
 }
 

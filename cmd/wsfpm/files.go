@@ -52,12 +52,16 @@ func (f files) admin() int {
 }
 
 // rest is the number of descriptors for clients and PHP-FPM together: those not
-// reserved for the admin listener, Redis and listeners. 0: no limit.
+// reserved for the listeners of operators, Redis and listeners. 0: no limit.
 func (f files) rest(cfg *config.Config) int {
 	if f.limit == 0 {
 		return 0
 	}
-	return max(1, f.limit-f.open-len(cfg.Listen)-f.admin()-redisFiles(cfg)-spareFiles)
+	reserved := len(cfg.Listen) + f.admin() + redisFiles(cfg) + spareFiles
+	if cfg.Control != "" {
+		reserved += controlSockets
+	}
+	return max(1, f.limit-f.open-reserved)
 }
 
 // tooFew returns a warning if limits.connections cannot be reached, else "".

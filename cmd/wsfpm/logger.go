@@ -70,9 +70,12 @@ func droppedNotice(encoder zapcore.Encoder, missing int64) []byte {
 
 // isTerminal reports whether f is a terminal.
 func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	return err == nil
 }
+
+// hasColor reports whether what is written to f may have colours (no-color.org).
+func hasColor(f *os.File) bool { return isTerminal(f) && os.Getenv("NO_COLOR") == "" }
 
 // httpLog logs net/http's messages, which are about mistakes of peers, at debug level.
 func httpLog(logger *zap.Logger) *log.Logger {

@@ -1,17 +1,27 @@
 // Command wsfpm holds WebSocket connections for a PHP-FPM pool: a PHP script is
 // called once per event, and its output is the reply.
 //
+//	wsfpm dev      runs a project on this machine, with its own PHP-FPM
 //	wsfpm serve    runs the gateway
 //	wsfpm check    validates the configuration
+//	wsfpm doctor   looks at a gateway through its proxies
+//	wsfpm config   prints the configuration keys
+//	wsfpm call     runs a script for one event
 //	wsfpm push     sends a message to clients
+//	wsfpm record   writes down events of a running gateway
+//	wsfpm replay   runs recorded events again
+//	wsfpm tail     shows the events of a running gateway
+//	wsfpm top      shows figures of a running gateway
+//	wsfpm admin    prints the address of the operators' page
 //	wsfpm version  prints the version
 //
-// Package gateway/config describes the configuration keys. Reading order: main.go
-// (command line), serve.go (start, reload, drain), listen.go (sockets), logger.go and
-// line_writer.go (log); check.go, push.go, version.go.
+// Reading order: main.go (command line), serve.go (start, reload, drain), listen.go (sockets),
+// operators.go (their listeners), logger.go, access.go and line_writer.go (logs); dev.go, check.go, doctor.go, config.go,
+// call.go and replay.go with trial.go, push.go, operator.go with record.go, tail.go, top.go and admin.go, version.go.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,9 +42,18 @@ const (
 
 // cli is the command line.
 type cli struct {
+	Dev     devCmd     `cmd:"" help:"Run a project on this machine: its script, its pages, a PHP-FPM and a Redis."`
 	Serve   serveCmd   `cmd:"" help:"Run the gateway."`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and print a summary."`
+	Doctor  doctorCmd  `cmd:"" help:"Look at a gateway through its proxies, and say what to change."`
+	Config  configCmd  `cmd:"" help:"Print every key of the configuration with its default, or what differs from the defaults."`
+	Call    callCmd    `cmd:"" help:"Run a script for one event, without a socket, and say what the gateway would do."`
+	Record  recordCmd  `cmd:"" help:"Write down the events of one user, connection or route of a running gateway."`
+	Replay  replayCmd  `cmd:"" help:"Run the events of a recording again, and show what differs."`
 	Push    pushCmd    `cmd:"" help:"Send a message to clients, through Redis or the admin listener."`
+	Tail    tailCmd    `cmd:"" help:"Show each event of a running gateway as it happens."`
+	Top     topCmd     `cmd:"" help:"Show what a running gateway does: workers, scripts, users, slow readers, failures."`
+	Admin   adminCmd   `cmd:"" help:"Print the address of the operators' page, with a token that opens it once."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -51,8 +70,14 @@ func main() {
 		os.Exit(exitUsage)
 	}
 	if err := command.Run(); err != nil {
-		printError(err)
-		os.Exit(exitFailed)
+		code := exitFailed
+		if own := (exit{}); errors.As(err, &own) {
+			code = own.code
+		}
+		if err.Error() != "" {
+			printError(err)
+		}
+		os.Exit(code)
 	}
 }
 

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -35,6 +33,7 @@ type pushCmd struct {
 	Address string  `arg:"" optional:"" help:"conn:<id>, user:<name>, channel:<name> or all."`
 	Data    *string `arg:"" optional:"" help:"Text to send; - reads standard input. Write -- before one that begins with a hyphen."`
 	Base64  bool    `name:"base64" help:"DATA is base64 and is sent as a binary message."`
+	Durable bool    `help:"Store the push in the log first: clients that are away get it when they come back."`
 	JSON    string  `name:"json" placeholder:"COMMAND" help:"Send a command, or a list of them, instead of ADDRESS and DATA; - reads standard input."`
 }
 
@@ -42,7 +41,8 @@ type pushCmd struct {
 func (pushCmd) Help() string {
 	return `Prints the number of receivers: through Redis that of processes (for conn:,
 user: and channel: those with such a client), through the admin listener that of
-connections. Exit code 1 if there are none.`
+connections. Exit code 1 if there are none. With --durable it prints the id of what
+was stored.`
 }
 
 // Run sends the push and prints the number of receivers.
@@ -59,10 +59,15 @@ func (p *pushCmd) Run() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pushTime)
 	defer cancel()
+	if p.Durable {
+		if body, err = body.stored(); err != nil {
+			return err
+		}
+	}
 	chosen := cfg.Redis.URL == redisurl.Embedded && strings.HasSuffix(cfg.Redis.Listen, ":0")
 	switch {
 	case cfg.Redis.URL != "" && !chosen:
-		return pushRedis(ctx, cfg.Redis, body)
+		return pushBoth(ctx, cfg, body)
 	case cfg.Admin != "":
 		return pushAdmin(ctx, cfg, body)
 	case chosen:
@@ -160,24 +165,7 @@ func pushRedis(ctx context.Context, cfg config.Redis, p push) error {
 
 // pushAdmin sends the push to one gateway's POST /push.
 func pushAdmin(ctx context.Context, cfg *config.Config, p push) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/push", bytes.NewReader(p.command))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if cfg.AdminToken != "" {
-		request.Header.Set("Authorization", "Bearer "+cfg.AdminToken)
-	}
-	network, address := "tcp", cfg.Admin
-	if file, ok := strings.CutPrefix(cfg.Admin, "unix:"); ok {
-		network, address = "unix", file
-	}
-	var d net.Dialer
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, network, address) },
-	}
-	response, err := transport.RoundTrip(request)
+	response, err := operator{cfg.Admin, cfg.AdminToken}.ask(ctx, http.MethodPost, "/push", p.command)
 	if err != nil {
 		return fmt.Errorf("push through the admin listener: %w", err)
 	}
@@ -188,10 +176,12 @@ func pushAdmin(ctx context.Context, cfg *config.Config, p push) error {
 // readDelivered reads the answer of POST /push.
 func readDelivered(response *http.Response) error {
 	var answer struct {
-		Delivered int64  `json:"delivered"`
-		Error     string `json:"error"`
+		Delivered int64    `json:"delivered"`
+		IDs       []string `json:"ids"`
+		Error     string   `json:"error"`
 	}
 	err := json.NewDecoder(io.LimitReader(response.Body, maxInput)).Decode(&answer)
+	printStored(answer.IDs)
 	switch {
 	case response.StatusCode != http.StatusOK && answer.Error != "":
 		return fmt.Errorf("the admin listener answered %s: %s", response.Status, answer.Error)
@@ -199,6 +189,8 @@ func readDelivered(response *http.Response) error {
 		return fmt.Errorf("the admin listener answered %s", response.Status)
 	case err != nil:
 		return errors.New(`read the admin listener's answer: not {"delivered": N}: another server may be listening there`)
+	case answer.Delivered == 0 && len(answer.IDs) > 0:
+		return nil // who is away gets it later
 	case answer.Delivered == 0:
 		return errors.New("no receivers: no connection has such an address")
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsfpm/gateway"
-	"wsfpm/gateway/admin"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/redis"
 )
 
 // closeTime bounds closing the parts of a drained gateway.
@@ -58,6 +58,11 @@ func (c *serveCmd) Run() error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	s := &server{source: source, log: journal.log, level: journal.level, dropped: journal.lines.Dropped, failed: make(chan error, 1)}
+	if cfg.Log.Access {
+		access := openAccessLog(os.Stdout)
+		defer access.Close()
+		s.observe = access.event
+	}
 	if err := s.start(cfg); err != nil {
 		return err
 	}
@@ -74,12 +79,16 @@ type server struct {
 	level   zap.AtomicLevel
 	files   files        // at the start
 	dropped func() int64 // dropped log lines; may be nil
+	observe func(*gateway.Event)
 
 	bus     *bus.Bus
+	keys    *redis.Client // what is kept in Redis; nil: there is none
+	durable *durable.Log  // nil: durable.keep is 0
 	gateway *gateway.Gateway
 	clients []net.Listener // the listeners for clients
 	public  *http.Server
 	admin   *http.Server   // nil if off
+	control *http.Server   // nil if off
 	failed  chan error     // why a listener failed
 	refused atomic.Bool    // the last reload failed
 	serving sync.WaitGroup // the accepting goroutines
@@ -91,23 +100,21 @@ func (s *server) start(cfg *config.Config) error {
 	s.files = countFiles()
 	s.warn(cfg)
 	ctx := context.Background()
-	operators, err := openAdmin(ctx, cfg, s.log)
+	operators, err := openOperators(ctx, cfg, s.log)
 	if err != nil {
 		return err
 	}
 	if err := s.assemble(ctx, cfg); err != nil {
-		closeListeners(operators)
+		operators.close()
 		return err
 	}
+	s.awaitLog(ctx)
 	if s.clients, err = openListeners(ctx, cfg, s.log); err != nil {
-		closeListeners(operators)
-		return errors.Join(err, s.gateway.Close(ctx), s.bus.Close())
+		operators.close()
+		return errors.Join(err, s.gateway.Close(ctx), s.disconnect())
 	}
 	s.public = publicServer(cfg, s.gateway, s.log)
-	if len(operators) > 0 {
-		s.admin = adminServer(cfg, s)
-		s.accept(s.admin, operators[0])
-	}
+	s.serveOperators(cfg, operators)
 	for _, l := range s.clients {
 		s.accept(s.public, s.gateway.Listener(l))
 	}
@@ -117,46 +124,29 @@ func (s *server) start(cfg *config.Config) error {
 	return nil
 }
 
-// openAdmin opens the admin listener, if one is configured.
-func openAdmin(ctx context.Context, cfg *config.Config, log *zap.Logger) ([]net.Listener, error) {
-	if cfg.Admin == "" {
-		return nil, nil
-	}
-	open, err := openAddress(ctx, cfg.Admin, cfg, log)
-	if err != nil {
-		return nil, fmt.Errorf("admin: listen on %s: %w", cfg.Admin, err)
-	}
-	return open, nil
-}
-
-// assemble creates the bus and the gateway.
+// assemble creates the bus, the client of Redis, the log and the gateway.
 func (s *server) assemble(ctx context.Context, cfg *config.Config) error {
 	var err error
 	if s.bus, err = bus.New(busConfig(cfg.Redis, s.log)); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
-	s.gateway, err = gateway.New(gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log, Files: s.files.rest(cfg)})
-	if err != nil {
-		return errors.Join(err, s.bus.Close())
+	o := gateway.Options{Config: cfg, Bus: s.bus, Logger: s.log, Files: s.files.rest(cfg)}
+	if url := s.keysURL(cfg.Redis); url != "" {
+		if s.keys, err = redis.NewStore(url); err != nil {
+			return errors.Join(fmt.Errorf("redis: %w", err), s.disconnect())
+		}
+		o.Once, o.Registry = redis.NewOnce(s.keys), s.keys
+	}
+	if s.durable = newLog(cfg, s.keys, s.log); s.durable != nil {
+		o.Log = s.durable
+	}
+	if s.gateway, err = gateway.New(o); err != nil {
+		return errors.Join(err, s.disconnect())
+	}
+	if s.observe != nil {
+		s.gateway.Observe(s.observe)
 	}
 	return nil
-}
-
-// busConfig converts the configuration of Redis for package bus.
-func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
-	relays := make([]bus.Relay, len(cfg.Relays))
-	for i, r := range cfg.Relays {
-		relays[i] = bus.Relay{Pattern: r.Pattern, To: r.To}
-	}
-	return bus.Config{
-		URL:       cfg.URL,
-		Listen:    cfg.Listen,
-		Prefixes:  cfg.Prefix,
-		Relays:    relays,
-		PushLimit: int64(cfg.PushLimit),
-		Confirm:   time.Duration(cfg.Confirm),
-		Logger:    log,
-	}
 }
 
 // readSlop is the number of bytes that net/http reads beyond MaxHeaderBytes.
@@ -182,39 +172,6 @@ func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http
 	}
 	g.Attend(server)
 	return server
-}
-
-// adminServer returns the server of the admin listener.
-func adminServer(cfg *config.Config, s *server) *http.Server {
-	sockets := &admin.Sockets{Most: s.files.admin()}
-	return &http.Server{
-		Handler: admin.New(admin.Options{
-			Gateway:       reachable{s.gateway, s.clients},
-			Bus:           s.bus.Stats,
-			Token:         cfg.AdminToken,
-			Private:       strings.HasPrefix(cfg.Admin, "unix:"),
-			Hosts:         adminHosts(cfg),
-			Sockets:       sockets,
-			Version:       readVersion().version,
-			Logger:        s.log,
-			ConfigRefused: s.refused.Load,
-			LogDropped:    s.dropped,
-		}),
-		Protocols:         http1(),
-		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
-		IdleTimeout:       keepAlive,
-		ConnState:         sockets.State,
-		ErrorLog:          httpLog(s.log),
-	}
-}
-
-// adminHosts returns the host names of the admin listener.
-func adminHosts(cfg *config.Config) []string {
-	host, _, err := net.SplitHostPort(cfg.Admin)
-	if err != nil {
-		return cfg.AdminHosts // a unix socket has no name
-	}
-	return append([]string{strings.ToLower(host)}, cfg.AdminHosts...)
 }
 
 // reachable is a gateway that is ready only while its sockets' paths lead to it.
@@ -358,9 +315,12 @@ func (s *server) end() error {
 
 	late, done := context.WithTimeout(context.Background(), closeTime)
 	defer done()
-	err := errors.Join(s.gateway.Close(late), s.bus.Close())
+	err := errors.Join(s.gateway.Close(late), s.disconnect())
 	if s.admin != nil {
 		_ = s.admin.Close() // last: /ready reports the drain until then
+	}
+	if s.control != nil {
+		_ = s.control.Close()
 	}
 	s.serving.Wait()
 	if givenUp > 0 {

@@ -1,0 +1,91 @@
+package doctor
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each problem that a check names has a cure, for every proxy or for all of them.
+func TestEachProblemHasACure(t *testing.T) {
+	u, _ := url.Parse("wss://example.com/ws/chat")
+	v := &visit{url: u}
+	cures := make(map[string]cure)
+	for _, c := range v.checks() {
+		for problem, each := range c.cures {
+			cures[problem] = each
+		}
+	}
+	named := make(map[string]bool)
+	for _, s := range statuses {
+		named[s.problem] = true
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	problem := regexp.MustCompile(`(?:fault|warning|trusts)\("([a-z_]+)"`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range problem.FindAllSubmatch(text, -1) {
+			named[string(m[1])] = true
+		}
+	}
+	for name := range named {
+		if cures[name] == nil {
+			t.Errorf("%s has no cure", name)
+		}
+	}
+	for name, each := range cures {
+		for _, p := range Proxies {
+			v.proxy = proxy(p)
+			if text := v.fill(each); text == "" || regexp.MustCompile(`\{(host|path|site|peer|to|listen|limit)\}`).MatchString(text) {
+				t.Errorf("%s for %s: %q", name, p, text)
+			}
+		}
+	}
+}
+
+// A proxy that names itself nowhere gets the lines of all four.
+func TestCuresOfAnUnknownProxy(t *testing.T) {
+	u, _ := url.Parse("wss://example.com/ws/chat")
+	v := &visit{url: u}
+	text := v.fill(originCures["host"])
+	for _, words := range []string{"# nginx, in the location of /ws/", "# Apache", "# HAProxy", "# Caddy"} {
+		if !strings.Contains(text, words) {
+			t.Errorf("no %q in %q", words, text)
+		}
+	}
+}
+
+func TestProxiesAreKnownByTheirAnswers(t *testing.T) {
+	for want, a := range map[proxy]answer{
+		nginx:   {header: http.Header{"Server": {"nginx/1.22.1"}}},
+		apache:  {header: http.Header{"Server": {"Apache/2.4.66 (Debian)"}}},
+		caddy:   {header: http.Header{"Server": {"Caddy"}}},
+		haproxy: {status: 503, header: http.Header{}, body: "<html><body><h1>503 Service Unavailable</h1>\n"},
+		"":      {status: 426, header: http.Header{}, body: "Upgrade Required\n"},
+	} {
+		if got := proxyOf(&a); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTheMissingHeadersAreNamed(t *testing.T) {
+	for body, want := range map[string]string{
+		"set: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;":                "HTTP/1.1, Upgrade is missing",
+		`set: proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";`: "Upgrade, Connection is missing",
+	} {
+		if got := missing(body); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
