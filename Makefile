@@ -42,6 +42,12 @@ fuzz:
 install:
 	scripts/install
 
+# release puts into dist/ what others install: archives, packages, container images,
+# SBOMs and checksums, all from the last commit.
+.PHONY: release
+release:
+	scripts/release
+
 # bench compares wsfpm with what its users would otherwise pick, and puts the
 # figures into the README. BENCH="-quick" tries everything in about a minute;
 # BENCH="-only fanout -rounds 5" measures the delivery only, with its ratios.
