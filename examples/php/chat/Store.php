@@ -2,9 +2,9 @@
 declare(strict_types=1);
 
 /**
- * The state of the chat, in plain files: no database server is needed.
+ * The rooms of the chat and their messages, in plain files: no database server is needed.
  *
- *   presence.json       presence: connection id => name, room, last seen
+ *   rooms.json          the rooms: name => when a person last came in
  *   room-<hash>.json    the last messages of one room
  *   pace.json           the time of each person's last message
  *
@@ -21,7 +21,6 @@ final class Store
     private const HISTORY = 50;       // messages kept per room
     private const ROOMS = 40;         // rooms at most
     private const ROOM_LIFE = 86_400; // seconds until an empty room is forgotten, with its messages
-    private const SILENCE = 180;      // seconds without a report until a connection counts as dead
 
     public function __construct(private string $folder)
     {
@@ -34,95 +33,35 @@ final class Store
         }
     }
 
-    /**
-     * Notes that a connection is in a room, and alive. Pages report once a
-     * minute; a connection whose server died without a disconnect falls silent
-     * and is dropped here. Returns whether the person was not in the room before.
-     */
-    public function enter(string $connection, string $name, string $room): bool
+    /** The names of the rooms. */
+    public function rooms(): array
     {
-        return $this->change('presence.json', function (array &$p) use ($connection, $name, $room): bool {
-            $now = time();
-            $before = $p['here'] ?? [];
-            $p['here'] = array_filter($before, fn ($c) => $c['seen'] > $now - self::SILENCE);
-            $new = !self::isIn($p['here'], $name, $room);
+        $names = array_map('strval', array_keys($this->read('rooms.json')));
+        return array_values(array_unique([...self::FIRST_ROOMS, ...$names]));
+    }
 
-            $p['here'][$connection] = ['name' => $name, 'room' => $room, 'seen' => $now];
-            $p['rooms'][$room] = $now;
-            foreach ($p['rooms'] as $name => $used) {
-                if ($used <= $now - self::ROOM_LIFE) {
-                    unset($p['rooms'][$name]);
-                    @unlink("$this->folder/" . self::roomFile((string) $name));
+    /**
+     * Notes that a person comes into a room, which is opened if it is not there.
+     * Returns false when there are too many. A room in which nothing has happened for
+     * a day is forgotten.
+     */
+    public function open(string $room): bool
+    {
+        return $this->change('rooms.json', function (array &$rooms) use ($room): bool {
+            $now = time();
+            foreach ($rooms as $name => $used) {
+                $file = "$this->folder/" . self::roomFile((string) $name);
+                if (max($used, (int) @filemtime($file)) <= $now - self::ROOM_LIFE) {
+                    unset($rooms[$name]);
+                    @unlink($file);
                 }
             }
-            if ($new || count($before) > count($p['here'])) {
-                $p['version'] = self::next($p['version'] ?? 0);
+            if (!isset($rooms[$room]) && !in_array($room, self::FIRST_ROOMS, true) && count($rooms) >= self::ROOMS) {
+                return false;
             }
-            return $new;
+            $rooms[$room] = $now;
+            return true;
         });
-    }
-
-    /**
-     * Notes that a connection has left. Returns the room that the person is no
-     * longer in, or null when another of their tabs is still there.
-     */
-    public function leave(string $connection): ?string
-    {
-        return $this->change('presence.json', function (array &$p) use ($connection): ?string {
-            $c = $p['here'][$connection] ?? null;
-            if ($c === null) {
-                return null;
-            }
-            unset($p['here'][$connection]);
-            $p['rooms'][$c['room']] = time();
-            if (self::isIn($p['here'], $c['name'], $c['room'])) {
-                return null;
-            }
-            $p['version'] = self::next($p['version'] ?? 0);
-            return $c['room'];
-        });
-    }
-
-    /**
-     * The people of a room, each once, and the number in every room. The
-     * version grows: two workers may publish their lists in the wrong order,
-     * and a page keeps the newer one.
-     */
-    public function people(string $room): array
-    {
-        $p = $this->read('presence.json');
-        $in = array_fill_keys([...self::FIRST_ROOMS, ...array_map('strval', array_keys($p['rooms'] ?? []))], []);
-        foreach ($p['here'] ?? [] as $c) {
-            if ($c['seen'] > time() - self::SILENCE) {
-                $in[$c['room']][$c['name']] = true;
-            }
-        }
-        $people = array_map('strval', array_keys($in[$room] ?? []));
-        natcasesort($people);
-        return [
-            'room' => $room,
-            'people' => array_values($people),
-            'rooms' => array_map('count', $in),
-            'version' => $p['version'] ?? 0,
-        ];
-    }
-
-    /** Whether a person is here at all, in any room. */
-    public function isHere(string $name): bool
-    {
-        foreach ($this->read('presence.json')['here'] ?? [] as $c) {
-            if ($c['name'] === $name && $c['seen'] > time() - self::SILENCE) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    /** Whether a room exists or may still be opened. */
-    public function hasPlaceFor(string $room): bool
-    {
-        $rooms = $this->read('presence.json')['rooms'] ?? [];
-        return in_array($room, self::FIRST_ROOMS, true) || isset($rooms[$room]) || count($rooms) < self::ROOMS;
     }
 
     /**
@@ -162,20 +101,10 @@ final class Store
         });
     }
 
-    /** The last messages of a room that came after an id; 0 for all that are kept. */
-    public function history(string $room, int $after = 0): array
+    /** The last messages of a room. */
+    public function history(string $room): array
     {
-        return array_values(array_filter($this->read(self::roomFile($room)), fn ($m) => $m['id'] > $after));
-    }
-
-    private static function isIn(array $here, string $name, string $room): bool
-    {
-        foreach ($here as $c) {
-            if ($c['name'] === $name && $c['room'] === $room) {
-                return true;
-            }
-        }
-        return false;
+        return $this->read(self::roomFile($room));
     }
 
     /** A number above the last one: the time in milliseconds, where that is above it. */

@@ -8,6 +8,7 @@ declare(strict_types=1);
 require dirname(__DIR__) . '/token/Jwt.php';
 require dirname(__DIR__) . '/token/secret.php';
 require dirname(__DIR__) . '/chat/Store.php';
+require dirname(__DIR__) . '/chat/Presence.php';
 
 // This file is its own worker: several of them write to one store at once.
 if (($argv[1] ?? '') === 'worker') {
@@ -23,7 +24,7 @@ $passed = $failed = 0;
 $folder = sys_get_temp_dir() . '/wsfpm-examples-' . bin2hex(random_bytes(6));
 mkdir($folder, 0700);
 
-foreach (['files', 'guards', 'tokens', 'secrets', 'history', 'pace', 'presence', 'deadNodes', 'rooms', 'folders', 'concurrency', 'logout', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
+foreach (['files', 'guards', 'tokens', 'secrets', 'history', 'pace', 'presence', 'presenceAway', 'rooms', 'folders', 'concurrency', 'logout', 'pushArguments', 'pushOverRedis', 'pushOverAdmin'] as $test) {
     try {
         $test("$folder/$test");
     } catch (Throwable $e) {
@@ -123,9 +124,8 @@ function history(string $folder): void
     $messages = $store->history('lobby');
     check(count($messages) === 50 && end($messages) === $last, 'the last 50 are kept');
     check(array_column($messages, 'id') === array_values(array_unique(array_column($messages, 'id'))), 'ids are unique');
-    check($store->history('lobby', $messages[48]['id']) === [$last], 'what came after an id');
     check($store->history('help') === [], 'another room is another history');
-    check($store->keep('lobby', 'ann', 'u', 'Grüße 🙂 </script>')['text'] === $store->history('lobby', $last['id'])[0]['text'], 'text comes back as it was');
+    check($store->keep('lobby', 'ann', 'u', 'Grüße 🙂 </script>')['text'] === $store->history('lobby')[49]['text'], 'text comes back as it was');
 }
 
 function pace(string $folder): void
@@ -141,63 +141,63 @@ function pace(string $folder): void
     check($store->wait('42') === 0.0 && $store->wait('42') > 0, 'a name of digits is a name');
 }
 
-function presence(string $folder): void
+/** What wsfpm keeps in Redis is read right, also a name of digits, and all of it in one transaction. */
+function presence(): void
 {
-    $store = new Store($folder);
-    check($store->enter('c1', 'ann', 'lobby') === true, 'the first tab comes in');
-    check($store->enter('c2', 'ann', 'lobby') === false, 'the second tab is no news');
-    check($store->enter('c1', 'ann', 'lobby') === false, 'nor is a sign of life');
-    $store->enter('c3', 'Bob', 'lobby');
-    $list = $store->people('lobby');
-    check($list['people'] === ['ann', 'Bob'], 'each person is listed once');
-    check($list['rooms'] === ['lobby' => 2, 'help' => 0, 'random' => 0], 'rooms count persons');
-    check($store->leave('c1') === null, 'one tab less is no news');
-    check($store->people('lobby')['version'] === $list['version'], 'and no new list');
-    check($store->enter('c2', 'ann', 'help') === true, 'a tab in another room has come in there');
-    check($store->people('lobby')['people'] === ['Bob'] && $store->people('help')['people'] === ['ann'], 'and is in one room only');
-    check($store->isHere('ann') && !$store->isHere('an'), 'who is here');
-    check($store->leave('c2') === 'help', 'the last tab leaves the room it was in');
-    check($store->leave('c2') === null, 'once');
-    check(!$store->isHere('ann'), 'and is gone');
-    check($store->people('lobby')['version'] > $list['version'], 'with a newer list');
+    $redis = "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+        . "*4\r\n*2\r\n\$10\r\n1795879931\r\n\$6\r\n000816\r\n*4\r\n\$8\r\nuser:Ann\r\n\$1\r\n2\r\n\$7\r\nuser:42\r\n\$1\r\n1\r\n:2\r\n:0\r\n";
+    $of = "echo json_encode((new Presence('redis://127.0.0.1:%d/3'))->of('lobby', ['lobby', 'help']));";
+    [$seen, [, $output]] = withServer($redis, fn ($port) => presenceCommand($of, $port));
+    check($output === '{"at":1795879931000816,"people":{"Ann":2,"42":1},"rooms":{"lobby":2,"help":0}}', "who is in a room: $output");
+    $commands = preg_replace('/[*$]\d+\r\n/', '', $seen);
+    check(strtr($commands, ["\r\n" => ' ']) === 'SELECT 3 MULTI TIME HGETALL ws:presence:channel:room.lobby '
+        . 'HLEN ws:presence:channel:room.lobby HLEN ws:presence:channel:room.help EXEC ', "what Redis got: $commands");
+
+    $empty = "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*2\r\n\$1\r\n7\r\n\$1\r\n5\r\n*0\r\n";
+    [, [, $output]] = withServer($empty, fn ($port) => presenceCommand("echo json_encode((new Presence('redis://127.0.0.1:%d'))->of('help', []));", $port));
+    check($output === '{"at":7000005,"people":[],"rooms":[]}', "an empty room: $output");
+    foreach ([1 => 'true', 0 => 'false'] as $there => $want) {
+        [$seen, [, $output]] = withServer("+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n:$there\r\n",
+            fn ($port) => presenceCommand("echo json_encode((new Presence('redis://:p%%20w@127.0.0.1:%d'))->isHere('Ann'));", $port));
+        check($output === $want && str_contains($seen, "\r\np w\r\n") && str_contains($seen, 'ws:presence:user:Ann'), "is Ann here: $output");
+    }
 }
 
-function deadNodes(string $folder): void
+/** Without Redis, and with one that refuses or breaks off, who is here is unknown; nothing fails. */
+function presenceAway(): void
 {
-    $store = new Store($folder);
-    $store->enter('c1', 'ann', 'lobby');
-    $store->enter('c2', 'bob', 'lobby');
-    $version = $store->people('lobby')['version'];
+    $isHere = "echo json_encode((new Presence('redis://127.0.0.1:%d'))->isHere('Ann'));";
+    foreach (['', "-NOAUTH Authentication required.\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n", "+OK\r\n+OK\r\n-ERR\r\n-EXECABORT\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n-LOADING\r\n"] as $answer) {
+        [, [$code, $output, $errors]] = withServer($answer, fn ($port) => presenceCommand($isHere, $port));
+        check($code === 0 && $output === 'null' && $errors === '', 'unknown after ' . json_encode($answer) . ": $output$errors");
+    }
+    [$code, $output] = run(presenceCommand($isHere, 1));
+    check($code === 0 && $output === 'null', "unknown without Redis: $output");
+}
 
-    // The node of c1 died ten minutes ago and never said goodbye.
-    $p = json_decode(file_get_contents("$folder/presence.json"), true);
-    $p['here']['c1']['seen'] -= 600;
-    file_put_contents("$folder/presence.json", json_encode($p));
-
-    check($store->people('lobby')['people'] === ['bob'], 'a silent connection is not listed');
-    check(!$store->isHere('ann'), 'nor reachable');
-    $store->enter('c2', 'bob', 'lobby');
-    check($store->people('lobby')['version'] > $version, 'the next sign of life from anybody makes a newer list');
-    check(!isset(json_decode(file_get_contents("$folder/presence.json"), true)['here']['c1']), 'without the dead one');
-    check($store->enter('c1', 'ann', 'lobby') === true, 'if it was only asleep, it comes in again');
+/** Without extensions (-n): the example needs none. */
+function presenceCommand(string $code, int $port): array
+{
+    return [PHP_BINARY, '-n', '-r', 'require ' . var_export(dirname(__DIR__) . '/chat/Presence.php', true) . '; ' . sprintf($code, $port)];
 }
 
 function rooms(string $folder): void
 {
     $store = new Store($folder);
-    for ($i = 0; $store->hasPlaceFor("room$i") && $i < 1000; $i++) {
-        $store->enter('c1', 'ann', "room$i");
-    }
+    check($store->rooms() === ['lobby', 'help', 'random'], 'the first rooms are there');
+    for ($i = 0; $i < 1000 && $store->open("room$i"); $i++);
     check($i === 40, 'there is a highest number of rooms');
-    check($store->hasPlaceFor('room3') && $store->hasPlaceFor('lobby'), 'those that are there stay open');
+    check($store->open('room3') && $store->open('lobby'), 'those that are there stay open');
 
     $store->keep('room3', 'ann', 'k', 'hello');
-    $p = json_decode(file_get_contents("$folder/presence.json"), true);
-    $p['rooms']['room3'] -= 100_000;
-    file_put_contents("$folder/presence.json", json_encode($p));
-    $store->enter('c1', 'ann', 'lobby');
-    check(!isset($store->people('lobby')['rooms']['room3']) && $store->history('room3') === [], 'a room that was long empty is forgotten');
-    check($store->enter('c2', 'ann', '42') && $store->people('42')['people'] === ['ann'], 'a room may have a number for a name');
+    $store->keep('room4', 'ann', 'k', 'hello');
+    $rooms = json_decode(file_get_contents("$folder/rooms.json"), true);
+    file_put_contents("$folder/rooms.json", json_encode(array_map(fn ($used) => $used - 100_000, $rooms)));
+    touch("$folder/room-" . substr(hash('sha256', 'room3'), 0, 16) . '.json', time() - 100_000);
+    clearstatcache();
+    check($store->open('42'), 'there is place again, for a name of digits too');
+    check($store->rooms() === ['lobby', 'help', 'random', 'room4', '42'], 'rooms without a guest and a message for a day are forgotten');
+    check($store->history('room3') === [] && count($store->history('room4')) === 1, 'with their messages');
 }
 
 function folders(string $folder): void
@@ -226,23 +226,18 @@ function concurrency(string $folder): void
     $messages = $store->history('lobby');
     check(count($messages) === 45, '3 persons with 15 keys each, from two processes: 45 messages, not ' . count($messages));
     check(count(array_unique(array_column($messages, 'id'))) === 45, 'each with its own id');
-    check($store->people('lobby')['people'] === ['person0', 'person1', 'person2'], 'three persons are here');
-    check(count(json_decode(file_get_contents("$folder/presence.json"), true)['here']) === 6, 'over six connections');
+    check(count($store->rooms()) === 9, 'six rooms were opened');
     usort($passes, fn ($a, $b) => $a[1] <=> $b[1]);
     check(count($passes) > 1, 'a process still writes');
     foreach (array_slice($passes, 1) as $i => [, $end]) {
         check($end - $passes[$i][0] >= 1, 'from all processes together one message a second goes through');
     }
-    foreach (range(1, 6) as $n) {
-        $left[] = $store->leave("c$n");
-    }
-    check(count(array_filter($left)) === 3, 'three disconnects');
 }
 
 function worker(Store $store, string $connection, string $name): void
 {
     for ($i = 0; $i < 15; $i++) {
-        $store->enter($connection, $name, 'lobby');
+        $store->open("room-$connection");
         $store->keep('lobby', $name, "k$i", "message $i");
     }
     // All write as one person for a while; of each that goes through: when it began and ended.
@@ -265,7 +260,7 @@ function logout(string $folder): void
         return json_decode($output, true) ?? ["exit code $code: $output"];
     };
     file_put_contents($session, 'name|s:3:"Ann";');
-    check($sends() === ['WS-Publish: channel:room.lobby; except=self'], 'a message of a person who is logged in is published');
+    check($sends() === ['WS-Publish: channel:room.lobby; except=self; fast'], 'a message of a person who is logged in is published');
     file_put_contents($session, 'name|s:3:"Bob";');
     check($sends() === ['WS-Close: 4001 you have logged out'], 'another person in the same browser: closed with 4001');
     unlink($session);
@@ -393,9 +388,9 @@ function chatMessage(string $folder, string $message): void
     $GLOBALS['sent'] = [];
     $chat = dirname(__DIR__) . '/chat';
     $script = strtr(file_get_contents("$chat/ws.php"), [
-        '<?php' => 'namespace Chat; use Store; function header(string $line): void { $GLOBALS["sent"][] = $line; }',
+        '<?php' => 'namespace Chat; use Store, Presence; function header(string $line): void { $GLOBALS["sent"][] = $line; }',
         'declare(strict_types=1);' => '',
-        'require __DIR__' => 'require_once ' . var_export($chat, true), // the store is here already
+        'require __DIR__' => 'require_once ' . var_export($chat, true), // its classes are here already
         "'php://input'" => var_export('data:,' . rawurlencode($message), true),
     ]);
     ob_start();

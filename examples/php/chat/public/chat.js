@@ -1,80 +1,89 @@
 // The page of the chat: what arrives, what is sent, and what keeps both right
-// when the connection comes and goes. Drawing is in view.js.
+// when the connection comes and goes. Drawing is in view.js, the connection in live.js.
 
-import { Socket } from './socket.js'
+import { Live } from './live.php'
 import * as view from './view.js'
 
 const { me, path } = document.body.dataset
-const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
 
 let room = decodeURIComponent(location.hash.slice(1))
 let drawn = null            // the room that the page shows
 let last = 0                // id of the newest message of this room
-let version = 0             // of the list of people
-let synced = false
+let here = null             // the newest list of who is here
+let online = false
+let unknown = 0             // the timer of the next question, while it is not known who is here
+let refused = false         // the last attempt has not come to an end yet, or failed
 const shown = new Set()     // messages on the page: one may arrive twice
 const leaving = new Map()   // a reload is no departure: name => timer
 
+const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
+
 // ---------------------------------------------------------------- connection
 
-const socket = new Socket(() => `${scheme}://${location.host}${path}?room=${encodeURIComponent(room)}`, {
-  open() {},                // the server speaks first: "room"
-  message: receive,
-  state(name, detail) {
-    if (name !== 'open') {
-      synced = false
-      outbox.pause()
-    }
-    view.state(name, detail)
-  },
-  lost(code) {
-    if (code === 1009) outbox.fail(outbox.items[0]?.item.key, 'it is too long.')   // or it would be sent for ever
-  },
-  // A browser does not say why a handshake was refused, so ask.
-  async refused() {
-    const answer = await fetch('whoami.php', { cache: 'no-store' }).catch(() => null)
-    if (answer?.status === 401) location.href = 'index.php'
-  },
-})
-
-function sync(patience = 20_000) {
-  if (socket.send({ type: 'sync', after: last })) socket.expectAnswer(patience)
+function state(name, detail) {
+  online = name === 'open'
+  if (online) ask({ new: true })
+  if (name === 'waiting' && refused) whoAmI()
+  refused = name === 'connecting'
+  view.state(name === 'waiting' && !navigator.onLine ? 'offline' : name, detail)
 }
 
-setInterval(() => sync(), 60_000)                          // "I am here", and what was missed
-window.addEventListener('offline', () => sync(3000))       // perhaps: a connection within the machine stays open
+// A browser does not say why a handshake was refused, so ask.
+async function whoAmI() {
+  const answer = await fetch('whoami.php', { cache: 'no-store' }).catch(() => null)
+  if (answer?.status === 401) location.href = 'index.php'
+}
+
+/** Asks who is here. */
+async function ask(more) {
+  const answer = online && await live.send({ type: 'here', ...more }).catch(() => null)
+  if (answer) receive(answer)
+}
+
+async function enter(name) {
+  if (!online) return view.notice('Not connected: try again in a moment.', 'error')
+  const left = room
+  const answer = await live.send({ type: 'room', room: name }).catch(() => null)
+  if (answer) receive(answer)
+  else view.notice('That did not work: try again.', 'error')
+  if (answer?.type === 'room') ask({ new: true, left, all: true })
+}
+
+setInterval(ask, 60_000)                                          // if a list was lost while Redis was away
 setInterval(() => fetch('whoami.php').catch(() => {}), 600_000)   // keeps the PHP session alive
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return
   view.read()
-  socket.retry()
-  sync()
 })
 
 // ------------------------------------------------------------------ receiving
 
 const receivers = {
-  room(m) {
+  room(m) {                                                // where the page is, and at first and after a gap the messages
     if (m.room !== drawn) {
       room = drawn = m.room
-      last = version = 0
+      last = 0
+      here = null
       shown.clear()
       view.enterRoom(room)
       history.replaceState(null, '', '#' + encodeURIComponent(room))
     }
-    sync()
+    messages(m.messages ?? [])
   },
-  sync(m) {
+  here(m) {
     if (m.room !== room) return
-    if (last > 0 && m.messages.length >= 50) view.notice('Some messages are missing here: the room keeps the last 50.')
-    view.busy(true)
-    m.messages.forEach(receivers.message)
-    view.busy(false)
-    m.people.forEach(returned)
-    version = 0
-    receivers.people(m)
-    synced = true
-    outbox.resume()
+    messages(m.messages ?? [])
+    if (m.people === null) {                               // Redis is away: what is shown stays
+      if (!here) view.rooms(m.rooms, room)
+      clearTimeout(unknown)
+      unknown = setTimeout(() => ask({ new: true }), 5000 + Math.random() * 5000)   // the others may not know of this page either
+      return view.unsure()
+    }
+    if (here && m.at < here.at) return                     // two lists that overtook each other
+    if (here) compare(here.people, m.people)
+    here = m
+    view.rooms(m.rooms, room)
+    view.people(m.people, me)
   },
   message(m) {
     if (m.room !== room) return
@@ -82,33 +91,14 @@ const receivers = {
     show(m)
   },
   private: show,
-  joined(m) {
-    receivers.people(m)
-    if (m.room !== room) return
-    if (!returned(m.name)) view.notice(`${m.name} has come in`)
-  },
-  left(m) {
-    receivers.people(m)
-    if (m.room === room) gone(m.name, room)
-  },
-  people(m) {
-    if (m.version < version) return                        // two lists that overtook each other
-    view.rooms(m.rooms, room)
-    if (m.room !== room) return
-    version = m.version
-    view.people(m.people, me)
-  },
   rooms(m) {
     view.rooms(m.rooms, room)
   },
   typing(m) {
     if (m.room === room) view.typing(m.name)
   },
-  slow(m) {
-    outbox.later(m.key, m.wait * 1000)
-  },
   error(m) {
-    if (!outbox.fail(m.key, m.text)) view.notice(m.text, 'error')
+    view.notice(m.text, 'error')
   },
   notice(m) {
     view.notice(String(m.text ?? ''), 'push')
@@ -116,23 +106,35 @@ const receivers = {
 }
 
 /** Pushes from elsewhere may be plain text, or JSON that we do not know: both are shown. */
-function receive(text) {
-  let m = null
-  try {
-    m = JSON.parse(text)
-  } catch {}
+function receive(m) {
   if (m !== null && typeof m === 'object' && Object.hasOwn(receivers, m.type)) receivers[m.type](m)
-  else view.notice(text, 'push')
+  else view.notice(typeof m === 'string' ? m : JSON.stringify(m), 'push')
+}
+
+function messages(list) {
+  if (last > 0 && list[0]?.id > last) view.notice('Some messages are missing here: the room keeps the last 50.')
+  view.busy(true)
+  list.forEach(receivers.message)
+  view.busy(false)
+}
+
+function compare(before, now) {
+  for (const name of now) {
+    if (!before.includes(name) && !returned(name) && name !== me) view.notice(`${name} has come in`)
+  }
+  for (const name of before) {
+    if (!now.includes(name)) gone(name, room)
+  }
 }
 
 /** Announces that a person has left, unless they return soon; without a connection it is unknown. */
 function gone(name, from) {
   leaving.set(name, setTimeout(() => {
     leaving.delete(name)
-    if (from !== room) return
-    if (synced) view.notice(`${name} has left`)
+    if (from !== room || name === me) return
+    if (online) view.notice(`${name} has left`)
     else gone(name, from)
-  }, 4000))
+  }, 10_000))
 }
 
 /** Whether a person who is here now was about to be announced as gone. */
@@ -146,55 +148,55 @@ function show(m) {
   if (shown.has(identity)) return
   shown.add(identity)
   view.typed(m.from)
-  const waiting = m.from === me ? outbox.done(m.key) : null
-  view.message({ ...m, mine: m.from === me }, waiting)
+  const mine = m.from === me
+  view.message({ ...m, mine }, mine ? outbox.confirmed(m.key) : null)
 }
 
 // -------------------------------------------------------------------- sending
 
 // What is written waits here until the server has confirmed it: one at a time,
-// not faster than one a second. After a reconnect the first is sent again; the
-// server knows it by its key and keeps it once.
+// not faster than one a second. When it is unsure whether the server had a
+// message, it is sent again; the server knows it by its key and keeps it once.
 const outbox = {
   items: [],
-  timer: 0,
+  waiting: new Map(),       // key => the message as the page shows it, until it comes back from the server
 
   add(message) {
     const key = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`
     const item = { ...message, key }
-    const element = view.message({ ...item, id: Date.now(), from: me, mine: true, waiting: true })
-    this.items.push({ item, element })
-    if (this.items.length === 1) this.pump()
+    this.waiting.set(key, view.message({ ...item, id: Date.now(), from: me, mine: true, waiting: true }))
+    this.items.push(item)
+    if (this.items.length === 1) this.run()
   },
-  pump() {
-    clearTimeout(this.timer)
-    if (!synced || this.items.length === 0) return
-    socket.send(this.items[0].item)
-    socket.expectAnswer(20_000)
-    this.timer = setTimeout(() => this.pump(), 5000)      // no receipt: once more, with the same key
+  async run() {
+    for (; this.items.length > 0; this.items.shift()) {
+      const { key } = this.items[0]
+      const problem = await this.deliver(this.items[0])
+      if (problem && this.waiting.has(key)) view.failed(this.confirmed(key), problem)
+      await pause(1050)
+    }
   },
-  done(key) {
-    const i = this.items.findIndex(x => x.item.key === key)
-    if (i < 0) return null
-    const [{ element }] = this.items.splice(i, 1)
-    if (i === 0) this.later(this.items[0]?.item.key, 1050)
+  /** Returns why the server does not take a message, or nothing. */
+  async deliver(item) {
+    for (let unsure = 0; unsure < 5;) {
+      try {
+        const answer = await live.send(item)
+        if (answer?.type !== 'slow') return answer?.type === 'error' ? answer.text : ''
+        await pause(answer.wait * 1000 + 50)
+      } catch ({ reason, data }) {
+        if (reason === 'closed') return 'the chat has ended.'
+        if (reason === 'unsure') unsure++
+        else await pause(5000)
+        if (data) receive(data)                            // the error_message of the route
+      }
+    }
+    return 'the server did not confirm it.'
+  },
+  /** The message with this key, as the page shows it, if it still waited. */
+  confirmed(key) {
+    const element = this.waiting.get(key) ?? null
+    this.waiting.delete(key)
     return element
-  },
-  later(key, ms) {
-    if (this.items[0]?.item.key !== key) return
-    clearTimeout(this.timer)
-    this.timer = setTimeout(() => this.pump(), ms)
-  },
-  fail(key, why) {
-    const element = key ? this.done(key) : null
-    if (element) view.failed(element, why)
-    return element !== null
-  },
-  pause() {
-    clearTimeout(this.timer)
-  },
-  resume() {
-    if (this.items.length > 0) this.pump()
   },
 }
 
@@ -208,13 +210,11 @@ view.start({
     outbox.add(to ? { type: 'private', to, text } : { type: 'say', room, text })
   },
   typing() {
-    if (Date.now() - lastTyping < 4000) return
+    if (!online || Date.now() - lastTyping < 4000) return
     lastTyping = Date.now()
-    socket.send({ type: 'typing' })
+    live.send({ type: 'typing' }).catch(() => {})
   },
-  enter(name) {
-    if (!socket.send({ type: 'room', room: name })) view.notice('Not connected: try again in a moment.', 'error')
-  },
-  retry: () => socket.retry(),
+  enter,
+  retry: () => live.retry(),
 })
-socket.connect()
+const live = new Live(() => `${path}?room=${encodeURIComponent(room)}`, { message: receive, state })

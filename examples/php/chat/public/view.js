@@ -187,6 +187,11 @@ export function people(names, me) {
   }))
 }
 
+/** The list of people may be an old one. */
+export function unsure() {
+  $('count').textContent = 'who is here is not known now'
+}
+
 const typers = new Map()
 
 export function typing(name) {
@@ -222,7 +227,7 @@ export function state(name, detail) {
   $('retry').textContent = name === 'stopped' ? 'Reload' : 'Try now'
   $('retry').onclick = name === 'stopped' ? () => location.reload() : act.retry
   text.disabled = name === 'stopped'
-  if (name === 'stopped') $('banner-text').textContent = `The chat has ended: ${detail}.`
+  if (name === 'stopped') $('banner-text').textContent = `The chat has ended: ${detail.reason || `the server closed the connection (${detail.code})`}.`
   if (name === 'offline') $('banner-text').textContent = 'You are offline. What you write is sent when you are back.'
   if (name === 'waiting') {
     const until = Date.now() + detail
