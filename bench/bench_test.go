@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ func TestSoakEveryComparisonRuns(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range targets() {
-		if !strings.Contains(out.String(), want.what) && want.kase != "64 clients" && want.peer != "Pushpin" && len(want.over) != 1 {
+		isThere := want.over == nil || slices.Equal(want.over, nginxWays()) // other peers may be missing
+		if isThere && !strings.Contains(out.String(), want.what) && want.kase != "64 clients" && want.peer != "Pushpin" {
 			t.Errorf("no verdict on %q", want.what)
 		}
 	}

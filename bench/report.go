@@ -85,7 +85,7 @@ func (res *result) show(o *options, root string, r *recorder, out io.Writer) err
 	}
 	return errors.Join(
 		res.write(filepath.Join(root, "bench", "results", "published.json")),
-		updateFigures(filepath.Join(root, "README.md"), res.summary(r, o.chart)),
+		updateFigures(filepath.Join(root, "README.md"), res.summary(o.chart)),
 		updateFigures(filepath.Join(root, "docs", "bench.md"), res.figures(r)),
 	)
 }
@@ -217,25 +217,12 @@ func (res *result) where() string {
 }
 
 // summary is what the README shows of a run.
-func (res *result) summary(r *recorder, chartFile string) string {
+func (res *result) summary(chartFile string) string {
 	var b strings.Builder
 	if chartFile != "" {
 		fmt.Fprintf(&b, "![Messages through PHP and back, and what they cost](%s)\n\n", chartFile)
 	}
-	fmt.Fprintf(&b, "Measured by `make bench`: %s. Medians, quartiles in brackets; the absolute figures are this machine's, trust the ratios.\n", res.where())
-	for _, t := range []struct {
-		title, test, kase string
-		metrics           []string
-	}{
-		{"A message of 64 bytes through PHP and back, 16 clients", "echo", "16 clients", []string{"per_second", "p50_us", "max_us", "cpu_us", "all_cpu_us"}},
-		{"Memory of an idle client", "memory", "idle clients of each", []string{"rss_bytes"}},
-		{"Memory that messages on a live connection leave", "growth", "growth", []string{"bytes_per_message"}},
-		{"300 publications a second to one channel of 2,000 clients", "fanout", offered(300), []string{"per_second", "p50_us", "cpu_us"}},
-	} {
-		if len(r.peers(t.test, t.kase)) > 0 {
-			fmt.Fprintf(&b, "\n**%s**\n\n%s", t.title, r.table(t.test, t.kase, t.metrics))
-		}
-	}
+	fmt.Fprintf(&b, "Measured by `make bench`: %s. The absolute figures are this machine's, trust the ratios.\n", res.where())
 	return b.String()
 }
 

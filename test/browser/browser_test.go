@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"wsfpm/test/contract"
 	"wsfpm/test/stack"
 )
 
@@ -56,31 +57,38 @@ server { listen LISTEN; root %s;
 	t.Log(strings.TrimSpace(string(out)))
 }
 
-// chat is the chat with two nodes behind nginx: one server port pinned to each.
+// chat is the chat with two nodes behind nginx: one server port pinned to each, and one that
+// passes to the second node, or to the first while that one is down.
 type chat struct {
 	redis  *stack.RedisServer
+	link   *stack.Link // to Redis, for nodes and scripts
 	nodes  [2]*stack.GatewayServer
 	nginx  *stack.NginxServer
 	second string // nginx's address for the second node
+	both   string // and for both
+	held   string // this file is there when PHP holds a message, and to be removed
 }
+
+// hold is PHP code that runs after each script. A message that says goodbye over the second
+// node has been stored then, and has no reply until the file "held" is removed.
+const hold = `$held = __DIR__ . '/held';
+if (($_SERVER['WS_EVENT'] ?? '') === 'message' && str_starts_with($_SERVER['WS_NODE'], 'node2') && str_contains(file_get_contents('php://input'), 'goodbye')) {
+	touch($held);
+	for ($i = 0; $i < 1000 && file_exists($held); $i++) { usleep(20_000); clearstatcache(); }
+}
+`
 
 func startChat(t *testing.T) *chat {
 	t.Helper()
-	fpm := stack.FPM(t, stack.FPMOptions{Children: 10})
-	public := filepath.Join(stack.Root(t), "examples", "php", "chat", "public")
-	script := filepath.Join(filepath.Dir(public), "ws.php")
-	c := &chat{redis: stack.Redis(t, stack.RedisOptions{}), second: stack.FreeAddress(t)}
-	store := stack.TempDir(t)
+	dir := stack.Scripts(t, map[string]string{"hold.php": hold})
+	fpm := stack.FPM(t, stack.FPMOptions{Children: 10, Ini: map[string]string{"auto_append_file": dir + "/hold.php"}})
+	public := filepath.Join(stack.ChatFolder(t), "public")
+	c := &chat{redis: stack.Redis(t, stack.RedisOptions{}), second: stack.FreeAddress(t), both: stack.FreeAddress(t), held: filepath.Join(dir, "held")}
+	c.link = stack.Proxy(t, c.redis.Addr)
+	store, redis := stack.TempDir(t), "redis://"+c.link.Addr+"/0"
 	for i := range c.nodes {
-		c.nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: c.redis.URL(), Routes: fmt.Sprintf(`
-[[route]]
-path = "/ws/chat"
-script = %q
-accept = "header"
-params = { CHAT_DIR = %q }
-on_error = "message"
-error_message = '{"type":"error","text":"The server could not do that."}'
-`, script, store)})
+		c.nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: redis,
+			Routes: stack.ChatTables(t, redis, store)})
 	}
 	server := func(listen, backend string) string {
 		return fmt.Sprintf(`server { listen %s; root %s; index index.php;
@@ -91,8 +99,10 @@ error_message = '{"type":"error","text":"The server could not do that."}'
 		fastcgi_pass unix:%s; } }
 `, listen, public, backend, fpm.Socket)
 	}
-	c.nginx = stack.Nginx(t, `map $http_upgrade $wsfpm_upgrade { default ""; websocket websocket; }
-`+server("LISTEN", c.nodes[0].Listen)+server(c.second, c.nodes[1].Listen))
+	c.nginx = stack.Nginx(t, fmt.Sprintf(`map $http_upgrade $wsfpm_upgrade { default ""; websocket websocket; }
+upstream nodes { server %s max_fails=0; server %s backup; }
+`, c.nodes[1].Listen, c.nodes[0].Listen)+
+		server("LISTEN", c.nodes[0].Listen)+server(c.second, c.nodes[1].Listen)+server(c.both, "nodes"))
 	return c
 }
 
@@ -112,6 +122,20 @@ func (c *chat) do(t *testing.T, word string) {
 		}
 	case "start":
 		c.nodes[1].Start(t)
+	case "kill with a message in flight":
+		stack.Wait(t, "a message that PHP has stored", func() bool { _, err := os.Stat(c.held); return err == nil })
+		c.nodes[1].Kill()
+		if err := os.Remove(c.held); err != nil {
+			t.Error(err)
+		}
+	case "stop redis":
+		c.redis.Stop()
+	case "start redis":
+		c.redis.Start(t)
+	case "cut redis":
+		c.link.Cut()
+	case "mend redis":
+		c.link.Mend()
 	default:
 		t.Errorf("the browser asked for %q", word)
 	}
@@ -121,6 +145,32 @@ func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
 	program := node(t)
 	stack.Tool(t, "php-cli", "php")
 	c := startChat(t)
+	shots := screenshots(t)
+	drive(t, []string{program, "chat.mjs", c.nginx.URL(), "http://" + c.second, shots}, func(word string) { c.do(t, word) })
+}
+
+// One node of the chat is killed while people on both type: no message is missing or
+// double, and who is here is right on the pages that remain, also about a person who was on
+// the dead node and does not come back.
+func TestTheChatSurvivesANodesDeath(t *testing.T) {
+	program := node(t)
+	contract.Row(t, "7.ok", "8.presence", "8.dead-presence")
+	c := startChat(t)
+	drive(t, []string{program, "death.mjs", c.nginx.URL(), "http://" + c.both, "http://" + c.second, screenshots(t)},
+		func(word string) { c.do(t, word) })
+}
+
+// Two tabs are one person, whatever rooms they are in. While Redis is away the page says that
+// who is here is unknown, and keeps what is written until Redis is back.
+func TestTheChatWithTwoTabsAndWithoutRedis(t *testing.T) {
+	program := node(t)
+	c := startChat(t)
+	drive(t, []string{program, "tabs.mjs", c.nginx.URL(), "http://" + c.second, screenshots(t)}, func(word string) { c.do(t, word) })
+}
+
+// screenshots returns the folder for pictures of the pages, and names it if the test fails.
+func screenshots(t *testing.T) string {
+	t.Helper()
 	shots := os.Getenv("WSFPM_SHOTS")
 	if shots == "" {
 		shots = filepath.Join(stack.Root(t), "build", "screenshots")
@@ -128,10 +178,12 @@ func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
 	if err := os.MkdirAll(shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	drive(t, []string{program, "chat.mjs", c.nginx.URL(), "http://" + c.second, shots}, func(word string) { c.do(t, word) })
-	if t.Failed() {
-		t.Logf("screenshots in %s", shots)
-	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("screenshots in %s", shots)
+		}
+	})
+	return shots
 }
 
 // drive runs a browser program to its end, and does what it asks for by lines

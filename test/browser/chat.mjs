@@ -1,39 +1,15 @@
 // Two people on two nodes use the chat: node chat.mjs URL_ONE URL_TWO SHOTS.
 // The test that started this program does things outside the browser when asked
 // by a line "do WORD", and answers with a line on standard input.
-import { createInterface } from 'node:readline';
-import { join } from 'node:path';
-import { open } from './lib.mjs';
+import { visit } from './people.mjs';
 
 const [one, two, shots] = process.argv.slice(2);
-const { browser, done } = await open();
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-async function ask(word) {
-  console.log(`do ${word}`);
-  return (await answers.next()).value;
-}
-
-async function enter(url, name) {
-  const context = await browser.newContext({ viewport: { width: 900, height: 640 } });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  await page.goto(`${url}/index.php`);
-  await page.fill('#name', name);
-  await page.click('button.primary');
-  await page.waitForSelector('#state[data-state=open]');
-  return page;
-}
+const { ask, enter, say, shot, end } = await visit(shots);
 
 const text = (page, words) => page.locator('#log .message p.text', { hasText: words }).first().waitFor();
 const here = (page, name) => page.locator('#people', { hasText: name }).waitFor();
-const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
 
-async function say(page, words) {
-  await page.fill('#text', words);
-  await page.press('#text', 'Enter');
-}
-
+let error;
 try {
   const ann = await enter(one, 'Ann');
   const bob = await enter(two, 'Bob');
@@ -82,12 +58,7 @@ try {
   await ann.waitForSelector('#state[data-state=stopped]');
   console.log('ok who has logged out stays away');
 } catch (e) {
-  console.log(`failed: ${e.message}`);
-  for (const [i, context] of browser.contexts().entries()) {
-    for (const page of context.pages()) await page.screenshot({ path: join(shots, `failed-${i}.png`) }).catch(() => {});
-  }
-  process.exitCode = 1;
+  error = e;
 } finally {
-  await done();
-  process.stdin.destroy();
+  await end(error);
 }

@@ -51,11 +51,11 @@ func contractCodes(t *testing.T) map[int]bool {
 	return codes
 }
 
-func TestTheChatKnowsTheContractsCloseCodes(t *testing.T) {
+func TestPagesKnowTheContractsCloseCodes(t *testing.T) {
 	contract.Row(t, "2.close-codes-client")
 	program := stack.Tool(t, "nodejs", "node")
 	want := contractCodes(t)
-	args := []string{"codes.mjs", filepath.Join(stack.Root(t), "examples", "php", "chat", "public", "socket.js")}
+	args := []string{"codes.mjs", filepath.Join(stack.Root(t), "client", "js", "live.js")}
 	for code := range want {
 		args = append(args, strconv.Itoa(code))
 	}

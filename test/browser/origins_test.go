@@ -3,15 +3,8 @@ package browser
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,7 +146,7 @@ func startSite(t *testing.T) *site {
 	g := stack.Gateway(t, stack.GatewayOptions{FPM: fpm,
 		Routes: "[[route]]\npath = \"/ws/own\"\n" + route + "[[route]]\npath = \"/ws/listed\"\n" + listOrigins + "\n" + route +
 			"[[route]]\npath = \"/ws/local\"\n" + listOthers + "\n" + route})
-	certificate(t, s.dir)
+	stack.Certificate(t, s.dir, "example.test")
 	plain2, tls2 := stack.FreeAddress(t), stack.FreeAddress(t)
 	s.nginx = stack.Nginx(t, fmt.Sprintf(`
 map $http_upgrade $wsfpm_upgrade { default ""; websocket websocket; }
@@ -174,30 +167,6 @@ server { listen LISTEN; listen %[1]s; listen %[2]s ssl; listen %[3]s ssl; root %
 	}
 	s.rules = strings.Join(rules, ",")
 	return s
-}
-
-// certificate writes a self-signed one.
-func certificate(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "example.test"}, DNSNames: []string{"example.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // address is what the browser opens for a cell's page; "" is an empty tab.

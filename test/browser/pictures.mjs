@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { compose } from './compose.mjs';
 import { open } from './lib.mjs';
 
 const [chat, redis, file] = process.argv.slice(2);
@@ -37,24 +38,6 @@ async function again(page) {
   await page.waitForSelector('#state[data-state=open]');
 }
 
-const picture = page => page.screenshot().then(png => `data:image/png;base64,${png.toString('base64')}`);
-
-function composition(desktop, phone) {
-  return `<!doctype html><style>
-    * { box-sizing: border-box; margin: 0 }
-    body { width: 1540px; height: 790px; position: relative }
-    img { display: block }
-    .window { position: absolute; left: 20px; top: 16px; width: 1102px; border: 1px solid #c9cdd8; border-radius: 14px; overflow: hidden; box-shadow: 0 14px 22px rgb(20 25 40 / .22) }
-    .bar { height: 36px; display: flex; align-items: center; gap: 8px; padding: 0 14px; background: #dfe2ea }
-    .bar i { width: 12px; height: 12px; border-radius: 50%; background: #b4bac8 }
-    .window img { width: 1100px; height: 700px }
-    .phone { position: absolute; right: 20px; top: 72px; padding: 11px; border-radius: 40px; background: #05060a; border: 2px solid #3c414e; box-shadow: 0 14px 22px rgb(20 25 40 / .32) }
-    .phone img { width: 351px; height: 630px; border-radius: 28px }
-  </style>
-  <div class="window"><div class="bar"><i></i><i></i><i></i></div><img src="${desktop}"></div>
-  <div class="phone"><img src="${phone}"></div>`;
-}
-
 try {
   const bob = await person('Bob');
   const chen = await person('Chen');
@@ -80,10 +63,7 @@ try {
   await emil.locator('#text').pressSequentially('Love');
   await Promise.all([ann, dara].map(page => page.locator('#typing', { hasText: 'Emil is typing' }).waitFor()));
 
-  const [desktop, phone] = [await picture(ann), await picture(dara)];
-  const sheet = await browser.newPage({ viewport: { width: 1540, height: 790 }, deviceScaleFactor: 1.3 });
-  await sheet.setContent(composition(desktop, phone));
-  await sheet.screenshot({ path: file, omitBackground: true });
+  await compose(browser, await ann.screenshot(), await dara.screenshot(), file);
 } finally {
   await done();
 }

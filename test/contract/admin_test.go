@@ -62,3 +62,20 @@ func TestAdminOverTCPByName(t *testing.T) {
 	equal(t, "/connections by name", adminStatus(t, "tcp", address, "/connections", "Host: evil.example"), 403)
 	equal(t, "/connections by name, with the token", adminStatus(t, "tcp", address, "/connections", "Host: wsfpm.internal", token), 200)
 }
+
+func TestForeignPagesCannotAct(t *testing.T) {
+	w := start(t, setup{script: "echo.php"}, "5.page-csrf", "5.admin-hosts")
+	address := strings.TrimPrefix(w.Admin, "http://")
+	const token = "Authorization: Bearer " + stack.AdminToken
+	look := func(headers ...string) int {
+		return adminStatus(t, "tcp", address, "/page/find?of=user:42", append(headers, "Host: "+address, token)...)
+	}
+	equal(t, "a look-up of the page", look("Sec-Fetch-Site: same-origin"), 200)
+	equal(t, "one with its Origin", look("Sec-Fetch-Site: same-origin", "Origin: http://"+address), 200)
+	equal(t, "one of another page", look("Sec-Fetch-Site: cross-site", "Origin: http://evil.example"), 403)
+	equal(t, "one with another Origin", look("Sec-Fetch-Site: same-origin", "Origin: http://evil.example"), 403)
+	equal(t, "one of another port of this host", look("Sec-Fetch-Site: same-site"), 403)
+	equal(t, "one of a browser that does not say", look(), 403)
+	equal(t, "the page", adminStatus(t, "tcp", address, "/", "Host: "+address, "Sec-Fetch-Mode: navigate"), 200)
+	equal(t, "the page by a foreign name", adminStatus(t, "tcp", address, "/", "Host: evil.example", "Sec-Fetch-Mode: navigate"), 403)
+}

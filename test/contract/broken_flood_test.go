@@ -11,6 +11,7 @@ import (
 // A client sends more than its limit of messages and breaks its connection:
 // what waits in the kernel does not keep it alive.
 func TestABrokenFlooderIsNoticed(t *testing.T) {
+	t.Parallel()
 	w := start(t, setup{script: "echo.php"}, "2.promise-broken")
 	c := stack.RawDial(t, w.Listen, "/ws")
 	message := stack.ClientFrame(0x81, []byte("again"))

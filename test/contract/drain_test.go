@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -49,6 +50,52 @@ func TestSIGTERMDrains(t *testing.T) {
 	}
 	if spread < 0.2 {
 		t.Errorf("all clients were closed within %.3fs, want them spread over 0.8s", spread)
+	}
+}
+
+// endless streams until its client is gone or sent away; other messages are echoed.
+const endless = `
+if ($_SERVER['WS_EVENT'] !== 'message') exit;
+$body = file_get_contents('php://input');
+if ($body !== 'stream') exit($body);
+header('Content-Type: application/x-ndjson');
+for (;;) { echo "line\n"; ob_flush(); flush(); usleep(20000); }
+`
+
+// A client that a drain sends away learns that the stream was cut: what it has had is not
+// all, and the answers to its later messages still come.
+func TestADrainNamesTheStreamsItCuts(t *testing.T) {
+	for _, test := range []struct{ name, route, told string }{
+		{"message", "on_error = \"message\"\nerror_message = \"sorry\"", "sorry"},
+		{"keep", "on_error = \"keep\"", ""},
+		{"close", "on_error = \"close\"", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := start(t, setup{script: endless, route: test.route, options: stack.GatewayOptions{Drain: "100ms"}}, "5.drain-streams")
+			c := w.open()
+			c.Send("stream")
+			c.Expect("line")
+			c.Send("after")
+			stack.Wait(t, "the message to wait", func() bool { return w.Metric(t, "wsfpm_messages_total", `direction="in"`) == 2 })
+			w.Terminate()
+			var got []string
+			for f, ok := c.NextOrEnd(); ok; f, ok = c.NextOrEnd() {
+				if text := string(f.Data); text != "line" {
+					got = append(got, text)
+				}
+			}
+			want := []string{"after"}
+			if test.told != "" {
+				want = []string{test.told, "after"}
+			}
+			if test.name == "close" {
+				want = nil // nothing comes after an end
+			}
+			equal(t, "after the lines", fmt.Sprint(got), fmt.Sprint(want))
+			c.ExpectClose(1012)
+			equal(t, "exit code", w.Exit(t), 0)
+			w.AwaitLog(t, "warn", "event failed", "its stream is cut")
+		})
 	}
 }
 

@@ -120,7 +120,7 @@ func TestMessagesBeyondTheBacklogAreNotReadYet(t *testing.T) {
 		c.Send("0")
 	}
 	stack.Wait(t, "it to be counted", func() bool { return w.Metric(t, "wsfpm_limits_reached_total", `limit="backlog"`) >= 1 })
-	openGate(t, w.dir)
+	openGate(t, w.dir, "gate")
 	for _, text := range []string{"gate", "0", "0", "0"} {
 		c.Expect("slept " + text)
 	}
@@ -140,7 +140,7 @@ func TestLimitsOfAPoolAreCounted(t *testing.T) {
 		stack.Wait(t, "one of them to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
 		other.Send("1")
 		stack.Wait(t, "the other to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 2 })
-		openGate(t, w.dir)
+		openGate(t, w.dir, "gate")
 		other.Expect("slept 1")
 		equal(t, "passed over", w.Metric(t, "wsfpm_fpm_passed_over_total"), 1)
 		for _, c := range greedy {
@@ -154,16 +154,17 @@ func TestLimitsOfAPoolAreCounted(t *testing.T) {
 		stack.Wait(t, "it to run", func() bool { return w.Metric(t, "wsfpm_fpm_in_use") == 1 })
 		other.Send("1")
 		stack.Wait(t, "the other to be counted", func() bool { return w.Metric(t, "wsfpm_fpm_shed_total") == 1 })
-		openGate(t, w.dir)
+		openGate(t, w.dir, "gate")
 		c.Expect("slept gate")
 	})
 	t.Run("max_streams", func(t *testing.T) {
 		w := start(t, setup{script: streamScript, options: stack.GatewayOptions{FPMLines: "max_connections = 4\nmax_streams = 1"}}, "5.limit-streams")
 		c, other := w.open(), w.open()
-		c.Send("s 10 50")
+		c.Send("s 10000 50") // until it is cut
 		stack.Wait(t, "it to run", func() bool { return w.Metric(t, "wsfpm_fpm_streams") == 1 })
 		other.Send("s 1")
 		stack.Wait(t, "the other to be counted", func() bool { return w.Metric(t, "wsfpm_fpm_streams_refused_total") == 1 })
+		c.Cut()
 	})
 }
 

@@ -53,23 +53,32 @@ func TestMessagesBeyondTheRateWait(t *testing.T) {
 }
 
 func TestASlowReaderIsClosed(t *testing.T) {
-	w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: "queue = \"64KiB\"\nwrite_timeout = \"300ms\""}}, "5.limit-queue", "5.write-timeout", "2.close-codes-own")
-	deaf := w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
-	fine := w.dial("?h[]=WS-Join:c", stack.DialOptions{})
-	fine.Next()
-	payload := strings.Repeat("x", 60<<10)
-	sent := 0
-	stack.Wait(t, "the slow reader to be closed", func() bool {
-		w.Push(t, `{"to":"channel:c","data":"`+payload+`"}`)
-		sent++
-		return w.Metric(t, "wsfpm_connections_closed_total", `code="4408"`) == 1
-	})
-	for range sent {
-		fine.Expect(payload)
+	for limit, limits := range map[string]string{
+		"queue":         "queue = \"64KiB\"\nwrite_timeout = \"5s\"",
+		"write_timeout": "queue = 0\nqueue_messages = 0\nwrite_timeout = \"300ms\"",
+	} {
+		t.Run(limit, func(t *testing.T) {
+			w := start(t, setup{script: whoScript, options: stack.GatewayOptions{Limits: limits}},
+				"5.limit-queue", "5.write-timeout", "2.close-codes-own")
+			w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
+			fine := w.dial("?h[]=WS-Join:c", stack.DialOptions{})
+			fine.Next()
+			payload := strings.Repeat("x", 60<<10)
+			sent := 0
+			stack.Wait(t, "the slow reader to be found", func() bool {
+				w.Push(t, `{"to":"channel:c","data":"`+payload+`"}`)
+				sent++
+				return w.Metric(t, "wsfpm_limits_reached_total", `limit="`+limit+`"`) == 1
+			})
+			stack.WaitWithin(t, 2*stack.Patience, "its end", func() bool {
+				return w.Metric(t, "wsfpm_connections_closed_total", `code="4408"`) == 1
+			})
+			for range sent {
+				fine.Expect(payload)
+			}
+			equal(t, "connections", w.Metric(t, "wsfpm_connections"), 1)
+		})
 	}
-	equal(t, "connections", w.Metric(t, "wsfpm_connections"), 1)
-	w.counted("queue", 1)
-	_ = deaf
 }
 
 func TestASlowReaderIsClosedForTheNumberOfItsPushes(t *testing.T) {

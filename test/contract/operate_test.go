@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -89,8 +90,26 @@ func TestVersion(t *testing.T) {
 	Row(t, "5.version")
 	stack.Integration(t)
 	out, code := stack.Command(t, "version")
-	if code != 0 || !strings.Contains(out, "wsfpm") {
+	want := regexp.MustCompile(`^wsfpm \S+, commit \S+.*, go1\.\S+ \w+/\w+\n(  \S+ v\S+\n)*  github.com/coder/websocket v1.*\n(  \S+ v\S+\n)*$`)
+	if code != 0 || !want.MatchString(out) {
 		t.Errorf("got exit code %d, %q", code, out)
+	}
+}
+
+func TestConfigPrintsTheKeysAndWhatDiffers(t *testing.T) {
+	Row(t, "5.config", "5.config-changed")
+	stack.Integration(t)
+	page, err := os.ReadFile(filepath.Join(stack.Root(t), "docs", "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := stack.Command(t, "config"); code != 0 || out != string(page) {
+		t.Errorf("got exit code %d and other keys than in docs/config.toml", code)
+	}
+	out, code := stack.Command(t, "config", "--changed", "--set", "limits.burst=50", "--redis", "redis://app:hush@h:6379")
+	want := "redis.url = \"redis://…@h:6379\"  # command line, default \"\"\nlimits.burst = 50               # command line, default 30\n"
+	if code != 0 || out != want {
+		t.Errorf("got exit code %d, %q, want %q", code, out, want)
 	}
 }
 

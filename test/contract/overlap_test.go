@@ -36,9 +36,9 @@ if ($said === 'stops') { $flush("once more\n"); sleep(60); }
 `
 
 // open lets the running script go on.
-func openGate(t *testing.T, dir string) {
+func openGate(t *testing.T, dir, name string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "gate"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -57,7 +57,7 @@ func TestDisconnectComesAfterTheEndOfACutStream(t *testing.T) {
 			c.Expect("begun")
 			c.Cut()
 			w.awaitSettling()
-			openGate(t, w.dir)
+			openGate(t, w.dir, "gate")
 			stack.Wait(t, "the disconnect event", func() bool { return readFile(w.dir+"/disconnect") != "" })
 			equal(t, "disconnect ran", readFile(w.dir+"/disconnect"), "after")
 			stack.Wait(t, "a free pool", func() bool { return w.Metric(t, "wsfpm_fpm_settling")+w.Metric(t, "wsfpm_fpm_in_use") == 0 })
@@ -78,7 +78,7 @@ func TestAMessageComesAfterTheEndOfAFailedOne(t *testing.T) {
 			c.Send("next")
 			w.awaitSettling()
 			stack.Wait(t, "the failure", func() bool { return strings.Contains(w.LogText(), "event failed") })
-			openGate(t, w.dir)
+			openGate(t, w.dir, "gate")
 			c.Expect("after")
 		})
 	}

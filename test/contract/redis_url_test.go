@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -35,5 +37,34 @@ func TestRedisURLs(t *testing.T) {
 	}
 	if out, code := checkFile(t, soundFile+"[redis]\nurl = \"redis://s:1,t:2?master_name=m&password=hush\"\n"); code != 0 || strings.Contains(out, "hush") {
 		t.Errorf("got exit code %d: %s", code, out)
+	}
+}
+
+func TestAClusterNeedsOneSlotForWhatScriptsChange(t *testing.T) {
+	Row(t, "5.prefix-slot", "5.registry-redis")
+	routes := map[string]string{
+		"registry": soundFile + "registry = true\n",
+		"once":     soundFile + "once = \"2m\"\n",
+		"presence": soundFile + "[presence]\nusers = true\n",
+	}
+	const cluster = "url = \"redis://127.0.0.1:1,127.0.0.1:2/?cluster=true\"\n"
+	for key, text := range routes {
+		out, code := checkFile(t, text+"[redis]\n"+cluster)
+		if code == 0 || !strings.Contains(out, key+": needs one hash slot") || !strings.Contains(out, `"{ws}:"`) {
+			t.Errorf("%s without a hash tag: got exit code %d: %s", key, code, out)
+		}
+		if out, code := checkFile(t, text+"[redis]\nprefix = \"{ws}:\"\n"+cluster); code != 0 {
+			t.Errorf("%s with a hash tag: got exit code %d: %s", key, code, out)
+		}
+		if out, code := checkFile(t, text); code == 0 || !strings.Contains(out, key+": ") {
+			t.Errorf("%s without Redis: got exit code %d: %s", key, code, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "wsfpm.toml")
+	if err := os.WriteFile(file, []byte(routes["once"]+"[redis]\n"+cluster), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := stack.Command(t, "serve", "--config", file); code == 0 || !strings.Contains(out, "once: needs one hash slot") {
+		t.Errorf("serve: got exit code %d: %s", code, out)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"wsfpm/test/stack"
@@ -65,7 +66,7 @@ func start(t *testing.T, s setup, rows ...string) *world {
 		o.FPM = shared.fpm
 	}
 	if s.redis {
-		w.prefix = fmt.Sprintf("ws%d:", stack.FreePort(t))
+		w.prefix = newPrefix()
 		o.Redis = shared.redis.URL()
 		o.RedisTOML = fmt.Sprintf("prefix = %q\n%s", w.prefix, o.RedisTOML)
 	}
@@ -105,6 +106,12 @@ func (w *world) refused(query string, opt stack.DialOptions) stack.Refusal {
 	w.t.Helper()
 	return stack.Refused(w.t, w.URL+"/ws"+query, opt)
 }
+
+// prefixes is the number of prefixes that newPrefix has returned.
+var prefixes atomic.Int64
+
+// newPrefix returns a prefix for the package's Redis, in which earlier tests leave their keys.
+func newPrefix() string { return fmt.Sprintf("ws%d:", prefixes.Add(1)) }
 
 // publish sends a payload to an address through the test's Redis prefix.
 func (w *world) publish(address, payload string) int64 {

@@ -1,5 +1,5 @@
 // Package deploy tests what the folder deploy ships and what the pages of docs
-// say about operating: the units, the nginx file, make install, the alert rules
+// say about operating: the units, the files for proxies, make install, the alert rules
 // and the dashboard, the page of metrics, and that no secret gets into a log.
 //
 // What needs a program of the system (systemd-analyze, promtool, PHP-FPM,

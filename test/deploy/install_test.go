@@ -62,6 +62,7 @@ func TestInstallPutsEverythingInPlace(t *testing.T) {
 	want := map[string]fs.FileMode{
 		"/usr/bin/wsfpm":                        0o755,
 		"/usr/lib/systemd/system/wsfpm.service": 0o644,
+		"/usr/share/wsfpm/probe.php":            0o644,
 		"/usr/lib/systemd/system/wsfpm.socket":  0o644,
 		"/etc/wsfpm/wsfpm.toml":                 0o644,
 		"/etc/wsfpm/secrets.env":                0o600,

@@ -19,6 +19,8 @@ import (
 	"wsfpm/gateway/admin"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/durable"
+	"wsfpm/gateway/redis"
 	"wsfpm/test/stack"
 )
 
@@ -52,7 +54,10 @@ func seasoned(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gateway.New(gateway.Options{Config: cfg, Bus: b})
+	l := durable.New(durable.Config{})
+	defer l.Close()
+	cfg.Presence.Users = true
+	g, err := gateway.New(gateway.Options{Config: cfg, Bus: b, Log: l, Registry: keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +71,26 @@ func seasoned(t *testing.T) string {
 		_ = b.Close()
 	}()
 	visit(t, g)
-	operators := httptest.NewServer(admin.New(admin.Options{Gateway: g, Bus: b.Stats, Sockets: &admin.Sockets{Most: 1}, Version: "test"}))
+	stack.WaitWithin(t, 10*time.Second, "a beat", func() bool { return !g.Stats().Registry.LastBeat.IsZero() })
+	operators := httptest.NewServer(admin.New(admin.Options{Gateway: g, Bus: b.Stats, Log: l.Stats, Sockets: &admin.Sockets{Most: 1}, Version: "test"}))
 	defer operators.Close()
 	return fetch(t, operators, "/metrics")
+}
+
+// keys is an embedded Redis.
+func keys(t *testing.T) *redis.Client {
+	t.Helper()
+	e, err := redis.StartEmbedded("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	c, err := redis.NewStore("redis://" + e.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // visit is what clients do to a gateway.
@@ -183,7 +205,7 @@ func TestThePageOfMetricsHasEachAndNoOther(t *testing.T) {
 	}
 }
 
-var metricName = regexp.MustCompile(`\$?\bwsfpm_[a-z0-9_]+\b`) // "$": a variable of nginx
+var metricName = regexp.MustCompile(`\$?\bwsfpm_[a-z][a-z0-9_]+\b`) // "$": a variable of nginx
 
 // TestPagesNameOnlyMetricsThatExist looks at prose and queries too.
 func TestPagesNameOnlyMetricsThatExist(t *testing.T) {

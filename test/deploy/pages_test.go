@@ -3,27 +3,21 @@ package deploy
 import (
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
-	"wsfpm/gateway/config"
 	"wsfpm/test/stack"
 )
-
-// pages are those that this package looks after.
-var pages = [...]string{"SECURITY.md", "docs/deploy.md", "docs/metrics.md"}
 
 var (
 	codePath = regexp.MustCompile("`((?:cmd|gateway|fcgi|session|deploy|examples|scripts|docs)/[a-z0-9_./-]+)`")
 	link     = regexp.MustCompile(`\]\(([^)#:]+)?(#[^)]+)?\)`)
-	limitKey = regexp.MustCompile("`limits\\.([a-z_]+)`")
 )
 
 func TestPagesNameOnlyFilesThatExist(t *testing.T) {
 	root := stack.Root(t)
-	for _, page := range pages {
+	for _, page := range userPages(t) {
 		text := read(t, page)
 		for _, m := range codePath.FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
@@ -55,16 +49,12 @@ func hasHeading(text, anchor string) bool {
 	return strings.Contains(text, `id="`+anchor+`"`)
 }
 
-func TestPagesNameOnlyLimitsThatExist(t *testing.T) {
-	known := make(map[string]bool)
-	for field := range reflect.TypeFor[config.Limits]().Fields() {
-		known[field.Tag.Get("toml")] = true
-	}
-	for _, page := range pages {
-		for _, m := range limitKey.FindAllStringSubmatch(read(t, page), -1) {
-			if !known[m[1]] {
-				t.Errorf("%s names limits.%s, which is no key", page, m[1])
-			}
+// A page that no reader finds is no page: the README's table has each of docs.
+func TestTheREADMELinksEachPage(t *testing.T) {
+	readme := read(t, "README.md")
+	for _, page := range userPages(t) {
+		if strings.HasPrefix(page, "docs/") && !strings.Contains(readme, "]("+page) {
+			t.Errorf("README.md does not link %s", page)
 		}
 	}
 }

@@ -11,6 +11,21 @@
 //	I7  every client gets an answer, an error or an end of the connection
 //	I8  a node works below its limit of workers for 2 % of the time at most
 //
+// A second programme (log_*_test.go) does the same with the log: clients of wsfpm.v1 and
+// plain ones are cut off and return to any node with the last id that they have, while nodes
+// are killed and stopped, and Redis restarts, is emptied, trimmed and cut off, and a Sentinel
+// makes a replica the master that lacks the newest entries:
+//
+//	I9  what was stored reaches each client that it is for, in order and once (without
+//	    envelopes: at least once), or the client is told that something may be missing,
+//	    before any later message
+//
+// and its connections are in the registry, with presence:
+//
+//	I10 each connection that PHP let in gets one disconnect event, also when its node is
+//	    killed or stopped for longer than its lease, and no event begins after it
+//	I11 presence in Redis is what the nodes' hubs have, within a minute of the last fault
+//
 // Which faults come, in which order, on which node and for how long is drawn
 // from a seed, and each has the number of events after which it comes: the same
 // seed is the same plan. When exactly a fault meets an event is left to chance,
@@ -23,5 +38,7 @@
 // Reading order: plan_test.go (what will happen), world_test.go and
 // link_test.go (where), fault_*_test.go (how), client_test.go and
 // publish_test.go (who talks), session_test.go and ledger_test.go (who checks),
-// verdict_test.go, programme_test.go (all of it together).
+// verdict_test.go, programme_test.go (all of it together); log_test.go,
+// log_group_test.go, log_client_test.go, log_check_test.go, log_journal_test.go, log_ends_test.go,
+// log_presence_test.go.
 package faults

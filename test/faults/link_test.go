@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type link struct {
 	target   string // HOST:PORT, or a path
 	listener net.Listener
 	running  sync.WaitGroup
+	renames  *strings.Replacer // in answers; nil: nothing. It keeps their length
 
 	mu    sync.Mutex // guards what follows
 	now   weather
@@ -210,6 +212,9 @@ func (l *link) pipe(p *pair, dst, src net.Conn, answers bool) {
 // pass hands one piece on in the link's present weather. It reports false when
 // the connection is to be cut.
 func (l *link) pass(p *pair, dst net.Conn, piece []byte, answers bool) bool {
+	if answers && l.renames != nil {
+		piece = []byte(l.renames.Replace(string(piece)))
+	}
 	l.mu.Lock()
 	w, hole := l.now, l.hole
 	l.mu.Unlock()

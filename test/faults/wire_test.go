@@ -42,6 +42,11 @@ func (e *refusedError) Error() string { return fmt.Sprintf("refused with %d", e.
 // dialWire does a handshake and returns the connection and its id, which the
 // script put onto the 101.
 func dialWire(address, path string, bound time.Duration, tune func(*net.TCPConn)) (*wire, string, error) {
+	return dialProtocol(address, path, "", bound, tune)
+}
+
+// dialProtocol is dialWire that offers a subprotocol, if it is not empty.
+func dialProtocol(address, path, protocol string, bound time.Duration, tune func(*net.TCPConn)) (*wire, string, error) {
 	conn, err := net.DialTimeout("tcp", address, bound)
 	if err != nil {
 		return nil, "", err
@@ -51,7 +56,11 @@ func dialWire(address, path string, bound time.Duration, tune func(*net.TCPConn)
 	}
 	conn.SetDeadline(time.Now().Add(bound))
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	if protocol != "" {
+		request += "Sec-WebSocket-Protocol: " + protocol + "\r\n"
+	}
+	request += "\r\n"
 	if _, err := conn.Write([]byte(request)); err != nil {
 		conn.Close()
 		return nil, "", err

@@ -14,7 +14,8 @@ import (
 // ours are the variables that the contract names besides HTTP_… for connect.
 var ours = strings.Fields(`REQUEST_METHOD REQUEST_URI QUERY_STRING REQUEST_SCHEME GATEWAY_INTERFACE REDIRECT_STATUS CONTENT_LENGTH
 	SCRIPT_FILENAME SCRIPT_NAME DOCUMENT_URI DOCUMENT_ROOT REMOTE_ADDR REMOTE_PORT SERVER_NAME SERVER_ADDR SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE
-	WS_EVENT WS_CONNECTION WS_NODE WS_USER WS_CHANNELS WS_STATE WS_PROTOCOL WS_PROTOCOLS WS_CONNECTED_AT WS_REQUEST_ID TRACE`)
+	WS_EVENT WS_CONNECTION WS_NODE WS_USER WS_CHANNELS WS_STATE WS_PROTOCOL WS_PROTOCOLS WS_CONNECTED_AT WS_REQUEST_ID
+	WS_RESUME WS_LAST WS_POSITION TRACE`)
 
 // phps are PHP's and PHP-FPM's own.
 var phps = strings.Fields("PHP_SELF REQUEST_TIME REQUEST_TIME_FLOAT argv argc FCGI_ROLE USER HOME")
@@ -142,11 +143,18 @@ func (w *way) check(t *testing.T, s set, got told) {
 	}
 }
 
+// madeTrace is a traceparent that wsfpm has made.
+var madeTrace = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-00$`)
+
 // checkHeaders wants exactly the headers that the contract lets through.
 func (w *way) checkHeaders(t *testing.T, s set, got map[string]string) {
 	t.Helper()
 	want := w.headers(s)
 	want["HTTP_HOST"] = w.host(s)
+	if !madeTrace.MatchString(got["HTTP_TRACEPARENT"]) { // no set has one
+		t.Errorf("HTTP_TRACEPARENT is %q, want a new one", got["HTTP_TRACEPARENT"])
+	}
+	want["HTTP_TRACEPARENT"] = got["HTTP_TRACEPARENT"]
 	for name, value := range got {
 		if sent, found := want[name]; !found && !s.vague {
 			t.Errorf("PHP has %s = %.80q, which does not arrive by the contract", name, value)

@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,33 +35,44 @@ type talk struct {
 }
 
 // talker is one person in the chat, with the rules of the example's chat.js
-// and socket.js: a message is sent again with the same key until its receipt
-// has come, at most one a second, and a lost connection is made again after a
-// random wait that grows. Its own goroutine uses it until it ends.
+// and live.js: a message is sent again with the same key until its reply has
+// come, at most one a second, and a lost connection is made again after a
+// random wait that grows, from the last position on. Its own goroutine uses it
+// until it ends.
 type talker struct {
 	*talk
 	name, room string
 	cookies    string
 	failures   int
 
+	last     string         // the position of the newest message
+	counted  bool           // who is here has been answered on this connection
 	said     int            // messages
 	tries    int            // times that one was sent
-	key      string         // of the message without a receipt, "" for none
+	key      string         // of the message without a reply, "" for none
 	asked    time.Time      // when it was sent over this connection, zero for not yet
 	again    time.Time      // when it may be sent
-	receipts map[string]int // by key, those in the history aside
+	receipts map[string]int // by key: the own messages as the room gets them
 	ends     []parting
 	err      error
 }
 
+// envelope is a message of wsfpm.v1, as far as a talker needs it.
+type envelope struct {
+	ID    string `json:"id"`
+	Re    string `json:"re"`
+	Error string `json:"error"`
+	Gap   bool   `json:"gap"`
+	Data  event  `json:"data"`
+}
+
 // event is what the chat sends, as far as a talker needs it.
 type event struct {
-	Type     string  `json:"type"`
-	Key      string  `json:"key"`
-	From     string  `json:"from"`
-	Text     string  `json:"text"`
-	Wait     float64 `json:"wait"`
-	Messages []event `json:"messages"`
+	Type   string   `json:"type"`
+	Key    string   `json:"key"`
+	From   string   `json:"from"`
+	Wait   float64  `json:"wait"`
+	People []string `json:"people"`
 }
 
 var formToken = regexp.MustCompile(`name="form" value="([0-9a-f]+)"`)
@@ -93,45 +106,33 @@ func (p *talker) login() error {
 	return nil
 }
 
-// enter connects, and has synchronised when it returns.
+// enter connects, and knows who is here when it returns.
 func (p *talker) enter() (*socket, error) {
-	s, err := dial(wish{address: p.address, path: "/ws/chat?room=" + p.room, headers: p.cookies, size: 64 << 10})
+	path := "/ws/chat?room=" + p.room
+	if p.last != "" {
+		path += "&ws_last=" + p.last
+	}
+	s, err := dial(wish{address: p.address, path: path, headers: p.cookies + "Sec-WebSocket-Protocol: wsfpm.v1\r\n", size: 64 << 10})
 	if err != nil {
 		return nil, err
 	}
+	s.send(`{"id":"here","data":{"type":"here","new":true}}`)
 	until := time.Now().Add(answerLimit)
-	for _, want := range []string{"room", "sync"} {
-		var e event
-		for e.Type != want {
-			text, code := s.next(until)
-			if text == nil {
-				s.Conn.Close()
-				return nil, fmt.Errorf("no %s but the close code %d", want, code)
-			}
-			if err := json.Unmarshal(text, &e); err != nil {
-				return nil, err
-			}
+	for p.counted = false; !p.counted; {
+		text, code := s.next(until)
+		if text != nil {
+			p.hear(s, text)
 		}
-		if want == "room" {
-			s.send(`{"type":"sync","after":0}`)
-		} else {
-			p.synchronised(e)
+		if text == nil || p.err != nil {
+			s.Conn.Close()
+			return nil, errors.Join(fmt.Errorf("not told who is here, but the close code %d", code), p.err)
 		}
 	}
 	p.here.Add(1)
 	return s, nil
 }
 
-// synchronised takes the history, in which the receipt of a message may be.
-func (p *talker) synchronised(e event) {
-	for _, m := range e.Messages {
-		if m.From == p.name {
-			p.settled(m.Key, time.Second)
-		}
-	}
-}
-
-// live talks until everybody shall be silent and the last message has its receipt.
+// live talks until everybody shall be silent and the last message has its reply.
 func (p *talker) live(s *socket) {
 	since := time.Now()
 	p.again = since.Add(rand.N(2 * time.Second))
@@ -145,7 +146,7 @@ func (p *talker) live(s *socket) {
 			s = p.comeBack(code)
 			since = time.Now()
 		case text != nil:
-			p.hear(text)
+			p.hear(s, text)
 		case p.key == "" && p.over.Load():
 			s.leave()
 			return
@@ -157,7 +158,7 @@ func (p *talker) live(s *socket) {
 	}
 }
 
-// say sends the message that has no receipt, else a new one.
+// say sends the message that has no reply, else a new one.
 func (p *talker) say(s *socket) {
 	if p.key == "" {
 		p.said++
@@ -165,35 +166,48 @@ func (p *talker) say(s *socket) {
 	}
 	p.tries++
 	p.asked = time.Now()
-	s.send(fmt.Sprintf(`{"type":"say","room":%q,"key":%q,"text":"hello","tag":"%s/%d"}`, p.room, p.key, p.key, p.tries))
+	s.send(fmt.Sprintf(`{"id":"%s-%d","data":{"type":"say","room":%q,"key":%q,"text":"hello","tag":"%s/%d"}}`, p.key, p.tries, p.room, p.key, p.key, p.tries))
 }
 
 // hear takes what the chat sends.
-func (p *talker) hear(text []byte) {
-	var e event
-	if err := json.Unmarshal(text, &e); err != nil {
+func (p *talker) hear(s *socket, text []byte) {
+	var m envelope
+	if err := json.Unmarshal(text, &m); err != nil {
 		p.err = fmt.Errorf("%s got %.100q: %w", p.name, text, err)
 		return
 	}
+	if m.Gap {
+		p.last = ""
+		s.Conn.Close() // the next read ends it
+		return
+	}
+	if m.ID != "" {
+		p.last = m.ID
+	}
 	switch {
-	case e.Type == "message" && e.From == p.name:
-		p.receipts[e.Key]++
-		p.settled(e.Key, 1100*time.Millisecond+rand.N(time.Second))
-	case e.Type == "slow" && e.Key == p.key:
-		p.asked, p.again = time.Time{}, time.Now().Add(time.Duration(e.Wait*float64(time.Second)))
-	case e.Type == "error":
+	case m.Error != "" || m.Data.Type == "error":
 		p.err = fmt.Errorf("%s was told %q", p.name, text)
+	case m.Re == "here":
+		p.counted = true
+		if !slices.Contains(m.Data.People, p.name) {
+			p.err = fmt.Errorf("%s is not among those who are here: %.200q", p.name, text)
+		}
+	case m.Data.Type == "message" && m.Data.From == p.name:
+		p.receipts[m.Data.Key]++
+	case m.Re == "" || m.Re != fmt.Sprintf("%s-%d", p.key, p.tries):
+	case m.Data.Type == "slow":
+		p.asked, p.again = time.Time{}, time.Now().Add(time.Duration(m.Data.Wait*float64(time.Second)))
+	default:
+		p.settled(1100*time.Millisecond + rand.N(time.Second))
 	}
 }
 
-// settled ends the wait for a receipt; the next message comes after a pause.
-func (p *talker) settled(key string, pause time.Duration) {
-	if key == p.key {
-		p.key, p.asked, p.again = "", time.Time{}, time.Now().Add(pause)
-	}
+// settled ends the wait for a reply; the next message comes after a pause.
+func (p *talker) settled(pause time.Duration) {
+	p.key, p.asked, p.again = "", time.Time{}, time.Now().Add(pause)
 }
 
-// comeBack connects again. A message without a receipt is sent again at once.
+// comeBack connects again. A message without a reply is sent again at once.
 func (p *talker) comeBack(code int) *socket {
 	p.here.Add(-1)
 	p.asked, p.again = time.Time{}, time.Now()

@@ -60,6 +60,9 @@ func comeAndGo(t *testing.T, g *goal, c *churn, rounds int) {
 		c.round(t)
 	}
 	took := time.Since(began)
+	stack.Wait(t, "the goroutines of the last clients to end", func() bool {
+		return c.gateway.Metric(t, "go_goroutines") <= before.goroutines+churnSlop
+	})
 	after := c.count(t)
 	before.compare(t, after)
 	farewells(t, ledger(t, dir+"/ledger"))

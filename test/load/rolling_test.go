@@ -2,7 +2,6 @@ package load
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,14 +29,13 @@ func (c *chat) start(t *testing.T) {
 	t.Helper()
 	dir := workScripts(t)
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 12, Ini: map[string]string{"auto_prepend_file": dir + "/ledger.php"}})
-	example := filepath.Join(stack.Root(t), "examples", "php", "chat")
+	example := stack.ChatFolder(t)
 	redis, store := stack.Redis(t, stack.RedisOptions{}), stack.TempDir(t)
 	c.ledger = dir + "/ledger"
 	for i := range c.nodes {
 		c.nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: redis.URL(),
 			Drain: shortWait, LogLevel: "info", Limits: "connections_per_address = 0\naccept_rate = 0", FPMLines: "max_connections = 5\nmax_idle = 5",
-			Routes: fmt.Sprintf("[[route]]\npath = \"/ws/chat\"\nscript = %q\nparams = { CHAT_DIR = %q }\non_error = \"message\"\n"+
-				"error_message = '{\"type\":\"error\",\"text\":\"The server could not do that.\"}'\n", example+"/ws.php", store)})
+			Routes: stack.ChatTables(t, redis.URL(), store)})
 	}
 	c.nginx = stack.NginxWith(t, stack.NginxOptions{Main: "worker_shutdown_timeout " + shortWait + ";"}, fmt.Sprintf(`
 map $http_upgrade $wsfpm_upgrade { default ""; websocket websocket; }

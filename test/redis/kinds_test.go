@@ -2,11 +2,8 @@ package redistest
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +91,21 @@ func startCluster(t *testing.T) (servers [3]*stack.RedisServer) {
 	return servers
 }
 
+// startClusterReplica adds a replica of one of a Cluster's masters.
+func startClusterReplica(t *testing.T, master *stack.RedisServer) {
+	t.Helper()
+	bus := fmt.Sprint(stack.FreePort(t))
+	replica := stack.Redis(t, stack.RedisOptions{Args: []string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}})
+	host, port, _ := strings.Cut(replica.Addr, ":")
+	master.Do(t, "CLUSTER", "MEET", host, port, bus)
+	id := master.Do(t, "CLUSTER", "MYID")
+	stack.Wait(t, "the replica to know the master", func() bool { return strings.Contains(replica.Do(t, "CLUSTER", "NODES"), id) })
+	replica.Do(t, "CLUSTER", "REPLICATE", id)
+	stack.Wait(t, "the replica to have the data", func() bool {
+		return strings.Contains(replica.Do(t, "INFO", "replication"), "master_link_status:up")
+	})
+}
+
 // Slow: the Cluster takes seconds to see that a node is back.
 func TestACluster(t *testing.T) {
 	row(t, "5.redis-url")
@@ -123,29 +135,6 @@ func TestACluster(t *testing.T) {
 	p.survive(t, url, servers[next].Kill, func() { servers[next].Start(t) })
 }
 
-// startSentinel runs a Sentinel that watches master as "main", and returns its
-// address.
-func startSentinel(t *testing.T, master string) string {
-	t.Helper()
-	dir, port := stack.TempDir(t), fmt.Sprint(stack.FreePort(t))
-	config := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main %s 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 1000\n",
-		port, dir, strings.Replace(master, ":", " ", 1))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("redis-server", config, "--sentinel")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a sentinel: %v", err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return "127.0.0.1:" + port
-}
-
 // group is a master, its replica, and the Sentinel that watches them.
 type group struct {
 	master, replica *stack.RedisServer
@@ -156,11 +145,25 @@ func startGroup(t *testing.T) group {
 	t.Helper()
 	master := stack.Redis(t, stack.RedisOptions{})
 	replica := stack.Redis(t, stack.RedisOptions{Args: []string{"--replicaof", strings.Replace(master.Addr, ":", " ", 1)}})
-	sentinel := startSentinel(t, master.Addr)
+	sentinel := stack.Sentinel(t, master.Addr, "down-after-milliseconds 1000", "failover-timeout 1000")
 	stack.Wait(t, "the sentinel to know the replica", func() bool {
 		return strings.Contains(redisCLI(t, sentinel, "SENTINEL", "replicas", "main"), replica.Addr)
 	})
 	return group{master, replica, sentinel, "redis://127.0.0.1:1," + sentinel + "/0?master_name=main"}
+}
+
+// failover makes the replica the master. The old one keeps running, and for ten seconds does
+// not know that it is a replica.
+func (g group) failover(t *testing.T) {
+	t.Helper()
+	stack.Wait(t, "the new master", func() bool {
+		if strings.Contains(redisCLI(t, g.sentinel, "SENTINEL", "MASTERS"), strings.TrimPrefix(g.replica.Addr, "127.0.0.1:")) {
+			return true
+		}
+		// Again while one is under way is an error. A Sentinel without CPU time gives one up that it has begun.
+		redisCLI(t, g.sentinel, "SENTINEL", "FAILOVER", "main")
+		return false
+	})
 }
 
 // Slow: a Sentinel waits before it makes a replica the master.
@@ -173,19 +176,11 @@ func TestASentinelsFailover(t *testing.T) {
 	p.expect("of the new master")
 }
 
-// The old master keeps running, and for ten seconds does not know that it is a replica.
 func TestASentinelsFailoverByHand(t *testing.T) {
 	row(t, "2.promise-join", "5.redis-url")
 	g := startGroup(t)
 	p := startPair(t, g.master, g.url, "")
-	stack.Wait(t, "the new master", func() bool {
-		if strings.Contains(redisCLI(t, g.sentinel, "SENTINEL", "MASTERS"), strings.TrimPrefix(g.replica.Addr, "127.0.0.1:")) {
-			return true
-		}
-		// Again while one is under way is an error. A Sentinel without CPU time gives one up that it has begun.
-		redisCLI(t, g.sentinel, "SENTINEL", "FAILOVER", "main")
-		return false
-	})
+	g.failover(t)
 	began := time.Now()
 	stack.WaitWithin(t, resumed, "all nodes at the new master", func() bool { return g.replica.Subscribers(t, "ws:all") == 2 })
 	t.Logf("all nodes at the new master after %v", time.Since(began))

@@ -42,15 +42,20 @@ type node struct{ *stack.GatewayServer }
 func startNode(t *testing.T, name, url, lines string) node {
 	t.Helper()
 	stack.Integration(t)
+	binary := ""
+	if name == "two" {
+		binary = os.Getenv("WSFPM_OTHER_BINARY")
+	}
 	return node{stack.Gateway(t, stack.GatewayOptions{
-		Node: name, Drain: "100ms", FPM: shared.fpm, FPMLines: "max_connections = 10\nmax_idle = 10",
+		Binary: binary, Node: name, Drain: "100ms", FPM: shared.fpm, FPMLines: "max_connections = 10\nmax_idle = 10",
 		Redis: url, RedisTOML: lines, Limits: "messages_per_second = 0\nchannels = 0",
 		Env:    []string{"GORACE=atexit_sleep_ms=0"}, // else every end takes a second
 		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", filepath.Join(shared.dir, "who.php")),
 	})}
 }
 
-// startTwo runs two nodes on one Redis.
+// startTwo runs two nodes on one Redis. The second is of another version if
+// WSFPM_OTHER_BINARY names its program.
 func startTwo(t *testing.T, url, lines string) [2]node {
 	t.Helper()
 	return [2]node{startNode(t, "one", url, lines), startNode(t, "two", url, lines)}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -64,6 +65,24 @@ func (t *tally) add(e event, noSkips bool) {
 	}
 }
 
+// cutShort shows what the tests have written that were running when their package ended:
+// in one of them stands the panic, or which test did not end in time, and every goroutine.
+func (t *tally) cutShort(pkg string) {
+	for _, key := range slices.Sorted(maps.Keys(t.output)) {
+		if !strings.HasPrefix(key, pkg+" ") {
+			continue
+		}
+		fmt.Printf("--- CUT SHORT %s\n", key)
+		for _, line := range t.output[key][:min(len(t.output[key]), cutLines)] {
+			fmt.Print("    ", line)
+		}
+		delete(t.output, key)
+	}
+}
+
+// cutLines bounds what is shown of a test that was cut short.
+const cutLines = 400
+
 func (t *tally) end(e event, key string, noSkips bool) {
 	bad := e.Action == "fail" || e.Action == "skip" && noSkips && e.Test != ""
 	if bad {
@@ -74,6 +93,7 @@ func (t *tally) end(e event, key string, noSkips bool) {
 	}
 	delete(t.output, key)
 	if e.Test == "" {
+		t.cutShort(e.Package)
 		// A package that fails without a failing test did not build, or panicked.
 		if e.Action == "fail" && !t.broken[e.Package] {
 			t.failed++

@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestEachFailureCountsOnce(t *testing.T) {
 	counted := newTally()
@@ -26,4 +31,51 @@ func TestEachFailureCountsOnce(t *testing.T) {
 	if counted.failed != 3 {
 		t.Errorf("a skip that is not allowed: got %d failed, want 3", counted.failed)
 	}
+}
+
+// The panic of a test that hangs is written as output of that test, which never ends.
+func TestATestThatDidNotEndIsShown(t *testing.T) {
+	counted := newTally()
+	text := printed(t, func() {
+		for _, e := range []event{
+			{Action: "run", Package: "p", Test: "Quick"},
+			{Action: "output", Package: "p", Test: "Quick", Output: "of no interest\n"},
+			{Action: "pass", Package: "p", Test: "Quick"},
+			{Action: "run", Package: "p", Test: "Hangs"},
+			{Action: "output", Package: "p", Test: "Hangs", Output: "panic: test timed out after 20m0s\n"},
+			{Action: "output", Package: "q", Test: "Another", Output: "still runs\n"},
+			{Action: "fail", Package: "p"},
+		} {
+			counted.add(e, false)
+		}
+	})
+	if !strings.Contains(text, "p Hangs") || !strings.Contains(text, "timed out") {
+		t.Errorf("the cause is not shown:\n%s", text)
+	}
+	if strings.Contains(text, "of no interest") || strings.Contains(text, "still runs") {
+		t.Errorf("what others have written is shown:\n%s", text)
+	}
+	if counted.failed != 1 {
+		t.Errorf("%d counted as failed, want the package", counted.failed)
+	}
+}
+
+// printed returns what f writes to standard output.
+func printed(t *testing.T, f func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	before := os.Stdout
+	os.Stdout = w
+	f()
+	os.Stdout = before
+	w.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -29,12 +29,11 @@ func runIn(t *testing.T, dir string, env []string, name string, args ...string) 
 // copyTree copies the files that git knows to a folder.
 func copyTree(t *testing.T, root, to string) {
 	t.Helper()
-	list, err := runIn(t, root, nil, "git", "ls-files", "--cached", "*.go", "go.mod", "go.sum")
+	list, err := runIn(t, root, nil, "git", "ls-files", "--cached", "-z")
 	if err != nil {
 		t.Fatalf("git ls-files: %v\n%s", err, list)
 	}
-	for name := range strings.Lines(list) {
-		name = strings.TrimSpace(name)
+	for name := range strings.SplitSeq(strings.TrimRight(list, "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if os.IsNotExist(err) {
 			continue // removed, not yet committed

@@ -3,12 +3,15 @@ package stack
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,9 +24,12 @@ type DialOptions struct {
 	Origin    string
 	Host      string
 	Protocols []string
-	Unix      string // dial this socket instead of the URL's host
-	Deaf      bool   // never read: a client that hangs
-	Compress  bool   // offer permessage-deflate
+	Unix      string         // dial this socket instead of the URL's host
+	Addr      string         // dial this HOST:PORT instead of the URL's host
+	From      string         // the client's IP address, of those of this machine
+	Roots     *x509.CertPool // of wss: URLs, instead of the machine's
+	Deaf      bool           // never read: a client that hangs
+	Compress  bool           // offer permessage-deflate
 }
 
 // Frame is one message that a client got.
@@ -36,6 +42,7 @@ type Frame struct {
 // however slow the test is, unless it is deaf. One goroutine uses it.
 type Client struct {
 	Response *http.Response // of the handshake
+	Pings    atomic.Int64   // that have come
 	Conn     *websocket.Conn
 	t        T
 	tcp      net.Conn // the connection below
@@ -89,16 +96,13 @@ func describe(resp *http.Response) string {
 func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 	t.Helper()
 	c := &Client{t: t, frames: make(chan Frame, 1<<16)}
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if opt.Unix != "" {
-				network, address = "unix", opt.Unix
-			}
-			tcp, err := (&net.Dialer{}).DialContext(ctx, network, address)
-			c.tcp = tcp
-			return tcp, err
-		},
+	transport := Transport(opt)
+	transport.DisableKeepAlives = true
+	connect := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		tcp, err := connect(ctx, network, address)
+		c.tcp = tcp
+		return tcp, err
 	}
 	header := opt.Header.Clone()
 	if header == nil {
@@ -123,6 +127,7 @@ func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 		Subprotocols: opt.Protocols,
 
 		CompressionMode: compression,
+		OnPingReceived:  func(context.Context, []byte) bool { c.Pings.Add(1); return true },
 	})
 	if err != nil {
 		return nil, resp, err
@@ -137,6 +142,26 @@ func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 		c.reader.Wait()
 	})
 	return c, resp, nil
+}
+
+// Transport connects as the options say.
+func Transport(opt DialOptions) *http.Transport {
+	return &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: opt.Roots},
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if opt.Unix != "" {
+				network, address = "unix", opt.Unix
+			}
+			if opt.Addr != "" {
+				address = opt.Addr
+			}
+			dialer := &net.Dialer{}
+			if opt.From != "" {
+				dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(opt.From)}
+			}
+			return dialer.DialContext(ctx, network, address)
+		},
+	}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -34,6 +34,7 @@ type GatewayOptions struct {
 	LogLevel  string     // default "debug"
 
 	File     string   // a complete configuration, instead of the above
+	Binary   string   // the program, instead of this version's
 	Env      []string // further environment, KEY=value
 	Args     []string // further arguments of wsfpm serve
 	Stderr   *os.File // where the log goes, instead of to LogText
@@ -58,7 +59,10 @@ type GatewayServer struct {
 func Gateway(t T, opt GatewayOptions) *GatewayServer {
 	t.Helper()
 	Integration(t)
-	g := &GatewayServer{opt: opt, binary: Binary(t), out: &output{}}
+	g := &GatewayServer{opt: opt, binary: opt.Binary, out: &output{}}
+	if g.binary == "" {
+		g.binary = Binary(t)
+	}
 	g.Listen = opt.Listen
 	if g.Listen == "" {
 		g.Listen = FreeAddress(t)
@@ -84,14 +88,22 @@ func Gateway(t T, opt GatewayOptions) *GatewayServer {
 	return g
 }
 
+// render writes the configuration. What a test does not set is patient: beside others on a
+// few cores Redis may need more than a second for an answer, and a worker more than ten.
 func (g *GatewayServer) render(admin string) string {
 	var b strings.Builder
+	patient := func(lines, key, value string) string {
+		if strings.Contains(lines, key) {
+			return lines
+		}
+		return fmt.Sprintf("%s = %q\n%s", key, value, lines)
+	}
 	fmt.Fprintf(&b, "node = %q\nlisten = %q\nadmin = %q\nadmin_token = %q\ndrain = %q\n%s\n",
 		or(g.opt.Node, "test"), g.Listen, admin, AdminToken, or(g.opt.Drain, "1s"), g.opt.Top)
 	if g.opt.FPM != nil {
-		fmt.Fprintf(&b, "\n[fpm.default]\naddress = %q\n%s\n", g.opt.FPM.Address, g.opt.FPMLines)
+		fmt.Fprintf(&b, "\n[fpm.default]\naddress = %q\n%s\n", g.opt.FPM.Address, patient(g.opt.FPMLines, "queue_wait", "1m"))
 	}
-	fmt.Fprintf(&b, "\n[redis]\nurl = %q\n%s\n", g.opt.Redis, g.opt.RedisTOML)
+	fmt.Fprintf(&b, "\n[redis]\nurl = %q\n%s\n", g.opt.Redis, patient(g.opt.RedisTOML, "confirm", "10s"))
 	fmt.Fprintf(&b, "\n[limits]\n%s\n\n[log]\nlevel = %q\nformat = \"json\"\n\n%s\n", g.opt.Limits, or(g.opt.LogLevel, "debug"), g.opt.Routes)
 	return b.String()
 }
@@ -219,6 +231,12 @@ func (g *GatewayServer) Exit(t T) int {
 
 // Kill ends the process with SIGKILL.
 func (g *GatewayServer) Kill() { g.proc.end(syscall.SIGKILL, time.Second) }
+
+// Pause stops the process without ending it (SIGSTOP).
+func (g *GatewayServer) Pause() { g.proc.signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (g *GatewayServer) Resume() { g.proc.signal(syscall.SIGCONT) }
 
 // Restart is Stop and Start.
 func (g *GatewayServer) Restart(t T) {

@@ -129,7 +129,7 @@ func accepts(network, address string) bool {
 // await waits until p listens, and fails the test with its output when it ends instead.
 func (p *process) await(t T, network, address string) {
 	t.Helper()
-	ok := waitFor(Patience, func() bool { return !p.running() || accepts(network, address) })
+	ok := Poll(Patience, pollEvery, func() bool { return !p.running() || accepts(network, address) })
 	if !ok || !p.running() {
 		t.Fatalf("%s does not listen on %s:\n%s", p.name, address, p.out)
 	}

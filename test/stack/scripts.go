@@ -141,7 +141,7 @@ func (tr Trace) Await(t T, kind string, n int) []Event {
 	return tr.Of(kind)
 }
 
-var placeholder = regexp.MustCompile(`\b(LISTEN|DIR)\b`)
+var placeholder = regexp.MustCompile(`\b(LISTEN|DIR|PORT)\b`)
 
 func replaceAll(text string, values map[string]string) string {
 	return placeholder.ReplaceAllStringFunc(text, func(word string) string { return values[word] })

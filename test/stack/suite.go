@@ -158,7 +158,7 @@ func Bound(d time.Duration) time.Duration {
 // when it does not within Patience.
 func Wait(t T, what string, cond func() bool) {
 	t.Helper()
-	if !waitFor(Patience, cond) {
+	if !Poll(Patience, pollEvery, cond) {
 		t.Fatalf("waited %v in vain for %s", Patience, what)
 	}
 }
@@ -166,13 +166,18 @@ func Wait(t T, what string, cond func() bool) {
 // WaitWithin is Wait with its own deadline.
 func WaitWithin(t T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
-	if !waitFor(limit, cond) {
+	if !Poll(limit, pollEvery, cond) {
 		t.Fatalf("waited %v in vain for %s", limit, what)
 	}
 }
 
-func waitFor(limit time.Duration, cond func() bool) bool {
-	tick := time.NewTicker(5 * time.Millisecond)
+// pollEvery is the interval of Wait.
+const pollEvery = 5 * time.Millisecond
+
+// Poll looks at cond at an interval until it holds, and reports whether it did within the
+// limit.
+func Poll(limit, every time.Duration, cond func() bool) bool {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for deadline := time.Now().Add(limit); ; <-tick.C {
 		if cond() {

@@ -10,12 +10,14 @@ import (
 // that lasts for a time.
 var pauses = map[string]string{
 	"fcgi/shortage_test.go":         "a model of a slow network, on a fake clock",
+	"gateway/once/store_test.go":    "a model of a slow store, on a fake clock",
 	"test/faults/resources_test.go": "looks at a node's metrics five times a second",
 	"test/faults/wire_test.go":      "a client that sends a byte a millisecond",
 	"test/load/chat_test.go":        "a page's wait before it connects again",
 	"test/load/churn_test.go":       "a client's pause between two visits",
 	"test/load/guest_test.go":       "a client's wait before it connects again",
 	"test/load/overload_test.go":    "load for so many seconds",
+	"test/load/resume_test.go":      "a client's wait before it connects again",
 	"test/load/rolling_test.go":     "people who talk between two restarts",
 }
 

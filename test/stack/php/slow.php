@@ -1,9 +1,9 @@
-<?php // a message's text is how many milliseconds to take, or "gate": until there is a file of that name beside this one
+<?php // a message's text is how many milliseconds to take, or begins with "gate": until there is a file of that name beside this one
 require __DIR__ . '/event.php';
 if ($_SERVER['WS_EVENT'] === 'message') {
     $text = file_get_contents('php://input');
     usleep(1000 * (int) $text);
-    while ($text === 'gate' && !file_exists(__DIR__ . '/gate')) {
+    while (str_starts_with($text, 'gate') && !file_exists(__DIR__ . '/' . $text)) {
         usleep(1000);
         clearstatcache();
     }

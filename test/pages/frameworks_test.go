@@ -1,0 +1,109 @@
+package pages
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wsfpm/test/stack"
+)
+
+const frameworks = "docs/frameworks.md"
+
+func TestPlainPHP(t *testing.T) {
+	s := open(t, frameworks, nil)
+	if r := stack.Refused(t, s.URL+"/ws/plain", stack.DialOptions{}); r.Status != 401 {
+		t.Errorf("without a login: got %d, want 401", r.Status)
+	}
+	c := stack.Dial(t, s.URL+"/ws/plain", stack.DialOptions{Cookie: s.login(`user|s:3:"ann";`)})
+	c.Send("hi")
+	c.Expect("ann: hi")
+	s.php("push.php")
+	c.Expect("shipped")
+}
+
+// framework starts a project of testdata, with the front controller of examples and the files
+// of the page in it, and a web server for its pages.
+func framework(t *testing.T, name string) (*site, *stack.NginxServer) {
+	t.Helper()
+	stack.Integration(t)
+	s := &site{t: t, dir: stack.TempDir(t), redis: stack.Redis(t, stack.RedisOptions{})}
+	if err := os.CopyFS(s.dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"storage", "bootstrap/cache"} {
+		s.write(folder+"/.keep", "")
+	}
+	front, err := os.ReadFile(filepath.Join(stack.Root(t), "examples/php/frameworks", name, "ws.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("ws.php", string(front))
+	for _, block := range blocks(t, frameworks, "php") {
+		s.write(fileName.FindStringSubmatch(block)[1], block)
+	}
+	route, prefix := "", ""
+	for _, block := range blocks(t, frameworks, "toml") {
+		if rest, ok := strings.CutPrefix(block, "[redis]\n"); ok {
+			prefix = rest
+			continue
+		}
+		route += block
+	}
+	s.redisTOML = prefix
+	s.start(route)
+	return s, stack.Nginx(t, "server { listen LISTEN; location / { fastcgi_pass unix:"+s.fpm.Socket+
+		"; include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME "+s.dir+"/public/index.php; } }")
+}
+
+// cookies are those of an answer that is a 200.
+func cookies(t *testing.T, resp *http.Response, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Fatalf("log in: %s", resp.Status)
+	}
+	var all []string
+	for _, c := range resp.Cookies() {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return strings.Join(all, "; ")
+}
+
+// works checks what each framework's handler does.
+func (s *site) works(web *stack.NginxServer, cookie, user string) *stack.Client {
+	s.t.Helper()
+	if r := stack.Refused(s.t, s.URL+"/ws/app", stack.DialOptions{}); r.Status != 401 {
+		s.t.Errorf("without a login: got %d %s, want 401", r.Status, r.Body)
+	}
+	if r := stack.HTTP(s.t, "GET", web.URL()+"/_ws/connect", http.Header{"Cookie": {cookie}}); r.Status != 404 {
+		s.t.Errorf("from the web: got %d, want 404", r.Status)
+	}
+	c := stack.Dial(s.t, s.URL+"/ws/app", stack.DialOptions{Cookie: cookie})
+	c.Send("hi")
+	c.Expect("hi")
+	s.redisValue("PUBLISH", "ws:user:"+user, "to the user")
+	c.Expect("to the user")
+	return c
+}
+
+func TestSymfony(t *testing.T) {
+	s, web := framework(t, "symfony")
+	resp, err := http.Post(web.URL()+"/login", "application/json", bytes.NewReader([]byte(`{"username":"ann","password":"secret"}`)))
+	s.works(web, cookies(t, resp, err), "ann")
+}
+
+func TestLaravel(t *testing.T) {
+	s, web := framework(t, "laravel")
+	resp, err := http.Get(web.URL() + "/login")
+	c := s.works(web, cookies(t, resp, err), "42")
+	s.php("push.php")
+	c.Expect("shipped")
+	c.Expect(`{"event":"OrderShipped","data":{"order":7}}`)
+}

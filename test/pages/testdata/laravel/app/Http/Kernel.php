@@ -1,0 +1,13 @@
+<?php
+namespace App\Http;
+
+class Kernel extends \Illuminate\Foundation\Http\Kernel
+{
+    protected $middlewareGroups = ['web' => [
+        \Illuminate\Cookie\Middleware\EncryptCookies::class,
+        \Illuminate\Cookie\Middleware\AddQueuedCookiesToResponse::class,
+        \Illuminate\Session\Middleware\StartSession::class,
+        Middleware\VerifyCsrfToken::class,
+        \Illuminate\Routing\Middleware\SubstituteBindings::class,
+    ]];
+}

@@ -1,0 +1,17 @@
+<?php
+namespace App;
+
+class OrderShipped implements \Illuminate\Contracts\Broadcasting\ShouldBroadcast
+{
+    public $order = 7;
+
+    public function broadcastOn()
+    {
+        return ['lobby'];
+    }
+
+    public function broadcastAs()
+    {
+        return 'OrderShipped';
+    }
+}

@@ -1,0 +1,1 @@
+<?php return ['default' => 'err', 'channels' => ['err' => ['driver' => 'errorlog']]];

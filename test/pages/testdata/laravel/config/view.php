@@ -1,0 +1,1 @@
+<?php return ['paths' => [], 'compiled' => dirname(__DIR__) . '/storage'];
