@@ -13,6 +13,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"wsfpm/gateway/config"
 )
@@ -109,6 +110,47 @@ func listenUnix(ctx context.Context, file string, cfg *config.Config, log *zap.L
 		return nil, err
 	}
 	return &unixListener{UnixListener: listener, path: file, made: made}, nil
+}
+
+// listenAlone is listenUnix for a socket that no other process may take over: it refuses
+// while one listens there. The lock file exists during the start only, so that of two
+// processes that start at once, and find the same stale socket, one is refused.
+func listenAlone(ctx context.Context, file string, cfg *config.Config, log *zap.Logger) (net.Listener, error) {
+	unlock, err := lockFile(filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", file)
+	switch {
+	case err == nil:
+		_ = conn.Close() // a probe for a running process
+		return nil, errors.New("another process listens there, perhaps a second wsfpm serve: stop it, or choose another path")
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTSOCK): // the last is refused below
+		return listenUnix(ctx, file, cfg, log)
+	}
+	return nil, fmt.Errorf("look for a process that listens there: %w", err)
+}
+
+// lockFile makes a file and locks it; unlock removes it. It does not wait.
+func lockFile(name string) (unlock func(), err error) {
+	for {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("another process starts there at this moment: lock %s: %w", name, err)
+		}
+		ours, err := f.Stat()
+		now, gone := os.Lstat(name)
+		if err == nil && gone == nil && os.SameFile(ours, now) {
+			return func() { _ = os.Remove(name); _ = f.Close() }, nil // in this order: the next process finds a file without a name, and makes another
+		}
+		_ = f.Close() // its owner has just removed it
+	}
 }
 
 // replaceable returns an error if the path holds something other than a socket.

@@ -40,12 +40,16 @@ func openOperators(ctx context.Context, cfg *config.Config, log *zap.Logger) (o 
 		if each.address == "" {
 			continue
 		}
-		open, err := openAddress(ctx, each.address, each.rights, log)
+		var err error
+		if file, isUnix := strings.CutPrefix(each.address, "unix:"); isUnix {
+			*each.to, err = listenAlone(ctx, file, each.rights, log)
+		} else {
+			*each.to, err = new(net.ListenConfig).Listen(ctx, "tcp", each.address)
+		}
 		if err != nil {
 			o.close()
-			return o, fmt.Errorf("%s: listen on %s: %w", each.key, each.address, err)
+			return operators{}, fmt.Errorf("%s: listen on %s: %w", each.key, each.address, err)
 		}
-		*each.to = open[0]
 	}
 	return o, nil
 }
