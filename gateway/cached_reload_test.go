@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"wsfpm/gateway/config"
+	"wsfpm/session"
 )
 
 // A purge does not find the cache of a route that a reload has removed.
@@ -41,6 +44,33 @@ func TestAReloadFreesTheMemoryOfTheCache(t *testing.T) {
 	h.reloaded(func(*config.Config) {})
 	if n := old.Bytes(); n != 0 {
 		t.Errorf("%d bytes are held by the cache of an earlier configuration", n)
+	}
+	p.asks("x", "x 3")
+}
+
+// A misspelt path must not look like a purge that worked.
+func TestAPurgeOfAnUnknownPathIsReported(t *testing.T) {
+	t.Log("contract-row: 4.purge-unknown")
+	h := start(t, counting(forAll), func(c *config.Config) {
+		cached(c)
+		c.Routes[0].Path = "/shop"
+	})
+	for range 2 {
+		h.fanout.deliver(&session.Command{Purge: []string{"/shop", "/typo", "*"}})
+	}
+	if lines := h.log.FilterMessageSnippet("purge of a path that no route of this node has"); lines.Len() != 1 || lines.All()[0].ContextMap()["path"] != "/typo" {
+		t.Errorf("got %v, want one line about /typo", lines.All())
+	}
+	p := h.dial("/shop", nil)
+	p.asks("x", "x 1")
+	p.asks("x", "x 2")
+	_, err := h.Push(t.Context(), []session.Command{{Purge: []string{"/shop"}}, {Purge: []string{"/typo"}}})
+	if wrong := new(PushError); !errors.As(err, &wrong) || !strings.Contains(err.Error(), `command 2: no route of this node has the path "/typo"`) {
+		t.Errorf("got %v", err)
+	}
+	p.asks("x", "x 2") // nothing of that was done
+	if _, err := h.Push(t.Context(), []session.Command{{Purge: []string{"/shop"}}}); err != nil {
+		t.Error(err)
 	}
 	p.asks("x", "x 3")
 }

@@ -9,6 +9,7 @@ import (
 
 	"wsfpm/gateway/answer"
 	"wsfpm/gateway/durable"
+	"wsfpm/gateway/excerpt"
 	"wsfpm/session"
 )
 
@@ -126,10 +127,14 @@ type Stored struct {
 }
 
 // Store stores the durable ones of pushed commands, together or not at all. A command that
-// cannot be stored is a [PushError].
+// cannot be stored, or a purge of a path that no route has, is a [PushError].
 func (g *Gateway) Store(ctx context.Context, commands []session.Command) (s Stored, err error) {
 	var entries []session.Command
+	now := g.settings.Load()
 	for i, c := range commands {
+		if path := now.unmeant(c.Purge); path != "" {
+			return Stored{}, &PushError{fmt.Errorf("command %d: no route of this node has the path %q that it purges", i+1, excerpt.Of(path))}
+		}
 		if c.Durable == nil || !*c.Durable {
 			s.Rest = append(s.Rest, c)
 			continue

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
+
+	"wsfpm/gateway/excerpt"
 )
 
 // survived logs a panic of one connection, which must not end the process. The caller
@@ -33,6 +35,13 @@ func (c *connection) warnProtocol() {
 	}
 	c.g.log.Warn("client offered subprotocols and none was selected, so browsers close the connection: list one in the route's protocols, or answer connect with WS-Protocol",
 		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.offered)))
+}
+
+// warnUnmeant warns once of a purge whose path is that of no route, such as a misspelt one.
+func (g *Gateway) warnUnmeant(path string) {
+	if g.once.first("purge " + path) {
+		g.log.Warn("purge of a path that no route of this node has: nothing was dropped for it", zap.String("path", excerpt.Of(path)))
+	}
 }
 
 // logFailure logs a failed event, with PHP's output but without the client's message.

@@ -36,10 +36,11 @@ func (g *Gateway) Push(ctx context.Context, commands []session.Command) (deliver
 type fanout struct {
 	*delivery.Fanout
 	settings *atomic.Pointer[settings]
+	unmeant  func(path string) // is called with the path of a purge that means no route
 }
 
 func newFanout(g *Gateway) fanout {
-	return fanout{settings: &g.settings, Fanout: delivery.New(g.hub, delivery.Options{
+	return fanout{settings: &g.settings, unmeant: g.warnUnmeant, Fanout: delivery.New(g.hub, delivery.Options{
 		Move:      g.move,
 		Patience:  g.patience,
 		Delivered: &g.stats.delivered,
@@ -54,11 +55,23 @@ func newFanout(g *Gateway) fanout {
 // deliver delivers a command from the bus, see [delivery.Fanout.Deliver]. Its purge comes
 // first: a client that gets its message and asks again gets no answer from before.
 func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
-	f.settings.Load().purge(c.Purge)
+	f.purge(c.Purge)
 	if c.Before != 0 {
 		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
 	}
 	return f.Deliver(c)
+}
+
+// purge drops stored answers. A path without a route may be another node's.
+func (f fanout) purge(paths []string) {
+	if len(paths) == 0 {
+		return
+	}
+	now := f.settings.Load()
+	now.purge(paths)
+	if path := now.unmeant(paths); path != "" {
+		f.unmeant(path)
+	}
 }
 
 // onItsWay bounds the travel time of a command that spares clients that connected after it.

@@ -183,6 +183,16 @@ func (s *settings) purgeBy(commands []session.Command) {
 	}
 }
 
+// unmeant returns the first of the paths that means no route, "" if there is none.
+func (s *settings) unmeant(paths []string) string {
+	for _, path := range paths {
+		if !slices.ContainsFunc(s.routes, func(rt *route) bool { return rt.isMeant(path) }) {
+			return path
+		}
+	}
+	return ""
+}
+
 // retire frees the caches of settings that were replaced: connections hold their routes.
 func (s *settings) retire() {
 	for _, rt := range s.routes {

@@ -106,9 +106,12 @@ func TestAnAnswerForAllIsGivenToOthers(t *testing.T) {
 		t.Error("the purge dropped nothing")
 	}
 	stored = askFor(w.open(), "prices"+public)
-	w.purge(`{"purge":["/other"]}`)
-	equal(t, "after the purge of another route", askFor(w.open(), "prices"+public), stored)
-	w.purge(`[{"purge":"/other"},{"purge":["/x","*"]}]`)
+	status, body := w.Push(t, `[{"purge":"/ws"},{"purge":["/wss"]}]`)
+	if Row(t, "4.purge-unknown"); status != 400 || !strings.Contains(body, "no route") {
+		t.Errorf("a purge of an unknown path: got %d %s", status, body)
+	}
+	equal(t, "after it", askFor(w.open(), "prices"+public), stored)
+	w.purge(`[{"purge":"/ws"},{"purge":["/ws","*"]}]`)
 	if got := askFor(w.open(), "prices"+public); got == stored {
 		t.Error("the purge of everything dropped nothing")
 	}
