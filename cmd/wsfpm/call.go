@@ -9,14 +9,11 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 
 	"wsfpm/cmd/wsfpm/dev"
 	"wsfpm/cmd/wsfpm/terminal"
@@ -64,14 +61,17 @@ happens.
 
 Without --fpm and --config a PHP-FPM is started for the call, as wsfpm dev does.
 Exit code: 0 answered; 1 the script failed, as it would be logged; 2 it did not run;
-3 it refused the client (connect).`
+3 it refused the client (connect); 130 Ctrl-C.`
 }
 
 // Run runs the event and prints what the gateway would do with its answer.
 func (c *callCmd) Run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
 	e, err := c.run(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return exit{exitNotRun, err}
 	}
@@ -108,7 +108,7 @@ func (c *callCmd) run(ctx context.Context) (e *gateway.Event, err error) {
 		}
 		return fmt.Errorf("the path %s leads to %s, not to %s", terminal.Escape(single.Handshake.URL.Path), terminal.Escape(found), terminal.Escape(script))
 	}
-	if e, err = t.Run(ctx, single); err != nil {
+	if e, err = t.Run(ctx, single); err != nil || ctx.Err() != nil {
 		return nil, err
 	}
 	if c.JSON {

@@ -10,13 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"wsfpm/cmd/wsfpm/terminal"
 	"wsfpm/gateway"
@@ -45,14 +42,18 @@ PHP really runs: what the script writes, sends or pays for happens again. So --f
 required: an address, or "new" for a PHP-FPM that is started for the replay. The script
 sees WS_REPLAY=1. The gateway's own effects are held back, as with wsfpm call.
 
-Exit code: 0 all is as recorded, or mended; 1 an event fails or differs; 2 none has run.`
+Exit code: 0 all is as recorded, or mended; 1 an event fails or differs; 2 none has run;
+130 Ctrl-C.`
 }
 
 // Run runs the recording.
 func (c *replayCmd) Run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
 	verdicts, err := c.run(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return exit{exitNotRun, err}
 	}

@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"wsfpm/cmd/wsfpm/dev"
 	"wsfpm/cmd/wsfpm/terminal"
@@ -20,14 +23,31 @@ import (
 
 // Exit codes of call and replay, besides 0 and those of a wrong command line.
 const (
-	exitNotRun  = 2 // no event has run
-	exitRefused = 3 // the connect script refused the client
+	exitNotRun  = 2   // no event has run
+	exitRefused = 3   // the connect script refused the client
+	exitSignal  = 128 // and the number of the signal that ended the command
 )
 
 // exit is an error with an exit code of its own. The text may be empty: all has been said.
 type exit struct {
 	code int
 	error
+}
+
+// untilSignal returns a context that a signal ends. Its cause is then an [exit] without text,
+// with the exit code that shells have for a program which a signal ended: 130 for Ctrl-C.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	go func() { // ends with ctx
+		select {
+		case s := <-signals:
+			cancel(exit{exitSignal + int(s.(unix.Signal)), errors.New("")})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
 }
 
 // trialSettings are the flags that say which PHP-FPM runs events, and by which route.
@@ -80,7 +100,7 @@ func (s *trialSettings) open(ctx context.Context, script string) (*trial, error)
 		}
 	}
 	t.cfg.Presence, t.cfg.Node = config.Presence{}, "call"
-	return t, t.start()
+	return t, t.start(ctx)
 }
 
 // startFPM starts a PHP-FPM of its own, as wsfpm dev does.
@@ -107,7 +127,8 @@ func (t *trial) startFPM(ctx context.Context, named string) (address string, err
 	return o.Address(), nil
 }
 
-func (t *trial) start() error {
+// start starts the gateway. Its end waits for a script that runs, unless ctx has ended.
+func (t *trial) start(ctx context.Context) error {
 	b, err := bus.New(bus.Config{})
 	if err != nil {
 		return err
@@ -118,7 +139,7 @@ func (t *trial) start() error {
 		return err
 	}
 	t.Gateway = g
-	t.ends = append(t.ends, func() error { return g.Close(context.Background()) })
+	t.ends = append(t.ends, func() error { return g.Close(ctx) })
 	return nil
 }
 

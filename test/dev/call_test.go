@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"wsfpm/test/contract"
@@ -154,6 +156,33 @@ func TestTheExitStatusOfACallIsForScripts(t *testing.T) {
 		out, code := shell(t, dir, "wsfpm call "+line, "TMPDIR="+temp)
 		if code != want.code || !strings.Contains(out, want.text) {
 			t.Errorf("%s: got %d %s, want %d and %q", line, code, out, want.code, want.text)
+		}
+	}
+	if left, _ := filepath.Glob(temp + "/*"); len(left) > 0 {
+		t.Errorf("calls left %v", left)
+	}
+}
+
+// Scripts and make know by the status that their user pressed Ctrl-C.
+func TestCtrlCIsTheExitStatusOfACall(t *testing.T) {
+	contract.Row(t, "5.call-exit", "5.replay-exit")
+	stack.Integration(t)
+	dir, temp := project(t, map[string]string{"ws.php": "<?php file_put_contents('runs', 'x', FILE_APPEND); sleep(60);"}), t.TempDir()
+	write(t, filepath.Join(dir, "recording"), `{"recording":1,"of":"/ws","bodies":true}`+"\n"+`{"event":"connect","params":{"REQUEST_URI":"/","HTTP_HOST":"a.test","REQUEST_METHOD":"GET"},"outcome":"ok","answer":{"status":200}}`+"\n")
+	for i, args := range [][]string{{"call", "ws.php", "message", "--data", "x"}, {"replay", "recording", "--fpm", "new", "--script", "ws.php"}} {
+		cmd := exec.Command(stack.Binary(t), args...)
+		var said bytes.Buffer
+		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), "TMPDIR="+temp), &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stack.Wait(t, "the script to run", func() bool {
+			runs, _ := os.ReadFile(filepath.Join(dir, "runs"))
+			return len(runs) == i+1
+		})
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+			t.Errorf("wsfpm %s: %v\n%s", strings.Join(args, " "), err, said.String())
 		}
 	}
 	if left, _ := filepath.Glob(temp + "/*"); len(left) > 0 {
