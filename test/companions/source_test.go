@@ -1,0 +1,55 @@
+package companions
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wsfpm/test/stack"
+)
+
+// longest is the most lines that a file may have.
+const longest = 400
+
+// Each file of client/php works without a loader, since it requires what it needs itself.
+func TestEachFileCanBeRequiredAlone(t *testing.T) {
+	stack.Integration(t)
+	php := stack.Tool(t, "php-cli", "php")
+	files, err := filepath.Glob(filepath.Join(source(t), "*.php"))
+	if err != nil || len(files) < 9 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "<?php\ndeclare(strict_types=1);\n\nnamespace Wsfpm;\n") {
+			t.Errorf("%s does not begin with strict_types and the namespace", name)
+		}
+		if n := strings.Count(string(text), "\n"); n > longest {
+			t.Errorf("%s has %d lines, want at most %d", name, n, longest)
+		}
+		if out, err := exec.Command(php, "-l", file).CombinedOutput(); err != nil {
+			t.Errorf("php -l: %s", out)
+		}
+		// No extension either, but what PHP is never without.
+		load := `require $argv[1]; $class = new ReflectionClass('Wsfpm\\' . basename($argv[1], '.php')); echo count($class->getMethods()) > 0 ? 'ok' : '';`
+		out, err := exec.Command(php, "-n", "-d", "error_reporting=-1", "-r", load, file).CombinedOutput()
+		if err != nil || string(out) != "ok" {
+			t.Errorf("%s alone: %v %s", name, err, out)
+		}
+	}
+}
+
+// PHP's own reflection finds every parameter, return and property that has no type.
+func TestEveryMethodHasTypes(t *testing.T) {
+	stack.Integration(t)
+	out, err := exec.Command(stack.Tool(t, "php-cli", "php"), "testdata/types.php", source(t)).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
