@@ -32,6 +32,7 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 			c.log().Info("Set-Cookie after the connect event is kept for later events; the browser does not receive it")
 		}
 	}
+	c.expireBy(a)
 	c.effects(ctx, a, len(entries) > 0)
 	return c.drained(ctx)
 }
@@ -118,7 +119,7 @@ func (c *connection) effects(ctx context.Context, a *answer.Reply, stored bool) 
 		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
 	}
 	published := c.publish(ctx, a.Others)
-	with := a.Closing()
+	with := c.closeAfter(a)
 	if with == nil {
 		return
 	}

@@ -58,7 +58,7 @@ type connection struct {
 	over    bool         // end was called; owned by the reader
 
 	mu      sync.Mutex
-	expired bool   // closed by sweep
+	expired bool   // see expire
 	leaving bool   // to be closed or gone: no stream may begin
 	gone    bool   // the client has left
 	stopped func() // cancels the running stream; nil: none

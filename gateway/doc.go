@@ -46,6 +46,7 @@
 //	refuse.go      the answer to a refused handshake
 //	request.go     the requirements of RFC 6455 for a handshake
 //	client.go      the peer's address
+//	expire.go      the end of a session, and of a client that is sent away
 //	log.go         logs of panics, failed events and one-time warnings
 //	connection.go  one client, and the list of all    inbox.go  its queued messages
 //	trace.go       the trace context of a handshake

@@ -13,7 +13,7 @@ import (
 )
 
 // The close codes of this package (RFC 6455, 7.4). Those of the protocol and of memory
-// (1002, 1007, 1008, 1009, 1013, 4408) are package ws's. The reason of badEnvelope names the
+// (1002, 1007, 1008, 1009, 1013, and a route's slow_code) are package ws's. The reason of badEnvelope names the
 // mistake.
 var (
 	closeFailed     = session.Close{Code: 1011, Reason: "internal error"}
@@ -23,6 +23,9 @@ var (
 	closeOverloaded = session.Close{Code: 1013, Reason: "try again later"}
 	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
 )
+
+// expiredReason is the reason of a close with a route's expire_code.
+const expiredReason = "session expired"
 
 // badEnvelope is the close code after a message that wsfpm.v1 does not allow.
 const badEnvelope = 4400

@@ -237,6 +237,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}
 	}
+	c.expireBy(&a.Reply)
 	c.warnProtocol()
 	if c.g.upgraded(c) || c.claimed() { // claimed before it was one of the clients
 		c.g.loops.Go(func() { c.drainConn(closeDraining) })

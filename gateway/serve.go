@@ -8,7 +8,6 @@ import (
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/ws"
-	"wsfpm/session"
 )
 
 // serve runs a connection after the upgrade: the effects of the connect answer a, then its
@@ -53,7 +52,7 @@ func (c *connection) Wake() { c.serve(nil) }
 // [connection.handle] runs before any message.
 func (c *connection) started(a *reply) bool {
 	c.g.stats.opened.Add(1)
-	if len(a.Others) == 0 && a.Closing() == nil && a.Oddity == "" {
+	if len(a.Others) == 0 && c.closeAfter(&a.Reply) == nil && a.Oddity == "" {
 		return false
 	}
 	c.first = a
@@ -209,15 +208,6 @@ func (c *connection) end() cause {
 	c.inbox.wait()
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
-	c.g.stats.closed(end.code)
+	c.g.stats.closed(end.code, c.route())
 	return end
-}
-
-// drainConn closes one client after the messages that it sent before are handled. It
-// cancels a running stream, which could last for minutes and so has failed.
-func (c *connection) drainConn(with session.Close) {
-	c.inbox.close(false)
-	c.endStream(false)
-	c.inbox.wait()
-	c.session.Close(with)
 }

@@ -262,6 +262,7 @@ func (s *settings) limitsOf(old *route) *ws.Limits {
 func socketLimits(l *config.Limits, r *config.Route) *ws.Limits {
 	return &ws.Limits{
 		MessageLimit:    int64(r.MessageLimit),
+		SlowCode:        r.SlowCode,
 		Out:             out.Limits{QueueLimit: int64(l.Queue), QueueMessages: l.QueueMessages, WriteTimeout: time.Duration(l.WriteTimeout)},
 		PingInterval:    time.Duration(l.PingInterval),
 		PongTimeout:     time.Duration(l.PongTimeout),

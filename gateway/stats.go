@@ -98,10 +98,11 @@ func outcome(err error) string {
 // refused counts a refused handshake.
 func (s *stats) refused(r Refusal) { count(s, &s.refusals, r) }
 
-// closed counts an ended connection. The codes of applications share one label, so that
-// clients cannot create labels.
-func (s *stats) closed(code int) {
-	if code >= 3000 && code != 4400 && code != 4408 || code > 1015 && code < 3000 {
+// closed counts an ended connection of a route. The codes of applications share one label,
+// so that clients cannot create labels.
+func (s *stats) closed(code int, rt *route) {
+	ours := code == 4400 || code == rt.SlowCode || code == rt.ExpireCode
+	if !ours && (code >= 3000 || code > 1015) {
 		code = 3000
 	}
 	count(s, &s.closes, code)

@@ -33,7 +33,10 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 	}
 	defer c.whenLost(nil)
 	begin := answer.Reply{Head: h, Own: h.Own}
-	begin.Own.Close = nil // applied after the last line
+	with := c.closeAfter(&begin) // after the last line
+	if begin.Own.Close = nil; c.closeAfter(&begin) != nil {
+		begin.Own.Expires = nil
+	}
 	if err := c.apply(ctx, &begin); err != nil {
 		return err
 	}
@@ -48,8 +51,8 @@ func (c *connection) stream(ctx context.Context, rt *route, on *pool, h answer.H
 		return withDetail(err, stderr, nil)
 	}
 	c.endReplies(context.WithoutCancel(ctx))
-	if h.Own.Close != nil {
-		c.close(*h.Own.Close)
+	if with != nil {
+		c.close(*with)
 	}
 	return nil
 }

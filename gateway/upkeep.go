@@ -72,15 +72,6 @@ func (c *connection) lifetime(l *config.Limits) time.Duration {
 	return time.Duration(float64(l.Lifetime) * (1 + offset/5))
 }
 
-// expire reports whether this is the first call: a connection is closed once.
-func (c *connection) expire() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	first := !c.expired
-	c.expired = true
-	return first
-}
-
 // releaseMemory closes removed pools that are no longer used, and returns the memory of
 // handshakes to the system. Each handshake leaves about 10 KB of garbage, which Go would
 // collect when the heap has doubled or after two minutes, and return later still. After a

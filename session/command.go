@@ -47,6 +47,9 @@ type Command struct {
 	// State replaces the state of the connection itself, "" clears it; nil
 	// leaves it. Only without To.
 	State *string
+	// Expires ends the connection itself at a Unix time in seconds, [Never] does not; nil
+	// leaves the time. Only without To.
+	Expires *int64
 	// Before excludes the clients that connected later, by [Session.CameIn]; 0 excludes
 	// none. Only processes of wsfpm set it, for each other.
 	Before int64
@@ -104,7 +107,7 @@ func CutReason(s string) string {
 
 // IsEmpty reports whether the command does nothing.
 func (c *Command) IsEmpty() bool {
-	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Message == nil && c.Close == nil
+	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Expires == nil && c.Message == nil && c.Close == nil
 }
 
 // Resolve replaces [Self] in Except by the address of the connection with
@@ -128,17 +131,18 @@ func (c Command) Resolve(id string) Command {
 
 // wireCommand is a Command as JSON, in the form in which it is written.
 type wireCommand struct {
-	To     []string        `json:"to,omitempty"`
-	Except []string        `json:"except,omitempty"`
-	Data   json.RawMessage `json:"data,omitempty"`
-	Base64 *string         `json:"base64,omitempty"`
-	Join   []string        `json:"join,omitempty"`
-	Leave  []string        `json:"leave,omitempty"`
-	Close  *wireClose      `json:"close,omitempty"`
-	User   *string         `json:"user,omitempty"`
-	State  *string         `json:"state,omitempty"`
-	Purge  []string        `json:"purge,omitempty"`
-	Before int64           `json:"before,omitempty"`
+	To      []string        `json:"to,omitempty"`
+	Except  []string        `json:"except,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	Base64  *string         `json:"base64,omitempty"`
+	Join    []string        `json:"join,omitempty"`
+	Leave   []string        `json:"leave,omitempty"`
+	Close   *wireClose      `json:"close,omitempty"`
+	User    *string         `json:"user,omitempty"`
+	State   *string         `json:"state,omitempty"`
+	Expires *string         `json:"expires,omitempty"`
+	Purge   []string        `json:"purge,omitempty"`
+	Before  int64           `json:"before,omitempty"`
 }
 
 type wireClose struct {
@@ -149,6 +153,10 @@ type wireClose struct {
 // Encode returns the JSON text of a command, for [Decode].
 func (c Command) Encode() ([]byte, error) {
 	w := wireCommand{To: texts(c.To), Except: texts(c.Except), Join: c.Join, Leave: c.Leave, User: c.User, State: c.State, Purge: c.Purge, Before: c.Before}
+	if c.Expires != nil {
+		text := ExpiresText(*c.Expires)
+		w.Expires = &text
+	}
 	if c.Close != nil {
 		w.Close = &wireClose{Code: c.Close.Code, Reason: c.Close.Reason}
 	}

@@ -230,7 +230,7 @@ func FuzzParseAddress(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{"to":"all","data":"x"}`, `[{"data":{"a":1}}]`, `{"to":["user:1"],"except":["self"],"base64":"AA=="}`,
 		`{"close":{"code":4000}}`, `{"join":"a","leave":["*"],"user":"","state":"s"}`, `[]`, `null`, `[null]`,
-		`{"purge":"/ws"}`, `{"to":"all","purge":["*"],"data":1}`} {
+		`{"expires":1767225600}`, `{"expires":"never"}`, `{"purge":"/ws"}`, `{"to":"all","purge":["*"],"data":1}`} {
 		f.Add([]byte(seed), uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, body []byte, from uint8) {
@@ -245,8 +245,12 @@ func FuzzDecode(f *testing.F) {
 			if c.Message != nil && !c.Message.Binary() && !utf8.Valid(c.Message.Data()) {
 				t.Fatal("a text message is not UTF-8")
 			}
-			if _, err := c.Encode(); err != nil {
+			text, err := c.Encode()
+			if err != nil {
 				t.Fatal(err)
+			}
+			if again, _, err := Decode(text, FromAnswer); c.Expires != nil && (err != nil || *again[0].Expires != *c.Expires) {
+				t.Fatalf("%s reads back as %v, %v", text, again, err)
 			}
 		}
 	})

@@ -21,7 +21,7 @@ const (
 )
 
 // fields are the values of a command that stand in its JSON; nil does not.
-type fields struct{ to, except, data, base64, join, leave, closing, user, state, purge, before, durable []byte }
+type fields struct{ to, except, data, base64, join, leave, closing, user, state, expires, purge, before, durable []byte }
 
 // named is the field of this name, or nil.
 func (f *fields) named(name string) *[]byte {
@@ -44,6 +44,8 @@ func (f *fields) named(name string) *[]byte {
 		return &f.user
 	case "state":
 		return &f.state
+	case "expires":
+		return &f.expires
 	case "purge":
 		return &f.purge
 	case "before":
@@ -110,7 +112,7 @@ func (d *decoder) command(n int, value []byte) (c Command, err error) {
 // passOver records an unknown field of a command or its close, or refuses it.
 func (d *decoder) passOver(name string) error {
 	if d.from != FromBus {
-		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, purge, durable, user or state, and in close code and reason", shorten(name))
+		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, purge, durable, user, state or expires, and in close code and reason", shorten(name))
 	}
 	if d.unknown == "" {
 		d.unknown = strconv.Quote(name)
@@ -143,6 +145,9 @@ func (d *decoder) build(f *fields) (c Command, err error) {
 	}
 	if c.State, err = readOptional(f.state, "a string", checkState); err != nil {
 		return c, fmt.Errorf("state: %w", err)
+	}
+	if c.Expires, err = readExpires(f.expires); err != nil {
+		return c, fmt.Errorf("expires: %w", err)
 	}
 	if c.Purge, err = f.paths(); err != nil {
 		return c, fmt.Errorf("purge: %w", err)
@@ -201,8 +206,8 @@ func (d *decoder) target(c *Command, f *fields) (err error) {
 		return errors.New(`"to" is missing: name the clients, for instance "user:42"`)
 	case f.to == nil && f.except != nil:
 		return errors.New(`"except" without "to"`)
-	case f.to != nil && (f.user != nil || f.state != nil):
-		return errors.New(`"user" and "state" are for the connection itself: they cannot stand beside "to"`)
+	case f.to != nil && (f.user != nil || f.state != nil || f.expires != nil):
+		return errors.New(`"user", "state" and "expires" are for the connection itself: they cannot stand beside "to"`)
 	}
 	if c.To, err = readList(f.to, `an address, such as "user:42"`, ParseAddress); err != nil {
 		return fmt.Errorf("to: %w", err)
@@ -221,7 +226,7 @@ func (d *decoder) target(c *Command, f *fields) (err error) {
 
 // onlyPurge reports whether a command without addresses purges, and does nothing else.
 func (f *fields) onlyPurge() error {
-	for _, other := range [][]byte{f.except, f.data, f.base64, f.join, f.leave, f.closing, f.user, f.state, f.before, f.durable} {
+	for _, other := range [][]byte{f.except, f.data, f.base64, f.join, f.leave, f.closing, f.user, f.state, f.expires, f.before, f.durable} {
 		if other != nil {
 			return errors.New(`"purge" without "to" stands alone: put it into a command of its own, before this one`)
 		}

@@ -14,6 +14,6 @@
 // in the form of their transport's [Encoder]. Replies of PHP scripts, pushes through
 // Redis and POST /push all become Commands, by the same parser (decode.go).
 //
-// Reading order: address.go, position.go, message.go, command.go, decode.go, json.go, membership.go,
+// Reading order: address.go, position.go, message.go, command.go, decode.go, json.go, expires.go, membership.go,
 // session.go, batch.go, hub.go, topic.go; place.go and enter.go: the log.
 package session

@@ -94,6 +94,17 @@ func (a *Reply) Membership(from session.Membership, maxChannels int) (after sess
 	return from, nil
 }
 
+// Expires returns the end that the answer gives the connection's session, or nil if it does
+// not change it.
+func (a *Reply) Expires() (last *int64) {
+	for c := range a.own {
+		if c.Expires != nil {
+			last = c.Expires
+		}
+	}
+	return last
+}
+
 // NewState returns the state that the answer leaves the connection with, or nil if it does not
 // change it.
 func (a *Reply) NewState() (last *string) {
@@ -180,6 +191,8 @@ func (h *Head) extra(name, value string, seen map[string]bool) error {
 		return h.state(value)
 	case "ws-close":
 		return h.close(value)
+	case "ws-expires":
+		return h.expires(value)
 	case "ws-protocol":
 		h.Protocol = value
 		return nil
@@ -201,7 +214,7 @@ func (h *Head) extra(name, value string, seen map[string]bool) error {
 	case "ws-publish":
 		return h.publish.parse(value)
 	}
-	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Publish, WS-Protocol, WS-Resume or WS-Accept", excerpt.Of(name))
+	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Expires, WS-Publish, WS-Protocol, WS-Resume or WS-Accept", excerpt.Of(name))
 }
 
 func (h *Head) user(value string) error {
@@ -233,6 +246,15 @@ func (h *Head) close(value string) error {
 		return fmt.Errorf("WS-Close: %w", err)
 	}
 	h.Own.Close = &closing
+	return nil
+}
+
+func (h *Head) expires(value string) error {
+	at, err := session.ParseExpires(value)
+	if err != nil {
+		return fmt.Errorf("WS-Expires: %w", err)
+	}
+	h.Own.Expires = &at
 	return nil
 }
 

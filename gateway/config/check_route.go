@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"wsfpm/session"
 )
 
 func (c *Config) checkRoutes(r *report) {
@@ -130,6 +132,11 @@ func (route *Route) checkWords(r *report, key string) {
 	r.oneOf(key+".on_error", route.OnError, OnErrorKeep, OnErrorMessage, OnErrorClose)
 	if route.OnError == OnErrorMessage && route.ErrorMessage == "" {
 		r.bad(key+".error_message", `is missing: on_error = "message" sends it`)
+	}
+	for name, code := range map[string]int{"expire_code": route.ExpireCode, "slow_code": route.SlowCode} {
+		if _, err := session.NewClose(code, ""); err != nil {
+			r.bad(key+"."+name, "%v", err)
+		}
 	}
 	r.oneOf(key+".accept", route.Accept, Accept2xx, AcceptHeader)
 	for _, status := range route.AnswerStatuses {

@@ -78,6 +78,8 @@ func NewRoute(path, script string) *Route {
 		Events:          []string{EventConnect, EventMessage, EventDisconnect},
 		ContentType:     "text/plain; charset=utf-8",
 		OnError:         OnErrorKeep,
+		ExpireCode:      4401,
+		SlowCode:        4408,
 		Accept:          Accept2xx,
 		MessageLimit:    64 << 10,
 		AnswerLimit:     16 << 20,

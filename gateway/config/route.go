@@ -113,6 +113,15 @@ type Route struct {
 	// ErrorMessage is the text for OnError "message".
 	ErrorMessage string `toml:"error_message"`
 
+	// ExpireCode is the close code of a client whose session has ended, see WS-Expires.
+	// Default: 4401.
+	ExpireCode int `toml:"expire_code"`
+
+	// SlowCode is the close code of a client that reads too slowly. Default: 4408. A client
+	// of another protocol may take it for final: pusher-js comes back after codes below
+	// 4300 only.
+	SlowCode int `toml:"slow_code"`
+
 	// Accept is what makes a connect accepted: a status of "2xx", or in
 	// addition the header WS-Accept: 1 ("header"), which a careful script sends
 	// last. Default: "2xx".

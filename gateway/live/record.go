@@ -56,15 +56,16 @@ type Body struct {
 
 // Effect is a command of the answer, for the client itself unless To names others.
 type Effect struct {
-	To     []string `json:"to,omitempty"` // five at most; then "…"
-	Except []string `json:"except,omitempty"`
-	Purge  []string `json:"purge,omitempty"`
-	User   *string  `json:"user,omitempty"`
-	Join   []string `json:"join,omitempty"`
-	Leave  []string `json:"leave,omitempty"`
-	State  *int     `json:"state,omitempty"` // bytes
-	Body   *Body    `json:"body,omitempty"`
-	Close  *Close   `json:"close,omitempty"`
+	To      []string `json:"to,omitempty"` // five at most; then "…"
+	Except  []string `json:"except,omitempty"`
+	Purge   []string `json:"purge,omitempty"`
+	User    *string  `json:"user,omitempty"`
+	Join    []string `json:"join,omitempty"`
+	Leave   []string `json:"leave,omitempty"`
+	State   *int     `json:"state,omitempty"` // bytes
+	Expires string   `json:"expires,omitempty"`
+	Body    *Body    `json:"body,omitempty"`
+	Close   *Close   `json:"close,omitempty"`
 }
 
 // Close is a close code with its reason.
@@ -117,6 +118,9 @@ func newEffect(c *session.Command, text int) Effect {
 	if c.State != nil {
 		bytes := len(*c.State)
 		e.State = &bytes
+	}
+	if c.Expires != nil {
+		e.Expires = session.ExpiresText(*c.Expires)
 	}
 	if c.Message != nil {
 		e.Body = newBody(c.Message.Data(), c.Message.Binary(), text)

@@ -40,12 +40,12 @@ func (o *Outlet) overLimitLocked(n int64) *atomic.Int64 {
 	return nil
 }
 
-// tooSlowLocked drops the pieces that have not begun and queues Shared.TooSlow as the last
+// tooSlowLocked drops the pieces that have not begun and queues Owner.TooSlow as the last
 // one. The caller calls the owner's Slow.
 func (o *Outlet) tooSlowLocked() {
 	o.shared.Stats.SlowReaders.Add(1)
 	o.queue.cut()
-	o.queue.close(o.shared.TooSlow)
+	o.queue.close(o.owner.TooSlow())
 	o.wakeLocked()
 }
 

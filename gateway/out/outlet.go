@@ -38,16 +38,17 @@ type Shared struct {
 	Outgoing  *Outgoing
 	Scheduler *Scheduler
 	Stats     *Stats
-	// TooSlow is the last piece sent to a client that reads too slowly.
-	TooSlow *session.Encoding
 }
 
-// Owner is the transport of one client. Its methods are called without any lock of the
-// outlet, and may call the outlet.
+// Owner is the transport of one client. Its methods, but for TooSlow, are called without any
+// lock of the outlet, and may call the outlet.
 type Owner interface {
 	// Tick is called once at the time passed to [Outlet.Arm]. The owner calls Arm again for
 	// each later time.
 	Tick(now time.Duration)
+	// TooSlow returns the last piece that a client gets that reads too slowly. It is called
+	// with a lock of the outlet held, and must not call it.
+	TooSlow() *session.Encoding
 	// Slow is called when the client reads too slowly and the last bytes are queued. If the
 	// client does not read them, the owner closes the socket after a time. Slow reports
 	// whether it ended the connection, false if that was ending already.
@@ -112,7 +113,7 @@ func (o *Outlet) Open() {
 // Push queues a push. It does no I/O and never waits: a caller that holds no lock calls
 // [Outlet.Flush] afterwards. If the push would exceed Limits and the socket is known to
 // take no more, the connection ends: the pieces that have not begun are dropped,
-// Shared.TooSlow is queued and ErrSlow returned. If that is not known, because the queue is
+// Owner.TooSlow is queued and ErrSlow returned. If that is not known, because the queue is
 // still to be written, Push returns session.ErrFull: the caller calls Flush, then Push with
 // the same message again. [session.Outlet] describes the errors.
 func (o *Outlet) Push(e *session.Encoding) error {

@@ -39,6 +39,8 @@ func (tr *transport) Slow() bool {
 	return true
 }
 
+func (tr *transport) TooSlow() *session.Encoding { return session.NewEncoding([]byte("too slow")) }
+
 func (tr *transport) Done(err error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -71,7 +73,7 @@ func opened(t testing.TB, l Limits) (*Outlet, *transport, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Shared{Outgoing: new(Outgoing), Scheduler: NewScheduler(), Stats: new(Stats), TooSlow: session.NewEncoding([]byte("too slow"))}
+	s := &Shared{Outgoing: new(Outgoing), Scheduler: NewScheduler(), Stats: new(Stats)}
 	tr := &transport{outlet: new(Outlet), ended: make(chan struct{})}
 	tr.outlet.Init(tr, s, &l)
 	tr.outlet.Attach(socket)

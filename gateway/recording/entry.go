@@ -66,6 +66,7 @@ type Command struct {
 	Purge   []string `json:"purge,omitempty"`
 	User    *string  `json:"user,omitempty"`
 	State   *string  `json:"state,omitempty"`
+	Expires *string  `json:"expires,omitempty"`
 	Join    []string `json:"join,omitempty"`
 	Leave   []string `json:"leave,omitempty"`
 	Message *Data    `json:"message,omitempty"`
@@ -182,6 +183,10 @@ func commandOf(c *session.Command) Command {
 	}
 	for _, a := range c.Except {
 		out.Except = append(out.Except, a.String())
+	}
+	if c.Expires != nil {
+		at := session.ExpiresText(*c.Expires)
+		out.Expires = &at
 	}
 	if c.Message != nil {
 		out.Message = dataOf(c.Message.Data(), c.Message.Binary())

@@ -23,6 +23,6 @@
 // output queue. If both are held, Conn.mu is locked first.
 //
 // Reading order: options.go, handshake.go; park.go, watch.go, read.go, inflate.go, library.go,
-// input.go, overdue.go, shelf.go for input; owner.go, ping.go, end.go; send.go, wrap.go,
+// input.go, overdue.go, shelf.go for input; owner.go, ping.go, expire.go, end.go; send.go, wrap.go,
 // deflate.go, frame.go for output; stats.go.
 package ws

@@ -24,7 +24,6 @@ const (
 	// connection ends.
 	lastInput = 64 << 10
 
-	slowCode   = 4408
 	slowReason = "too slow a reader"
 )
 
@@ -59,16 +58,24 @@ const (
 	doEndOut                  // shut down the sending side
 	doLinger                  // discard input, then close
 	doTell                    // call pinged
+	doExpire                  // call expiry.passed
 )
 
 // unlock unlocks Conn.mu and runs the actions in c.todo.
 func (c *Conn) unlock() {
 	due := c.todo
 	c.todo = 0
+	passed := c.expiry
+	if due&doExpire != 0 {
+		c.expiry = nil
+	}
 	c.mu.Unlock()
 	if due&doShut != 0 {
 		c.shut()
 		return
+	}
+	if due&doExpire != 0 {
+		passed.call()
 	}
 	if due&doTell != 0 {
 		c.pinged()

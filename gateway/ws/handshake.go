@@ -38,6 +38,9 @@ func (c *Conn) begin(lib *library) error {
 		if c.closeDue > 0 {
 			c.out.Arm(c.closeDue)
 		}
+		if c.expiry != nil {
+			c.armExpiryLocked()
+		}
 	}
 	c.mu.Unlock()
 	if dead {

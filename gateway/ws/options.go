@@ -21,8 +21,10 @@ type Limits struct {
 	// MessageLimit is the maximum message size, in bytes. A larger message closes the
 	// connection with 1009.
 	MessageLimit int64
-	// Out bounds the output queue. Exceeding it closes the connection with 4408.
+	// Out bounds the output queue. Exceeding it closes the connection with SlowCode.
 	Out out.Limits
+	// SlowCode is the close code of a client that reads too slowly. Default: 4408.
+	SlowCode int
 	// PingInterval is the time between pings, varied by ±10 %.
 	PingInterval time.Duration
 	// PongTimeout bounds the client's silence after it has received a ping, while Read
@@ -68,10 +70,7 @@ func NewShared(memory int64) *Shared {
 		Memory: out.NewBudget(memory), Outgoing: new(out.Outgoing), Wheel: newWheel(), Stats: new(Stats),
 		plain: plain, deflated: deflateEncoder(plain, deflaters), wrapped: newWrapped(deflaters),
 	}
-	s.outlets = out.Shared{
-		Outgoing: s.Outgoing, Scheduler: s.Wheel.Scheduler, Stats: &s.Stats.Stats,
-		TooSlow: session.NewEncoding(closeFrame(slowCode, slowReason)),
-	}
+	s.outlets = out.Shared{Outgoing: s.Outgoing, Scheduler: s.Wheel.Scheduler, Stats: &s.Stats.Stats}
 	return s
 }
 
@@ -82,10 +81,11 @@ type Wheel struct {
 	buffers sync.Pool // of *[inputBuffer]byte
 	spares  chan *library
 	watch   watcher
+	clock   func() time.Time // the wall clock
 }
 
 func newWheel() *Wheel {
-	return &Wheel{Scheduler: out.NewScheduler(), spares: make(chan *library, mostSpares)}
+	return &Wheel{Scheduler: out.NewScheduler(), spares: make(chan *library, mostSpares), clock: time.Now}
 }
 
 // Stop stops the scheduler and the watcher, and waits for their goroutines.
@@ -123,14 +123,15 @@ type Conn struct {
 	fault  error      // why reading has ended, or nil
 
 	cause      cause
-	peerClosed bool  // the client sent a Close frame
-	owed       int   // replies in progress, see BeginReply
-	late       *late // the Close frame delayed for them, or nil
-	lingering  bool  // input is discarded until the client closes
-	open       bool  // Upgrade has succeeded
-	dead       bool  // the socket is closed or about to be
-	gone       bool  // the socket is closed
-	todo       todo  // actions of the next unlock
+	owed       int     // replies in progress, see BeginReply
+	late       *late   // the Close frame delayed for them, or nil
+	expiry     *expiry // see Expire; nil: none
+	peerClosed bool    // the client sent a Close frame
+	lingering  bool    // input is discarded until the client closes
+	open       bool    // Upgrade has succeeded
+	dead       bool    // the socket is closed or about to be
+	gone       bool    // the socket is closed
+	todo       todo    // actions of the next unlock
 	ended      chan struct{}
 
 	closeDue time.Duration // when to close the socket; 0: never

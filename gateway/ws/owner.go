@@ -1,9 +1,18 @@
 package ws
 
-import "time"
+import (
+	"time"
+
+	"wsfpm/session"
+)
 
 // owner implements [out.Owner] for a connection.
 type owner Conn
+
+// TooSlow implements [out.Owner].
+func (o *owner) TooSlow() *session.Encoding {
+	return session.NewEncoding(closeFrame((*Conn)(o).slowCode(), slowReason))
+}
 
 // Slow implements [out.Owner]: a Close frame is queued, or the socket is about to be
 // closed.
@@ -19,7 +28,7 @@ func (o *owner) Slow() bool {
 		within = closeWait
 	}
 	c.closeWithinLocked(within)
-	return c.cause.set(slowCode, slowReason)
+	return c.cause.set(c.slowCode(), slowReason)
 }
 
 // Done implements [out.Owner]. After a failed write the client has closed the socket; Read
@@ -50,3 +59,11 @@ func (o *owner) Tick(now time.Duration) {
 
 // CloseNow implements [out.Owner].
 func (o *owner) CloseNow() { (*Conn)(o).CloseNow() }
+
+// slowCode returns the close code of a client that reads too slowly.
+func (c *Conn) slowCode() int {
+	if code := c.limits.Load().SlowCode; code != 0 {
+		return code
+	}
+	return 4408
+}

@@ -46,6 +46,7 @@ func (c *Conn) tickLocked(now time.Duration, unsent int64) {
 	if c.pingDue > 0 && now >= c.pingDue {
 		c.pingLocked()
 	}
+	c.lookAtClockLocked()
 	var lateDue time.Duration
 	if c.late != nil {
 		lateDue = c.late.due

@@ -196,6 +196,9 @@ func effects(e *live.Effect, most int) (parts []string) {
 	if e.State != nil {
 		add("keeps %d bytes of state", *e.State)
 	}
+	if e.Expires != "" {
+		add("expires %s", e.Expires)
+	}
 	if e.Body != nil {
 		add("%s%s", to, body(e.Body, most))
 	}
