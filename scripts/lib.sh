@@ -139,7 +139,10 @@ install_test_tools() {
 	[ "$xdebug" = kept ] || as_root phpdismod -v "$php" -s ALL xdebug || return 1
 	command -v npm >/dev/null || install_missing nodejs npm || return 1
 	# A global .npmrc must not decide what is installed here.
-	(cd test/browser && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+	local folder
+	for folder in test/browser test/pusher; do
+		(cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error) || return 1
+	done
 }
 
 # test_environment sets what all tests of the whole are run with.

@@ -17,7 +17,7 @@ var (
 )
 
 // pagesWithCode are those whose readers copy from them.
-var pagesWithCode = []string{"README.md", "docs/*.md", "deploy/*/README.md", "examples/*/README.md"}
+var pagesWithCode = []string{"README.md", "docs/*.md", "deploy/*/README.md", "examples/*/README.md", "examples/php/*/README.md"}
 
 // TestEachBlockIsRunOrSaysWhyNot requires one of three comments before each block of code:
 //
