@@ -51,9 +51,14 @@ type phpClient struct {
 	out *bufio.Scanner
 }
 
-func startClient(t *testing.T, kind, at, more string) *phpClient {
+// startClient runs it; more is a token, then a timeout in seconds.
+func startClient(t *testing.T, kind, at string, more ...string) *phpClient {
 	t.Helper()
-	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), "testdata/client.php", source(t), kind, at, more)
+	if len(more) == 0 {
+		more = []string{""}
+	}
+	args := append([]string{"testdata/client.php", source(t), kind, at}, more...)
+	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -163,15 +168,16 @@ func TestClientOverEachConnection(t *testing.T) {
 		{"a connection of its own", "redis://" + s.redis.Addr + "/0", ""},
 		{"a connection of its own by a socket", "unix://" + s.redis.Socket(), ""},
 		{"http", s.Admin, stack.AdminToken},
+		{"http+unix", "http+unix://" + forward(t, s.Admin), stack.AdminToken},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			s := &site{GatewayServer: s.GatewayServer, t: t, redis: s.redis, fpm: s.fpm}
-			user := strings.ReplaceAll("ü "+kind.name, " ", "-")
+			user := strings.NewReplacer(" ", "-", "+", "-").Replace("ü " + kind.name)
 			c := s.enter(user)
 			defer c.Cut()
 			php := startClient(t, kind.name, kind.at, kind.more)
 			s.pushes(c, php, user)
-			if kind.name != "http" {
+			if !strings.HasPrefix(kind.name, "http") {
 				s.questions(php, user)
 			} else {
 				php.fails(`["online","`+user+`"]`, "Failed", "connection to Redis")

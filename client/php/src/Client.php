@@ -31,7 +31,7 @@ final class Client
      * @param int $limit the gateway's redis.push_limit, in bytes
      */
     public function __construct(
-        object|string $to,
+        #[\SensitiveParameter] object|string $to,
         private readonly string $prefix = 'ws:',
         private readonly string $stream = '',
         #[\SensitiveParameter] string $token = '',

@@ -56,7 +56,8 @@ final class Connection
     {
         $this->deadline = microtime(true) + $this->timeout;
         try {
-            if ($this->socket === null) {
+            if ($this->socket === null || $this->isStale()) {
+                $this->drop();
                 $this->open();
             }
             $this->write(self::encoded($command));
@@ -79,6 +80,14 @@ final class Connection
         $connection->buffer = $resp;
         $reply = $connection->reply();
         return [$reply, strlen($resp) - strlen($connection->buffer)];
+    }
+
+    /** Whether there is something to read before a command: Redis has closed the idle connection. */
+    private function isStale(): bool
+    {
+        $readable = [$this->socket];
+        $none = null;
+        return @stream_select($readable, $none, $none, 0) !== 0;
     }
 
     private function open(): void

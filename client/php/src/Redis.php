@@ -15,7 +15,7 @@ final class Redis
     private readonly object $redis;
 
     /** @param object|string $to a \Redis, a Predis\Client, or a URL as in Client */
-    public function __construct(object|string $to, float $timeout)
+    public function __construct(#[\SensitiveParameter] object|string $to, float $timeout)
     {
         $this->redis = is_string($to) ? new Connection($to, $timeout) : $to;
         if (!$this->redis instanceof Connection && !$this->redis instanceof \Redis && !method_exists($this->redis, 'executeRaw')) {

@@ -1,15 +1,17 @@
 <?php
 declare(strict_types=1);
 
-// Makes a Client of the kind that its first argument names, and calls each line of its input:
+// Makes a Client of the kind that its third argument names, or takes GatewayClient, and calls each line of its input:
 // a method and its arguments as JSON. Prints each result as a line of JSON.
 
 use Wsfpm\Client;
+use Wsfpm\GatewayClient;
 
-require $argv[1] . '/Client.php';
+require $argv[1] . '/GatewayClient.php';
 [, , $kind, $at, $more] = $argv;
 
-function client(string $kind, string $at, string $more): Client
+/** @return Client|class-string */
+function client(string $kind, string $at, string $more): Client|string
 {
     switch ($kind) {
         case 'phpredis': // with all that Client must go around
@@ -23,8 +25,11 @@ function client(string $kind, string $at, string $more): Client
             require 'Predis/autoload.php';
             [$host, $port] = explode(':', $at);
             return new Client(new Predis\Client(['host' => $host, 'port' => $port], ['prefix' => 'site:']));
+        case 'GatewayClient':
+            GatewayClient::$registerAddress = $at;
+            return GatewayClient::class;
         default:
-            return new Client($at, token: $more, timeout: 20.0);
+            return new Client($at, token: $more, timeout: (float) ($GLOBALS['argv'][5] ?? 20));
     }
 }
 
@@ -34,13 +39,22 @@ function given(mixed $v): mixed
     return is_array($v) ? (isset($v['hex']) ? hex2bin($v['hex']) : array_map('given', $v)) : $v;
 }
 
-$client = client($kind, $at, $more);
+function failure(Throwable $e): array
+{
+    return ['error' => get_class($e), 'message' => $e->getMessage(), 'file' => basename($e->getFile()), 'unsure' => $e->unsure ?? null];
+}
+
+try {
+    $client = client($kind, $at, $more);
+} catch (Wsfpm\Refused $e) {
+    exit(json_encode(failure($e)) . "\n");
+}
 while (($line = fgets(STDIN)) !== false) {
     $call = given(json_decode($line, true));
     try {
-        $result = $client->{array_shift($call)}(...$call);
+        $result = [$client, array_shift($call)](...$call);
     } catch (RuntimeException | LogicException $e) {
-        $result = ['error' => get_class($e), 'message' => $e->getMessage(), 'file' => basename($e->getFile()), 'unsure' => $e->unsure ?? null];
+        $result = failure($e);
     }
     echo json_encode($result, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE), "\n";
 }
