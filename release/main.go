@@ -4,10 +4,11 @@
 //	release notices >THIRD_PARTY_NOTICES   the licences of the linked modules
 //	release sbom BINARY >FILE              what a binary of wsfpm contains, as SPDX 2.3
 //	release image BINARY >FILE             a container image with it, as an OCI image layout
+//	release zip FOLDER >FILE               a folder as a zip archive
 //
-// The last two take the time of the commit from SOURCE_DATE_EPOCH, in seconds.
+// The last three take the time of the commit from SOURCE_DATE_EPOCH, in seconds.
 //
-// Reading order: main.go, notices.go, sbom.go, image.go.
+// Reading order: main.go, notices.go, sbom.go, image.go, zip.go.
 package main
 
 import (
@@ -33,15 +34,18 @@ func run(args []string) error {
 		}
 		return writeNotices(os.Stdout, modules)
 	}
-	if len(args) != 2 || args[0] != "sbom" && args[0] != "image" {
-		return errors.New("usage: release notices, release sbom BINARY, release image BINARY")
+	if len(args) != 2 || args[0] != "sbom" && args[0] != "image" && args[0] != "zip" {
+		return errors.New("usage: release notices, release sbom BINARY, release image BINARY, release zip FOLDER")
 	}
 	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
 		return fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
 	}
-	if args[0] == "image" {
+	switch args[0] {
+	case "image":
 		return writeImage(os.Stdout, args[1], time.Unix(seconds, 0))
+	case "zip":
+		return writeZip(os.Stdout, args[1], time.Unix(seconds, 0))
 	}
 	modules, err := linked(".")
 	if err != nil {

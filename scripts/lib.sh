@@ -131,9 +131,9 @@ install_test_tools() {
 	local php xdebug=kept
 	php=$(php_version)
 	[ -e "/etc/php/$php/mods-available/xdebug.ini" ] || xdebug=new
-	install_missing "php${php}-fpm" "php${php}-cli" "php${php}-redis" "php${php}-sqlite3" "php${php}-xdebug" nginx redis-server chromium \
+	install_missing "php${php}-fpm" "php${php}-cli" "php${php}-redis" "php${php}-sqlite3" "php${php}-xdebug" "php${php}-zip" nginx redis-server chromium \
 		python3-websockets python3-redis systemd prometheus apache2-bin tmux \
-		php-predis php-laravel-framework php-symfony-{dotenv,expression-language,framework-bundle,security-bundle,yaml} || return 1
+		composer php-predis php-laravel-framework php-symfony-{dotenv,expression-language,framework-bundle,security-bundle,yaml} || return 1
 	install_stopped haproxy caddy || return 1
 	# Debian enables Xdebug for every script on the machine; the tests load it by themselves.
 	[ "$xdebug" = kept ] || as_root phpdismod -v "$php" -s ALL xdebug || return 1

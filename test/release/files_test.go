@@ -23,7 +23,7 @@ func testFiles(t *testing.T, dist string) {
 		"wsfpm-1.98.7-rc.1-linux-amd64.spdx.json", "wsfpm-1.98.7-rc.1-linux-amd64.tar.gz",
 		"wsfpm-1.98.7-rc.1-linux-arm64.spdx.json", "wsfpm-1.98.7-rc.1-linux-arm64.tar.gz",
 		"wsfpm-1.98.7~rc.1-1.aarch64.rpm", "wsfpm-1.98.7~rc.1-1.x86_64.rpm",
-		"wsfpm-client-1.98.7-rc.1.tgz",
+		"wsfpm-client-1.98.7-rc.1.tgz", "wsfpm-php-1.98.7-rc.1.zip",
 		"wsfpm_1.98.7~rc.1_amd64.deb", "wsfpm_1.98.7~rc.1_arm64.deb",
 	}
 	entries, err := os.ReadDir(dist)
@@ -58,7 +58,7 @@ func testBinaries(t *testing.T, dist string) {
 		if err != nil || info.Main.Version != "v"+version {
 			t.Errorf("%s: version %q, %v, want v%s", platform, info.Main.Version, err, version)
 		}
-		for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES", "README.md", "docs/install.md", "deploy/systemd/wsfpm.service", "examples/php/echo.php", "client/js/live.js"} {
+		for _, name := range []string{"LICENSE", "THIRD_PARTY_NOTICES", "README.md", "docs/install.md", "deploy/systemd/wsfpm.service", "examples/php/echo.php", "client/js/live.js", "client/php/src/Answer.php"} {
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 				t.Errorf("%s: %v", platform, err)
 			}

@@ -76,6 +76,7 @@ func TestSoakRelease(t *testing.T) {
 		{"Files", testFiles},
 		{"Binaries", testBinaries},
 		{"Client", testClient},
+		{"PHP", testPHP},
 		{"SBOM", testSBOM},
 		{"Compose", testCompose},
 		{"Lintian", testLintian},
