@@ -181,9 +181,16 @@ func TestTheTableOfGatewayWorkerIsComplete(t *testing.T) {
 	}
 	_, table, _ := strings.Cut(string(text), "| `Gateway::` |")
 	table, _, _ = strings.Cut(table, "\n\n")
+	class, err := os.ReadFile(filepath.Join(stack.Root(t), "client/php/src/GatewayClient.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, call := range strings.Fields(calls) {
 		if !regexp.MustCompile("(?m)^\\|[^|]*`" + call + `\b`).MatchString(table) {
 			t.Errorf("the table does not have %s", call)
+		}
+		if !regexp.MustCompile("function " + call + `\(|'` + call + "'").Match(class) {
+			t.Errorf("GatewayClient does not have %s", call)
 		}
 	}
 }
