@@ -74,7 +74,7 @@ func (s *server) disconnect() error {
 func busConfig(cfg config.Redis, log *zap.Logger) bus.Config {
 	relays := make([]bus.Relay, len(cfg.Relays))
 	for i, r := range cfg.Relays {
-		relays[i] = bus.Relay{Pattern: r.Pattern, To: r.To}
+		relays[i] = bus.Relay{Pattern: r.Pattern, To: r.To, Laravel: r.Format == config.RelayLaravel}
 	}
 	return bus.Config{
 		URL:       cfg.URL,

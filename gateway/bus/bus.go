@@ -145,7 +145,7 @@ func newBus(cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	relays, err := newRelays(cfg.Relays, cfg.Prefixes)
+	relays, err := newRelays(cfg.Relays, cfg.Prefixes[0])
 	if err != nil {
 		return nil, err
 	}

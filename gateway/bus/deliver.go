@@ -29,8 +29,7 @@ var (
 // mistake does not end the connection. The error is that of ctx.
 func (b *Bus) deliver(ctx context.Context, e redis.Event) error {
 	if e.Pattern != "" {
-		to, err := b.relays[e.Pattern].address(e.Name)
-		return b.deliverText(ctx, e, to, err, &b.counts.relay)
+		return b.deliverRelayed(ctx, e)
 	}
 	name, ok := b.cutPrefix(e.Name)
 	if !ok || e.Name == b.own {
@@ -53,18 +52,51 @@ func (b *Bus) cutPrefix(channel string) (name string, ok bool) {
 	return "", false
 }
 
-// deliverText delivers a payload as one text message.
-func (b *Bus) deliverText(ctx context.Context, e redis.Event, to session.Address, err error, received *atomic.Uint64) error {
+// deliverRelayed delivers what an application has published.
+func (b *Bus) deliverRelayed(ctx context.Context, e redis.Event) error {
+	if _, ours := b.cutPrefix(e.Name); ours {
+		return nil // heard under its own name
+	}
+	r := b.relays[e.Pattern]
+	to, name, err := r.address(e.Name)
+	if !r.laravel {
+		return b.deliverText(ctx, e, to, err, &b.counts.relay)
+	}
+	if !b.isText(e, err, &b.counts.relay) {
+		return nil
+	}
+	if to.Kind == session.KindChannel {
+		name = to.Name
+	}
+	c, err := fromLaravel(name, e.Payload)
+	if err != nil {
+		b.drop(e, err, &b.counts.malformed)
+		return nil
+	}
+	c.To = []session.Address{to}
+	return b.pass(ctx, &c)
+}
+
+// isText counts a payload for an address, and reports whether it can be delivered. Err is
+// that of the address.
+func (b *Bus) isText(e redis.Event, err error, received *atomic.Uint64) bool {
 	received.Add(1)
 	switch {
 	case err != nil:
 		b.drop(e, err, &b.counts.badAddress)
-		return nil
 	case int64(len(e.Payload)) > b.cfg.PushLimit:
 		b.drop(e, errTooLarge, &b.counts.tooLarge)
-		return nil
 	case !utf8.ValidString(e.Payload):
 		b.drop(e, errNotUTF8, &b.counts.notUTF8)
+	default:
+		return true
+	}
+	return false
+}
+
+// deliverText delivers a payload as one text message.
+func (b *Bus) deliverText(ctx context.Context, e redis.Event, to session.Address, err error, received *atomic.Uint64) error {
+	if !b.isText(e, err, received) {
 		return nil
 	}
 	c := session.Command{To: []session.Address{to}, Message: session.NewMessage(false, []byte(e.Payload))}

@@ -65,7 +65,7 @@ func TestNewReportsWhatIsWrong(t *testing.T) {
 		{"same prefix", Config{Prefixes: []string{"ws:", "ws:"}}, "begins with"},
 		{"prefix of a prefix", Config{Prefixes: []string{"ws:conn:", "ws:"}}, "begins with"},
 		{"limit", Config{PushLimit: -1}, "negative"},
-		{"relay", Config{Relays: []Relay{{"a", "all"}}}, "exactly one"},
+		{"relay", Config{Relays: []Relay{{Pattern: "a", To: "all"}}}, "exactly one"},
 		{"listen", Config{URL: "embedded", Listen: "256.0.0.1:0"}, "embedded"},
 	}
 	for _, tt := range tests {

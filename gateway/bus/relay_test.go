@@ -12,28 +12,28 @@ func TestRelaysAreChecked(t *testing.T) {
 		relay Relay
 		wrong string // part of the error; "" is right
 	}{
-		{Relay{"pub.*", "channel:{name}"}, ""},
-		{Relay{"pub.*.end", "user:{name}"}, ""},
-		{Relay{"*.pub", "channel:fixed"}, "our own prefix"},
-		{Relay{"pub.*", "all"}, ""},
-		{Relay{"pub.*", "channel:{name}-{name}"}, ""},
-		{Relay{"pub", "all"}, "exactly one"},
-		{Relay{"pub.*.*", "all"}, "exactly one"},
-		{Relay{"pub.?.*", "all"}, "may not have"},
-		{Relay{"pub.[a].*", "all"}, "may not have"},
-		{Relay{`pub.\*`, "all"}, "may not have"},
-		{Relay{"*", "all"}, "our own prefix"},
-		{Relay{"w*", "all"}, "our own prefix"},
-		{Relay{"ws:*", "all"}, "our own prefix"},
-		{Relay{"ws:user:*", "user:{name}"}, "our own prefix"},
-		{Relay{"wsx*", "all"}, ""},
-		{Relay{"pub.*", ""}, "to:"},
-		{Relay{"pub.*", "{name}"}, "to:"},
-		{Relay{"pub.*", "self"}, "to:"},
-		{Relay{"pub.*", "channel:{nam}"}, "braces"},
+		{Relay{Pattern: "pub.*", To: "channel:{name}"}, ""},
+		{Relay{Pattern: "pub.*.end", To: "user:{name}"}, ""},
+		{Relay{Pattern: "*.pub", To: "channel:fixed"}, "our own prefix"},
+		{Relay{Pattern: "pub.*", To: "all"}, ""},
+		{Relay{Pattern: "pub.*", To: "channel:{name}-{name}"}, ""},
+		{Relay{Pattern: "pub", To: "all"}, "exactly one"},
+		{Relay{Pattern: "pub.*.*", To: "all"}, "exactly one"},
+		{Relay{Pattern: "pub.?.*", To: "all"}, "may not have"},
+		{Relay{Pattern: "pub.[a].*", To: "all"}, "may not have"},
+		{Relay{Pattern: `pub.\*`, To: "all"}, "may not have"},
+		{Relay{Pattern: "*", To: "all"}, "our own prefix"},
+		{Relay{Pattern: "w*", To: "all"}, "our own prefix"},
+		{Relay{Pattern: "ws:*", To: "all"}, "our own prefix"},
+		{Relay{Pattern: "ws:user:*", To: "user:{name}"}, "our own prefix"},
+		{Relay{Pattern: "wsx*", To: "all"}, ""},
+		{Relay{Pattern: "pub.*", To: ""}, "to:"},
+		{Relay{Pattern: "pub.*", To: "{name}"}, "to:"},
+		{Relay{Pattern: "pub.*", To: "self"}, "to:"},
+		{Relay{Pattern: "pub.*", To: "channel:{nam}"}, "braces"},
 	}
 	for _, tt := range tests {
-		_, err := newRelays([]Relay{tt.relay}, []string{"ws:"})
+		_, err := newRelays([]Relay{tt.relay}, "ws:")
 		if tt.wrong == "" && err != nil {
 			t.Errorf("%v: %v", tt.relay, err)
 		}
@@ -41,23 +41,23 @@ func TestRelaysAreChecked(t *testing.T) {
 			t.Errorf("%v: got %v, want %q", tt.relay, err, tt.wrong)
 		}
 	}
-	twice := Relay{"pub.*", "all"}
-	if _, err := newRelays([]Relay{twice, twice}, []string{"ws:"}); err == nil {
+	twice := Relay{Pattern: "pub.*", To: "all"}
+	if _, err := newRelays([]Relay{twice, twice}, "ws:"); err == nil {
 		t.Error("the same pattern twice is not refused")
 	}
 }
 
 func TestRelayTakesWhatTheStarMatched(t *testing.T) {
-	r, err := newRelay(Relay{"pub.*.end", "channel:{name}/{name}"}, []string{"ws:"})
+	r, err := newRelay(Relay{Pattern: "pub.*.end", To: "channel:{name}/{name}"}, "ws:")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.address("pub.a.b.end")
+	got, _, err := r.address("pub.a.b.end")
 	if want := session.Channel("a.b/a.b"); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	for _, channel := range []string{"pub.end", "pub.a", "xpub.a.end", "pub.*.end"} {
-		if got, err := r.address(channel); err == nil {
+		if got, _, err := r.address(channel); err == nil {
 			t.Errorf("%s: got %v, want an error", channel, got)
 		}
 	}
@@ -71,16 +71,16 @@ func FuzzRelay(f *testing.F) {
 		if prefix == "" {
 			return // New refuses it
 		}
-		r, err := newRelay(Relay{pattern, to}, []string{prefix})
+		r, err := newRelay(Relay{Pattern: pattern, To: to}, prefix)
 		if err != nil {
 			return
 		}
-		if got, err := r.address(channel); err == nil {
+		if got, _, err := r.address(channel); err == nil {
 			if again, err := session.ParseAddress(got.String()); err != nil || again != got {
 				t.Errorf("%q gives the address %v, which is not valid: %v", channel, got, err)
 			}
 		}
-		if _, err := r.address(prefix + own); err == nil {
+		if _, _, err := r.address(prefix + own); err == nil {
 			t.Errorf("pattern %q takes %q, a name under our own prefix", pattern, prefix+own)
 		}
 	})

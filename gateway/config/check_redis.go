@@ -36,7 +36,9 @@ func (c *Config) checkRedis(r *report) {
 		}
 	}
 	for i := range c.Redis.Relays {
-		c.Redis.Relays[i].check(r, indexed("redis.relay", i+1), c.Redis.Prefix)
+		if len(c.Redis.Prefix) > 0 {
+			c.Redis.Relays[i].check(r, indexed("redis.relay", i+1), c.Redis.Prefix[0])
+		}
 	}
 }
 
@@ -108,7 +110,7 @@ func (c *Redis) checkURL(r *report) {
 	}
 }
 
-func (relay Relay) check(r *report, key string, prefixes []string) {
+func (relay Relay) check(r *report, key, prefix string) {
 	head, tail, wild := strings.Cut(relay.Pattern, "*")
 	switch {
 	case relay.Pattern == "":
@@ -116,10 +118,11 @@ func (relay Relay) check(r *report, key string, prefixes []string) {
 	case !wild || strings.ContainsAny(head+tail, `*?[]\`):
 		r.bad(key+".pattern", `%q: write exactly one "*", and none of ? [ ] \`, clip(relay.Pattern))
 	}
-	for _, prefix := range prefixes {
-		if wild && (strings.HasPrefix(head, prefix) || strings.HasPrefix(prefix, head)) {
-			r.bad(key+".pattern", "%q matches our own prefix %q: pushes would be relayed in a loop; write a pattern that no channel of ours matches", clip(relay.Pattern), prefix)
-		}
+	if wild && (strings.HasPrefix(head, prefix) || strings.HasPrefix(prefix, head)) {
+		r.bad(key+".pattern", "%q matches our own prefix %q: pushes would be relayed in a loop; write a pattern that no channel of ours matches", clip(relay.Pattern), prefix)
+	}
+	if relay.Format != "" && relay.Format != RelayLaravel {
+		r.bad(key+".format", `%q is unknown: write %q, or remove it`, clip(relay.Format), RelayLaravel)
 	}
 	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
 		r.bad(key+".to", `%q is not an address: write conn:<id>, user:<name>, channel:<name> or all, such as "channel:{name}"`, clip(relay.To))

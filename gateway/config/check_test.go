@@ -75,12 +75,13 @@ var broken = map[string]struct {
 	"durable replay":   {func(c *Config) { c.Durable.Replay = 0 }, "durable.replay"},
 	"push limit":       {func(c *Config) { c.Redis.PushLimit = 0 }, "redis.push_limit"},
 	"relay none":       {func(c *Config) { c.Redis.Relays = []Relay{{To: "all"}} }, "redis.relay[1].pattern: is missing"},
-	"relay to":         {func(c *Config) { c.Redis.Relays = []Relay{{"a*", "lobby"}} }, "redis.relay[1].to"},
-	"relay glob":       {func(c *Config) { c.Redis.Relays = []Relay{{"a.*.*", "all"}} }, `write exactly one "*"`},
-	"relay plain":      {func(c *Config) { c.Redis.Relays = []Relay{{"a", "all"}} }, `write exactly one "*"`},
-	"relay own":        {func(c *Config) { c.Redis.Relays = []Relay{{"ws:*", "all"}} }, "matches our own prefix"},
-	"relay everything": {func(c *Config) { c.Redis.Relays = []Relay{{"*", "all"}} }, "matches our own prefix"},
-	"relay begin":      {func(c *Config) { c.Redis.Relays = []Relay{{"w*x", "all"}} }, "matches our own prefix"},
+	"relay to":         {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a*", To: "lobby"}} }, "redis.relay[1].to"},
+	"relay glob":       {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a.*.*", To: "all"}} }, `write exactly one "*"`},
+	"relay plain":      {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a", To: "all"}} }, `write exactly one "*"`},
+	"relay format":     {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a*", To: "all", Format: "json"}} }, `redis.relay[1].format: "json" is unknown: write "laravel"`},
+	"relay own":        {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "ws:*", To: "all"}} }, "matches our own prefix"},
+	"relay everything": {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "*", To: "all"}} }, "matches our own prefix"},
+	"relay begin":      {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "w*x", To: "all"}} }, "matches our own prefix"},
 	"no route":         {func(c *Config) { c.Routes = nil }, "route: there is none"},
 	"path":             {func(c *Config) { c.Routes[0].Path = "" }, "route[1].path: is missing"},
 	"path slash":       {func(c *Config) { c.Routes[0].Path = "ws" }, `write "/ws"`},
@@ -186,7 +187,7 @@ func TestAllowedValues(t *testing.T) {
 	c.Listen = []string{":8080", "[::1]:0", "unix:/run/wsfpm/ws.sock", "systemd"}
 	c.Admin, c.AdminToken = "0.0.0.0:8081", "0123456789abcdef"
 	c.Redis.URL = "redis://user:p%40ss@a:6379,b:6379/0?cluster=true"
-	c.Redis.Relays = []Relay{{"pub.*", "channel:{name}"}, {"news*", "all"}, {"x:ws:*", "user:{name}"}}
+	c.Redis.Relays = []Relay{{Pattern: "pub.*", To: "channel:{name}"}, {Pattern: "news*", To: "all"}, {Pattern: "x:ws:*", To: "user:{name}"}}
 	r := c.Routes[0]
 	r.Path = "/"
 	r.Origins = []string{"HTTPS://Example.com:443/", "http://a:8080", "*", "null"}
@@ -288,7 +289,7 @@ func TestWarnings(t *testing.T) {
 		"lost clients stay":          func(c *Config) { c.Limits.PingInterval = 0 },
 		"TimeoutStopSec=135":         func(c *Config) { c.Drain = Duration(2 * time.Minute) },
 		"hold a connection for ever": func(c *Config) { c.Limits.HandshakeTimeout = 0 },
-		"nothing is relayed":         func(c *Config) { c.Redis.Relays = []Relay{{"a*", "all"}} },
+		"nothing is relayed":         func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a*", To: "all"}} },
 		"resume has no effect":       func(c *Config) { c.Routes[0].Resume, c.Durable.Keep = true, 0 },
 		"is more than durable.keep":  func(c *Config) { c.Routes[0].Resume, c.Durable.Keep = true, Duration(time.Minute) },
 		"forgets the ids of messages": func(c *Config) {

@@ -210,11 +210,19 @@ type Redis struct {
 // Relay forwards the messages of a set of Redis channels to clients.
 type Relay struct {
 	// Pattern names Redis channels, with exactly one "*" for the part that
-	// differs. It may not match our own prefix.
+	// differs. It may not match the first of redis.prefix; what it matches under a
+	// further one is not relayed.
 	Pattern string `toml:"pattern"`
 	// To is the address of the clients; {name} in it is what "*" matched.
 	To string `toml:"to"`
+	// Format is "laravel" for what Laravel's redis broadcaster publishes: clients get
+	// {"event": …, "channel": …, "data": …}, but for the connection in "socket". Default:
+	// "", the payload as it is.
+	Format string `toml:"format"`
 }
+
+// RelayLaravel is the value of [Relay.Format] for Laravel's redis broadcaster.
+const RelayLaravel = "laravel"
 
 // The values of [Durable.Tag].
 const (

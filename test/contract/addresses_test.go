@@ -83,6 +83,24 @@ func TestRelays(t *testing.T) {
 	c.Expect("good")
 }
 
+func TestARelayReadsWhatLaravelPublishes(t *testing.T) {
+	s := setup{script: whoScript, redis: true}
+	at := fmt.Sprintf("laravel%d_", stack.FreePort(t))
+	s.options.RedisTOML = fmt.Sprintf("[[redis.relay]]\npattern = \"%s*\"\nto = \"channel:{name}\"\nformat = \"laravel\"\n", at)
+	w := start(t, s, "3.relay-laravel")
+	a, b := w.dial("?h[]=WS-Join:private-orders.7", stack.DialOptions{}), w.dial("?h[]=WS-Join:private-orders.7", stack.DialOptions{})
+	id, _, _ := strings.Cut(string(a.Next().Data), "|")
+	b.Next()
+	for _, text := range []string{"no JSON", `{"data":{}}`, `{"event":"E","data":{"order":7,"socket":"` + id + `"},"socket":"` + id + `"}`, `{"event":"F","data":[],"socket":null}`} {
+		shared.redis.Publish(t, at+"private-orders.7", text)
+	}
+	b.Expect(`{"event":"E","channel":"private-orders.7","data":{"order":7}}`)
+	for _, c := range []*stack.Client{a, b} {
+		c.Expect(`{"event":"F","channel":"private-orders.7","data":[]}`)
+	}
+	equal(t, "dropped", w.Metric(t, "wsfpm_pushes_dropped_total", `reason="command"`), 2)
+}
+
 func TestARelayMayNotMatchOurOwnPrefix(t *testing.T) {
 	Row(t, "3.relay-own")
 	for _, pattern := range []string{"ws:*", "*", "w*", "ws:channel:*"} {

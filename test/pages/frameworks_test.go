@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,16 +48,19 @@ func framework(t *testing.T, name string) (*site, *stack.NginxServer) {
 	}
 	route, prefix := "", ""
 	for _, block := range blocks(t, frameworks, "toml") {
-		if rest, ok := strings.CutPrefix(block, "[redis]\n"); ok {
-			prefix = rest
-			continue
+		switch rest, top := strings.CutPrefix(block, "[redis]\n"); {
+		case top:
+			prefix = rest + prefix
+		case strings.HasPrefix(block, "[[redis.relay]]"):
+			prefix += block
+		default:
+			route += block
 		}
-		route += block
 	}
 	s.redisTOML = prefix
 	s.start(route)
 	return s, stack.Nginx(t, "server { listen LISTEN; location / { fastcgi_pass unix:"+s.fpm.Socket+
-		"; include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME "+s.dir+"/public/index.php; } }")
+		"; include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME "+s.dir+"/public/index.php; fastcgi_param REDIS_PORT "+strings.TrimPrefix(s.redis.Addr, "127.0.0.1:")+"; } }")
 }
 
 // cookies are those of an answer that is a 200.
@@ -102,8 +106,37 @@ func TestSymfony(t *testing.T) {
 func TestLaravel(t *testing.T) {
 	s, web := framework(t, "laravel")
 	resp, err := http.Get(web.URL() + "/login")
-	c := s.works(web, cookies(t, resp, err), "42")
+	login := cookies(t, resp, err)
+	c := s.works(web, login, "42")
 	s.php("push.php")
 	c.Expect("shipped")
-	c.Expect(`{"event":"OrderShipped","data":{"order":7}}`)
+	c.Expect(`{"event":"OrderShipped","channel":"lobby","data":{"order":7}}`)
+	s.broadcasts(web, c, login)
+}
+
+// broadcasts checks what Laravel's redis driver publishes: to those whom its channels let in,
+// and not to the connection that a request names.
+func (s *site) broadcasts(web *stack.NginxServer, c *stack.Client, login string) {
+	s.t.Helper()
+	sender := stack.Dial(s.t, s.URL+"/ws/app", stack.DialOptions{Cookie: login, Protocols: []string{"wsfpm.v1"}})
+	var first struct{ Hello struct{ Conn string } }
+	if err := json.Unmarshal(sender.Next().Data, &first); err != nil || first.Hello.Conn == "" {
+		s.t.Fatalf("hello: got %+v, %v", first, err)
+	}
+	for channel, answer := range map[string]string{"private-orders.7": "joined", "presence-room.1": "joined", "private-orders.8": "denied"} {
+		want := `{"` + answer + `":"` + channel + `"}`
+		c.Send(`{"join":"` + channel + `"}`)
+		c.Expect(want)
+		sender.Send(`{"data":{"join":"` + channel + `"}}`)
+		sender.Expect(`{"data":` + want + `}`)
+	}
+	if r := stack.HTTP(s.t, "GET", web.URL()+"/pay", http.Header{"Cookie": {login}, "X-Socket-Id": {first.Hello.Conn}}); r.Body != "paid" {
+		s.t.Fatalf("got %d %s", r.Status, r.Body)
+	}
+	for _, channel := range []string{"private-orders.7", "presence-room.1"} {
+		c.Expect(`{"event":"App\\OrderPaid","channel":"` + channel + `","data":{"order":7}}`)
+	}
+	s.redisValue("PUBLISH", "ws:user:42", "last")
+	c.Expect("last")
+	sender.Expect(`{"data":"last"}`)
 }

@@ -1,1 +1,1 @@
-<?php return ['default' => 'wsfpm', 'connections' => ['wsfpm' => ['driver' => 'wsfpm']]];
+<?php return ['default' => 'redis', 'connections' => ['redis' => ['driver' => 'redis', 'connection' => 'default']]];

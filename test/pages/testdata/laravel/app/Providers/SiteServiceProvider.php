@@ -11,7 +11,7 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
     public function boot()
     {
         Auth::provider('one', fn () => new class implements UserProvider {
-            public function retrieveById($id) { return $id == 42 ? new GenericUser(['id' => 42, 'password' => '']) : null; }
+            public function retrieveById($id) { return $id == 42 ? new GenericUser(['id' => 42, 'password' => '', 'orders' => ['7']]) : null; }
             public function retrieveByToken($id, $token) { return null; }
             public function updateRememberToken(Authenticatable $user, $token) {}
             public function retrieveByCredentials(array $credentials) { return null; }
@@ -21,6 +21,8 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
             Auth::loginUsingId(42);
             return 'in';
         });
+        Route::middleware('web')->get('/pay', fn () => broadcast(new \App\OrderPaid())->toOthers() ? 'paid' : '');
+        require $this->app->basePath('routes/channels.php');
         Route::middleware('web')->group($this->app->basePath('routes/web.php'));
     }
 }
