@@ -114,6 +114,7 @@ func written(v map[string]any) any {
 type effect struct {
 	After    session.Membership
 	Close    *session.Close
+	Expires  *int64
 	Messages []string
 	Others   []string
 	Protocol string
@@ -134,7 +135,7 @@ func effectOf(status int, fields fcgi.Header, body []byte) (e effect, oddity str
 	if err != nil {
 		return e, "", err
 	}
-	e = effect{Protocol: h.Protocol, Accepted: h.Accepted, Live: h.Live, Resume: h.Resume, Close: a.Closing()}
+	e = effect{Protocol: h.Protocol, Accepted: h.Accepted, Live: h.Live, Resume: h.Resume, Close: a.Closing(), Expires: a.Expires()}
 	e.Cache = [2]string{fields.Get("Cache-Control"), fields.Get("Vary")}
 	from := session.Membership{User: "before", State: "before", Channels: []string{"z", "c", "d"}}
 	if e.After, err = a.Membership(from, 0); err != nil {

@@ -107,6 +107,14 @@ final class Answer
         return $this;
     }
 
+    /** Ends the connection at this Unix time, with 4401 or the route's expire_code, such as the end of the login; null: never. */
+    public function expires(?int $at): self
+    {
+        $this->once('expires');
+        $this->own['expires'] = $at === null ? 'never' : Command::expires($at, 'expires');
+        return $this;
+    }
+
     /**
      * Joins channels.
      *
@@ -303,20 +311,7 @@ final class Answer
         }
         echo $body;
         if ($this->lines !== null) {
-            $this->sendLines($this->lines);
-        }
-    }
-
-    /** @param iterable<mixed> $lines */
-    private function sendLines(iterable $lines): void
-    {
-        while (ob_get_level() > 0 && @ob_end_flush()) {
-            continue;
-        }
-        flush(); // the headers, which apply at once
-        foreach ($lines as $line) {
-            echo Wire::streamed($line);
-            flush();
+            Wire::sendLines($this->lines);
         }
     }
 

@@ -19,10 +19,12 @@ final class Command
     public const MAX_REASON = 123;
     /** The most commands in a list, addresses, channels, or paths in a command. */
     public const MAX_ITEMS = 1000;
+    /** The last second of the year 9999. */
+    public const MAX_TIME = 253402300799;
     /** The longest path to purge, in bytes. */
     public const MAX_PATH = 1000;
 
-    private const FIELDS = ['to', 'except', 'data', 'base64', 'join', 'leave', 'close', 'purge', 'durable', 'user', 'state'];
+    private const FIELDS = ['to', 'except', 'data', 'base64', 'join', 'leave', 'close', 'purge', 'durable', 'user', 'state', 'expires'];
 
     /**
      * The JSON of one command or of a list, after a check of all.
@@ -184,6 +186,16 @@ final class Command
         return $state;
     }
 
+    /** The end of a session: a Unix time in seconds up to the year 9999, "never" or "". */
+    public static function expires(mixed $at, string $what): string
+    {
+        $at = self::string($at, $what, 'a Unix time or "never"');
+        if ($at !== 'never' && $at !== '' && (preg_match('/^0*\d{1,12}$/D', $at) !== 1 || (int) $at > self::MAX_TIME)) {
+            throw new Refused("$what: " . self::shown($at) . ': want a Unix time in seconds up to the year 9999, or "never"');
+        }
+        return $at;
+    }
+
     /**
      * Paths of routes whose stored answers are dropped: one, a list, or "*".
      *
@@ -234,7 +246,7 @@ final class Command
             !$has('to') && !$answer => '"to" is missing: name the clients, for instance "user:42"',
             !$has('to') && $has('except') => '"except" without "to"',
             !$has('to') && $has('durable') => '"durable" without "to": the reply to the connection itself is never stored',
-            $has('to') && $has('user', 'state') => '"user" and "state" are for the connection itself: they cannot stand beside "to"',
+            $has('to') && $has('user', 'state', 'expires') => '"user", "state" and "expires" are for the connection itself: they cannot stand beside "to"',
             default => '',
         };
         if ($why !== '') {
@@ -282,6 +294,9 @@ final class Command
         }
         if (array_key_exists('state', $command)) {
             self::text(self::state($command['state'], "{$where}state"), "{$where}state");
+        }
+        if (array_key_exists('expires', $command)) {
+            self::expires($command['expires'], "{$where}expires");
         }
         if (array_key_exists('purge', $command)) {
             self::paths($command['purge'], "{$where}purge");

@@ -22,6 +22,23 @@ final class Wire
         return "$text\n";
     }
 
+    /**
+     * Sends the headers, then each line of a stream as it comes.
+     *
+     * @param iterable<mixed> $lines
+     */
+    public static function sendLines(iterable $lines): void
+    {
+        while (ob_get_level() > 0 && @ob_end_flush()) {
+            continue;
+        }
+        flush(); // the headers, which apply at once
+        foreach ($lines as $line) {
+            echo self::streamed($line);
+            flush();
+        }
+    }
+
     /** The value of a header for a part of the answer. */
     public static function line(mixed $value): string
     {
