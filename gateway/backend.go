@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -118,7 +119,7 @@ func (c *connection) judge(rt *route, k kind, h answer.Head, body []byte, respon
 			return a, withDetail(failed("the connect script wrote %d bytes to stderr, too many to look for errors in", len(stderr)+unseen), stderr, body)
 		}
 		if report := phpreport.Find(c.env.Script(), k == kindConnect, stderr, body); report != "" {
-			return a, withDetail(failed("PHP reported %q", excerpt.Of(report)), stderr, body)
+			return a, withDetail(reported(report), stderr, body)
 		}
 	}
 	if h.Died {
@@ -166,7 +167,8 @@ func (c *connection) checkConnect(rt *route, h answer.Head, body []byte) error {
 		passOn(refused.header, h.Fields, notOnRefusal)
 		return refused
 	case rt.DetectPHPErrors && !h.Accepted && phpreport.ComesFirst(body):
-		return failed("the connect script accepted the client after output that it did not mean (%q): a refusal would have been lost", excerpt.Of(string(body)))
+		const brief = "the connect script accepted the client after output that it did not mean: a refusal would have been lost"
+		return &failure{reason: fmt.Sprintf("%s (%q)", brief, excerpt.Of(string(body))), brief: brief}
 	case rt.Accept == config.AcceptHeader && !h.Accepted:
 		return failed(`the connect script did not send "WS-Accept: 1", which the route's accept = "header" asks for`)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/excerpt"
+	"wsfpm/gateway/phpreport"
 	"wsfpm/session"
 )
 
@@ -33,6 +35,7 @@ const badEnvelope = 4400
 // failure is the error of an answer that is rejected as a whole.
 type failure struct {
 	reason string // for the log: the error in the answer
+	brief  string // reason without text of PHP's output; "": there is none
 	detail string // for the log: the output of PHP
 	// refused: PHP itself answered with an error status, or did not run at all.
 	refused bool
@@ -42,6 +45,11 @@ func (f *failure) Error() string { return f.reason }
 
 func failed(format string, args ...any) error {
 	return &failure{reason: fmt.Sprintf(format, args...)}
+}
+
+// reported returns the failure that PHP has reported by itself.
+func reported(report string) error {
+	return &failure{reason: fmt.Sprintf("PHP reported %q", excerpt.Of(report)), brief: fmt.Sprintf("PHP reported %q", phpreport.Kind(report))}
 }
 
 // refusedBy returns a failure that PHP itself has reported by the status.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -51,6 +52,7 @@ type Event struct {
 // Failure is why an event has no answer that counts, and what follows from that.
 type Failure struct {
 	Reason string         // as it is logged
+	Brief  string         // Reason without text of PHP's output, which may quote a message
 	PHP    string         // output of PHP, such as its error
 	Meant  bool           // the connect script refused the client, or answered 5xx
 	Status int            // of the refused handshake; 0: the event is no connect
@@ -144,9 +146,10 @@ func failureOf(e *event, err error) *Failure {
 	if err == nil {
 		return nil
 	}
-	f := &Failure{Reason: err.Error()}
+	f := &Failure{Reason: err.Error(), Brief: err.Error()}
 	if failed := (*failure)(nil); errors.As(err, &failed) {
 		f.PHP = failed.detail
+		f.Brief = cmp.Or(failed.brief, f.Brief)
 	}
 	switch e.kind {
 	case kindConnect:

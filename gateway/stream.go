@@ -10,7 +10,6 @@ import (
 	"wsfpm/fcgi"
 	"wsfpm/gateway/answer"
 	"wsfpm/gateway/envelope"
-	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/phpreport"
 )
 
@@ -71,7 +70,7 @@ func (c *connection) sendLines(ctx context.Context, rt *route, response *fcgi.Re
 			return err
 		}
 		if report != "" {
-			return failed("PHP reported %q", excerpt.Of(report))
+			return reported(report)
 		}
 		if last {
 			return c.streamEnd(rt, response)
@@ -112,7 +111,7 @@ func (c *connection) streamEnd(rt *route, response *fcgi.Response) error {
 		return nil
 	}
 	if report := phpreport.Find(c.env.Script(), false, stderr, nil); report != "" {
-		return failed("PHP reported %q", excerpt.Of(report))
+		return reported(report)
 	}
 	return nil
 }

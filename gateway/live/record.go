@@ -32,7 +32,7 @@ type Record struct {
 	Wait       float64   `json:"wait"`            // for a worker
 	Run        float64   `json:"run"`             // until the end of the answer
 	Outcome    string    `json:"outcome"`
-	Error      string    `json:"error,omitempty"`
+	Error      string    `json:"error,omitempty"`  // without PHP's own text, unless the content of messages was asked for
 	PHP        string    `json:"php,omitempty"`    // output of PHP, such as its error, if the content of messages was asked for
 	Body       *Body     `json:"body,omitempty"`   // of a message
 	Code       int       `json:"code,omitempty"`   // of a disconnect: the close code; of a handshake: the status
@@ -87,8 +87,12 @@ func NewRecord(e *gateway.Event, text int) Record {
 	if e.Err != nil {
 		r.Error = cut(e.Err.Error(), maxText)
 	}
-	if e.Failure != nil && text > 0 {
-		r.PHP = cut(e.Failure.PHP, MaxBody)
+	switch f := e.Failure; {
+	case f == nil:
+	case text > 0:
+		r.PHP = cut(f.PHP, MaxBody)
+	default:
+		r.Error = cut(f.Brief, maxText)
 	}
 	if e.Kind == "message" {
 		r.Body = newBody(e.Data, e.Binary, text)

@@ -15,4 +15,5 @@
 //	stderr.go  the reports that PHP logs
 //	body.go    those that it displays
 //	lines.go   a stream, line by line
+//	kind.go    what may be shown of a report to everyone
 package phpreport

@@ -61,6 +61,7 @@ if ($_SERVER['WS_EVENT'] === 'connect') { header('WS-User: 42'); header('WS-Join
 if ($_SERVER['WS_EVENT'] !== 'message') { exit; }
 $in = file_get_contents('php://input');
 if ($in === 'fail') { http_response_code(500); exit; }
+if ($in === 'throw') { throw new DomainException('no card 4111'); }
 header('WS-Publish: channel:other');
 echo "answer to $in";
 `
@@ -116,6 +117,29 @@ func TestEventsAreShownAsTheyHappen(t *testing.T) {
 	_ = response.Body.Close()
 	if e, text := failed.event(); e.Kind != "handshake" || e.Code != response.StatusCode || e.Route != "/nothing" || e.Error == "" {
 		t.Errorf("got %s, want the refused handshake", text)
+	}
+}
+
+// An exception quotes what a client has sent, as messages do.
+func TestTheWordsOfAnExceptionAreContent(t *testing.T) {
+	w, socket := controlled(t, setup{script: watchedScript}, "5.live-events-errors", "5.live-events-bodies")
+	briefly, _ := w.watch("", "/events?failed=1")
+	private, _ := w.watch(socket, "/events?failed=1")
+	bodies, _ := w.watch(socket, "/events?failed=1&bodies=1")
+	figures, _ := w.watch("", "/figures")
+	w.open().Send("throw")
+	for _, reader := range []*watched{briefly, private} {
+		if e, text := reader.event(); e.Error != `PHP reported "PHP Fatal error:  Uncaught DomainException…"` || strings.Contains(text, "4111") {
+			t.Errorf("got %s, want the class alone", text)
+		}
+	}
+	if e, text := bodies.event(); !strings.Contains(e.Error, "no card 4111") || !strings.Contains(e.PHP, "no card 4111") {
+		t.Errorf("got %s, want what PHP says", text)
+	}
+	for text := ""; !strings.Contains(text, "DomainException…"); text = figures.lines.Text() {
+		if strings.Contains(text, "4111") || !figures.lines.Scan() {
+			t.Fatalf("got %s, %v", text, figures.lines.Err())
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func TestALogWhoseReaderHasGoneCostsLinesOnly(t *testing.T) {
 }
 
 func TestTheAccessLogHasALineForEachEvent(t *testing.T) {
-	w := start(t, setup{script: failsOnDemand, route: `events = ["message"]` + "\npublic = true", options: stack.GatewayOptions{Args: []string{"--set", "log.access=true"}}}, "5.log-access", "1.traceparent")
+	w := start(t, setup{script: `if (file_get_contents('php://input') === 'fail') throw new Exception('no card 4111'); echo 'fine';`, route: `events = ["message"]` + "\npublic = true", options: stack.GatewayOptions{Args: []string{"--set", "log.access=true"}}}, "5.log-access", "1.traceparent")
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	c := stack.Dial(t, w.URL+"/ws", stack.DialOptions{Header: http.Header{"Traceparent": {"00-" + trace + "-00f067aa0ba902b7-01"}}})
 	c.Send("a message that no log may have")
@@ -81,6 +81,7 @@ func TestTheAccessLogHasALineForEachEvent(t *testing.T) {
 	if strings.Contains(w.LogText(), "no log may have") {
 		t.Error("a log has a client's message")
 	}
+	equal(t, "the failure without the words of the exception", lines[1].Error, `PHP reported "PHP Fatal error:  Uncaught Exception…"`)
 }
 
 func TestThereIsNoAccessLogUnasked(t *testing.T) {

@@ -56,7 +56,7 @@ func TestTailShowsEventsAndFilters(t *testing.T) {
 	c.Send("fail hostile")
 	c.Send(hostile)
 	c.Close(1000, hostile[:20])
-	failed.shows("refused: the connect script refused", "refused with 404", "it broke")
+	failed.shows("refused: the connect script refused", "refused with 404", `PHP reported "PHP Fatal error:  Uncaught RuntimeException…"`)
 	of42.shows(`"\x1b]52;c;aGk=\a\u009b31m<img`, "it broke", `1000 "\x1b]52;`)
 	for _, x := range []*terminal{all, of42, failed} {
 		clean(t, x.screen())
@@ -143,7 +143,7 @@ func TestTopUnderLoadWithFailures(t *testing.T) {
 			}
 		})
 	}
-	screen := x.shows("POOL", "default", "/live.php", "ann", "127.0.0.1", "LAST FAILURES", "it broke")
+	screen := x.shows("POOL", "default", "/live.php", "ann", "127.0.0.1", "LAST FAILURES", "RuntimeException…")
 	stack.Wait(t, "events that wait", func() bool {
 		screen = x.screen()
 		waiting := figure(screen, `default +\d+ +\d+ +\d+ +(\d+)`)
