@@ -24,7 +24,7 @@ import (
 // replayCmd is wsfpm replay.
 type replayCmd struct {
 	File   string `arg:"" help:"A recording of wsfpm record; - reads standard input."`
-	Script string `placeholder:"FILE" help:"The script to run, instead of the one that was recorded."`
+	Script string `placeholder:"FILE" help:"The script to run, whatever the recording names; without it only scripts of the routes in --config run."`
 
 	Cookie *string           `placeholder:"NAME=VALUE" help:"The Cookie header, which is not in the recording."`
 	Query  *string           `placeholder:"NAME=VALUE" help:"The query, of which the recording has the names only."`
@@ -39,7 +39,8 @@ type replayCmd struct {
 func (replayCmd) Help() string {
 	return `Runs the events of a recording again, one after the other, and shows what differs.
 PHP really runs: what the script writes, sends or pays for happens again. So --fpm is
-required: an address, or "new" for a PHP-FPM that is started for the replay. The script
+required: an address, or "new" for a PHP-FPM that is started for the replay. A recording
+may name any file: what runs is --script, or a script of a route in --config. It
 sees WS_REPLAY=1. The gateway's own effects are held back, as with wsfpm call.
 
 Exit code: 0 all is as recorded, or mended; 1 an event fails or differs; 2 none has run;
@@ -86,32 +87,21 @@ func (c *replayCmd) run(ctx context.Context) (verdicts map[recording.Verdict]int
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
-	script, err := c.script(first)
-	if err != nil {
-		return nil, err
+	if c.Script == "" && c.Config == "" {
+		return nil, errors.New("which script may run? A recording may name any file: give --script FILE, or --config FILE for the scripts of its routes")
 	}
-	t, err := c.open(ctx, script)
+	if c.Script != "" {
+		if c.Script, err = filepath.Abs(c.Script); err != nil {
+			return nil, err
+		}
+	}
+	t, err := c.open(ctx, c.Script)
 	defer func() { err = errors.Join(err, t.close()) }()
 	if err != nil {
 		return nil, err
 	}
-	if c.Script != "" {
-		c.Script = script
-	}
 	p := &player{replayCmd: c, trial: t, events: events, verdicts: map[recording.Verdict]int{}, states: map[string]string{}, missing: map[string]bool{}}
 	return p.verdicts, p.play(ctx, first)
-}
-
-// script returns the path of the script that runs.
-func (c *replayCmd) script(first *recording.Entry) (string, error) {
-	if c.Script != "" {
-		return filepath.Abs(c.Script)
-	}
-	script := first.Params["SCRIPT_FILENAME"]
-	if script == "" {
-		return "", errors.New("the first event has no SCRIPT_FILENAME: give --script FILE")
-	}
-	return script, nil
 }
 
 // player runs the events of a recording.
@@ -204,6 +194,9 @@ func (p *player) one(ctx context.Context, was *recording.Entry) error {
 // single returns the event as PHP is told it now.
 func (p *player) single(was *recording.Entry) (*gateway.Single, error) {
 	params := p.params(was)
+	if err := p.allow(params["SCRIPT_FILENAME"]); err != nil {
+		return nil, err
+	}
 	target := &url.URL{Path: "/"}
 	if named, err := url.ParseRequestURI(params["REQUEST_URI"]); err == nil {
 		target = named
@@ -217,6 +210,16 @@ func (p *player) single(was *recording.Entry) (*gateway.Single, error) {
 		s.Membership.Channels = strings.Split(names, ",")
 	}
 	return s, nil
+}
+
+// allow returns an error for a script that the command line does not name, itself or by the
+// routes of a configuration.
+func (p *player) allow(script string) error {
+	_, named := p.Param["SCRIPT_FILENAME"]
+	if named || p.Script != "" || routeOf(p.cfg, script) != nil {
+		return nil
+	}
+	return fmt.Errorf("the recording names %q, which is no script of a route in %s: it was not run; --script FILE runs that one for all events", terminal.Excerpt(script, mostDifference), p.Config)
 }
 
 // params returns what PHP is told: as recorded, with what was given in place of what was

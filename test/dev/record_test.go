@@ -157,17 +157,17 @@ func TestPHPGetsTheSameFromAReplay(t *testing.T) {
 		code int
 		text []string
 	}{
-		"all --fpm new" + given + "--param OF_ROUTE=of-the-route": {0, []string{"4 events: 4 same"}},
-		"all --fpm new" + given + "--config " + r.Config:          {0, []string{"4 events: 4 same"}},
-		"all --fpm new" + given:                                   {1, []string{"2 same", "2 differ", "not given: OF_ROUTE (--param)", `and none", recorded "1 for [redacted] with [redacted] and [redacted]"`}},
-		"all --fpm new":                                           {1, []string{"not given: HTTP_COOKIE (--cookie)", "not given: QUERY_STRING (--query)", "for none"}},
+		"all --fpm new --script ws.php" + given + "--param OF_ROUTE=of-the-route":      {0, []string{"4 events: 4 same"}},
+		"all --fpm new" + given + "--config " + r.Config:                               {0, []string{"4 events: 4 same"}},
+		"all --fpm new --script ws.php" + given:                                        {1, []string{"2 same", "2 differ", "not given: OF_ROUTE (--param)", `and none", recorded "1 for [redacted] with [redacted] and [redacted]"`}},
+		"all --fpm new --script ws.php":                                                {1, []string{"not given: HTTP_COOKIE (--cookie)", "not given: QUERY_STRING (--query)", "for none"}},
 		"all --fpm new --script changed.php" + given + "--param OF_ROUTE=of-the-route": {1, []string{"2 differ", "[redacted] in a replay"}},
 		"all --fpm new --script changed.php" + given + "--config " + r.Config:          {1, []string{"2 differ", "[redacted] in a replay"}},
-		"sizes --fpm new" + given:             {0, []string{"2 events: 2 same", "2 messages were not run"}},
-		"all --fpm unix:/nonexistent" + given: {1, []string{"4 fail", "failed"}},
-		"all" + given:                         {2, []string{"--fpm is missing"}},
-		"ws.php --fpm new":                    {2, []string{"line 1 is not that of a recording"}},
-		"none --fpm new":                      {2, []string{"no such file"}},
+		"sizes --fpm new --script ws.php" + given:                                      {0, []string{"2 events: 2 same", "2 messages were not run"}},
+		"all --fpm unix:/nonexistent --script ws.php" + given:                          {1, []string{"4 fail", "failed"}},
+		"all" + given:      {2, []string{"--fpm is missing"}},
+		"ws.php --fpm new": {2, []string{"line 1 is not that of a recording"}},
+		"none --fpm new":   {2, []string{"no such file"}},
 	} {
 		out, code := shell(t, dir, "wsfpm replay "+line)
 		for _, text := range want.text {
@@ -245,6 +245,46 @@ func TestAReplayShowsNoControlCharacters(t *testing.T) {
 	}
 }
 
+// A line of a recording that someone has changed may name any file.
+func TestAReplayRunsNoScriptThatOnlyTheRecordingNames(t *testing.T) {
+	contract.Row(t, "5.replay-script")
+	dir := project(t, map[string]string{"ws.php": echo, "tools/evil.php": "<?php touch(__DIR__ . '/ran');"})
+	const event = `{"event":"message","params":{%s"REQUEST_URI":"/ws","REQUEST_METHOD":"POST","CONTENT_LENGTH":"1","WS_EVENT":"message"},"message":{"data":"x","bytes":1},"outcome":"ok","answer":{"status":200,"commands":[{"message":{"data":"echo x","bytes":6}}]}}` + "\n"
+	good := fmt.Sprintf(event, `"SCRIPT_FILENAME":"`+dir+`/ws.php",`)
+	write(t, filepath.Join(dir, "good"), `{"recording":1,"of":"/ws","bodies":true}`+"\n"+good)
+	for name, params := range map[string]string{
+		"changed": `"SCRIPT_FILENAME":"` + dir + `/tools/evil.php",`,
+		"dotted":  `"SCRIPT_FILENAME":"` + dir + `/ws.php/../tools/evil.php",`,
+		"without": `"PATH_TRANSLATED":"` + dir + `/tools/evil.php","SCRIPT_NAME":"/tools/evil.php","DOCUMENT_ROOT":"` + dir + `",`,
+	} {
+		write(t, filepath.Join(dir, name), read(t, filepath.Join(dir, "good"))+fmt.Sprintf(event, params)+good)
+	}
+	write(t, filepath.Join(dir, "wsfpm.toml"), fmt.Sprintf("[fpm.default]\naddress = \"unix:/none\"\n[[route]]\npath = \"/ws\"\nscript = %q\n", filepath.Join(dir, "ws.php")))
+	for line, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"good":                         {2, "give --script FILE, or --config FILE"},
+		"changed":                      {2, "give --script FILE, or --config FILE"},
+		"good --config wsfpm.toml":     {0, "1 events: 1 same"},
+		"changed --config wsfpm.toml":  {2, `tools/evil.php", which is no script of a route in wsfpm.toml`},
+		"dotted --config wsfpm.toml":   {2, "is no script of a route"},
+		"without --config wsfpm.toml":  {2, "is no script of a route"},
+		"changed --script ws.php":      {0, "3 events: 3 same"},
+		"without --script ws.php":      {0, "3 events: 3 same"},
+		"good --script tools/evil.php": {1, "1 differ"}, // the operator's own word
+	} {
+		_ = os.Remove(filepath.Join(dir, "tools/ran"))
+		out, code := shell(t, dir, "wsfpm replay --fpm new "+line)
+		if code != want.code || !strings.Contains(out, want.text) {
+			t.Errorf("%s: got %d %s, want %d and %q", line, code, out, want.code, want.text)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "tools/ran")); (err == nil) != strings.HasSuffix(line, "evil.php") {
+			t.Errorf("%s: the other script: %v", line, err)
+		}
+	}
+}
+
 func TestAReplayDoesNotChangePHPsSettings(t *testing.T) {
 	contract.Row(t, "5.replay-told")
 	dir := project(t, map[string]string{"ws.php": echo, "other.php": "<?php touch(__DIR__ . '/ran');"})
@@ -256,7 +296,7 @@ func TestAReplayDoesNotChangePHPsSettings(t *testing.T) {
 		lines = append(lines, name)
 	}
 	for _, line := range lines {
-		out, code := shell(t, dir, "wsfpm replay --fpm new "+line)
+		out, code := shell(t, dir, "wsfpm replay --fpm new --script ws.php "+line)
 		if code != 2 || !strings.Contains(out, "VALUE is never sent") {
 			t.Errorf("%s: got %d %s", line, code, out)
 		}
