@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"wsfpm/gateway/suspend"
 	"wsfpm/session"
 )
 
@@ -30,11 +31,14 @@ type window struct {
 }
 
 // clock is that of Redis: its time when a line was opened, and the time since then.
-type clock struct{ theirs, ours time.Time }
+type clock struct {
+	theirs time.Time
+	ours   suspend.Time
+}
 
 // now is the time in milliseconds since 1970, by this machine's clock before set.
 func (c *clock) now() uint64 {
-	return uint64(max(0, c.theirs.Add(time.Since(c.ours)).UnixMilli()))
+	return uint64(max(0, c.theirs.Add(suspend.Clock(nil).Since(c.ours)).UnixMilli()))
 }
 
 // held is an entry of the window.
@@ -52,14 +56,14 @@ const mostTags = 16
 // newWindow makes an empty window. Both bounds hold, but the newest entry always stays.
 func newWindow(keep time.Duration, memory int64) *window {
 	now := time.Now()
-	return &window{keep: uint64(keep.Milliseconds()), memory: memory, index: make(map[session.Address][]uint64), clock: clock{now, now}}
+	return &window{keep: uint64(keep.Milliseconds()), memory: memory, index: make(map[session.Address][]uint64), clock: clock{now, suspend.Clock(nil).Now()}}
 }
 
 // set sets the clock.
 func (w *window) set(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.clock = clock{now, time.Now()}
+	w.clock = clock{now, suspend.Clock(nil).Now()}
 }
 
 // now is the time by the clock of the log, in milliseconds since 1970.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"wsfpm/gateway/suspend"
 )
 
 // Request is a message with an id that is to be run once.
@@ -70,6 +72,8 @@ type Config struct {
 	// Fresh is the age of a permission up to which [Run.Ready] asks nothing. It is well
 	// below the time after which a silent process is dead. Default: 10 s.
 	Fresh time.Duration
+
+	clock suspend.Clock // nil: this machine's
 }
 
 const fresh = 10 * time.Second
@@ -107,14 +111,14 @@ func (g *Guard) Ask(ctx context.Context, r Request) (*Run, Verdict) {
 		return nil, Verdict{Kind: Busy, Err: errStillRuns}
 	}
 	run := &Run{guard: g, key: r.Key, most: r.Most, m: newMachine(&r, rand.Text(), g.cfg.Nodes.Node())}
-	at := time.Now()
+	at := g.cfg.clock.Now()
 	do := run.m.start()
 	for do.do != doRun && do.do != doEnd {
 		if do.do == doWait && !w.sleep() {
 			do = run.m.end(Verdict{Kind: Busy, Err: errStillRuns})
 			break
 		}
-		at = time.Now() // before the command: its reply may take long
+		at = g.cfg.clock.Now() // before the command: its reply may take long
 		var err error
 		if do, err = run.carryOut(ctx, do); err != nil && do.do == doEnd && do.verdict.Err == nil {
 			do.verdict.Err = err

@@ -91,3 +91,16 @@ func TestASlowReplyMakesAPermissionOld(t *testing.T) {
 		end(t, run, Refused)
 	})
 }
+
+// A suspended machine has missed that another one took the message over.
+func TestASuspensionMakesAPermissionOld(t *testing.T) {
+	s, slept := newMemory(), time.Duration(0)
+	g, _ := newGuard(s, "a")
+	g.cfg.clock = func() time.Duration { return slept }
+	run := permitted(t, g, false)
+	slept = time.Minute
+	if err := run.Ready(t.Context()); err != nil || s.calls != 2 {
+		t.Errorf("got %v after %d calls, want 2", err, s.calls)
+	}
+	end(t, run, Refused)
+}

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"time"
+
+	"wsfpm/gateway/suspend"
 )
 
 var errTakenOver = errors.New("another process has taken the message over")
@@ -18,7 +19,7 @@ type Run struct {
 	key   string
 	most  int
 	m     machine
-	at    time.Time // of the last proof that the token is in the store
+	at    suspend.Time // of the last proof that the token is in the store
 }
 
 // carryOut carries out one step and returns the next.
@@ -32,12 +33,12 @@ func (run *Run) carryOut(ctx context.Context, do step) (step, error) {
 // Config.Fresh after Ask. If it returns an error, the message must not be run, and its outcome
 // is Refused.
 func (run *Run) Ready(ctx context.Context) error {
-	if time.Since(run.at) < run.guard.cfg.Fresh {
+	if run.guard.cfg.clock.Since(run.at) < run.guard.cfg.Fresh {
 		return nil
 	}
 	do := run.m.confirm()
 	for do.do == doReplace {
-		at := time.Now()
+		at := run.guard.cfg.clock.Now()
 		var err error
 		if do, err = run.carryOut(ctx, do); do.do == doEnd {
 			return cmp.Or(err, errTakenOver)

@@ -23,7 +23,7 @@
 // # Death
 //
 // A node beats every 5 seconds. It is dead when its beat has not changed for 45 s of the
-// observer's own monotonic clock, during which all of the observer's beats went through.
+// observer's own monotonic clock (with the time of suspensions), during which all of the observer's beats went through.
 // The observer then sets the tombstone, reads the records in parts of 100 and passes them
 // to [Config.Lost]. The script unregister decides who runs a disconnect event: the one for
 // whom it removed the record. A node that finds its own tombstone takes a new name.

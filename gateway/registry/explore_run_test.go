@@ -146,7 +146,7 @@ func TestTheExplorationFindsEachRuleThatIsLeftOut(t *testing.T) {
 		want    string
 	}{
 		"a break of its own beats starts the lease again":       {exRules{lease: rules{noBreaks: true}}, exBudget{outage: 1}, "a node was claimed that was not paused"},
-		"a node looks after a pause":                            {exRules{lease: rules{noLook: true}}, exBudget{pause: 1}, "an event began after the disconnect event"},
+		"a node looks after a pause":                            {exRules{noLook: true}, exBudget{pause: 1}, "an event began after the disconnect event"},
 		"a new stamp has everything registered again":           {exRules{lease: rules{noForgot: true}}, exBudget{crash: 1, flush: 1}, "disconnect was lost"},
 		"a claimed node registers nothing":                      {exRules{model: modelRules{tombInPut: true}}, exBudget{pause: 1}, ""},
 		"a claim compares the beat":                             {exRules{model: modelRules{claimCompares: true}}, exBudget{pause: 1}, "a node was claimed after its beat had changed"},

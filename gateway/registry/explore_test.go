@@ -23,6 +23,7 @@ type exRules struct {
 	lease                           rules
 	model                           modelRules
 	ownAsks, claimAsks, missingRuns bool // left out when true
+	noLook                          bool // an event begins without isAwake
 }
 
 // exBudget bounds the faults of one run.
@@ -98,7 +99,7 @@ func (s *exState) key() string {
 		}
 		fmt.Fprint(&b, n.name, id(at), n.state, n.beaten, n.good, n.failed, n.claim, n.read != "", s.redis.stamps[n.name] != "", s.redis.tombs[n.name], len(s.redis.records[n.name]), " ")
 		l := &n.lease
-		fmt.Fprint(&b, l.begun, ago(l.tried), ago(l.last), l.good, l.stamp == s.redis.stamps[n.name], l.stamp == "", "|")
+		fmt.Fprint(&b, ago(l.tried), ago(l.last), l.good, l.stamp == s.redis.stamps[n.name], l.stamp == "", "|")
 		for j := range s.nodes {
 			if v, ok := l.seen[s.nodes[j].name]; ok {
 				fmt.Fprint(&b, j, id(v.beat), ago(v.since), ",")
@@ -186,7 +187,7 @@ func (x *explorer) steps(s *exState) (out []next) {
 // ofConnection are the steps of node A's connection.
 func (x *explorer) ofConnection(s *exState, add func(string, func(*exState))) {
 	a := &s.nodes[0]
-	if s.client && !s.runs && !s.over && a.lease.awake(s.now) {
+	if s.client && !s.runs && !s.over && (x.without.noLook || isAwake(s.now, a.lease.tried)) {
 		add("an event begins", func(s *exState) {
 			s.runs = true
 			if s.discs > 0 && s.nodes[0].good && !s.has("late-flush") && !s.nodes[0].failed {

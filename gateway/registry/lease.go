@@ -15,10 +15,9 @@ const (
 )
 
 // lease decides which nodes are dead, and whether this one still is itself: a pure state
-// machine. Times are those of the node's own monotonic clock.
+// machine. Times are those of the node's own clock, see [Registry.now].
 type lease struct {
 	node  string
-	begun bool
 	began time.Duration // when the last beat began
 	tried time.Duration // when the last beat that is over began
 	due   time.Duration // when the next beat is to begin
@@ -47,7 +46,7 @@ type death struct {
 // rules switch parts of the lease off, for the test that shows what each is for. The zero
 // value has all.
 type rules struct {
-	noBreaks, noLook, noForgot bool
+	noBreaks, noForgot bool
 }
 
 // verdict is what follows from a beat.
@@ -61,13 +60,9 @@ func newLease(node string) *lease {
 	return &lease{node: node, seen: make(map[string]sight)}
 }
 
-// awake reports whether the node may run events. Others take it for dead after the time of
+// isAwake reports whether the node may run events. Others take it for dead after the time of
 // the lease at the earliest, counted from the beginning of its last beat: if that is longer
-// ago, the process was paused.
-func (l *lease) awake(now time.Duration) bool {
-	return l.rules.noLook || !l.begun || isAwake(now, l.tried)
-}
-
+// ago, the process was paused, or the machine suspended.
 func isAwake(now, tried time.Duration) bool { return now-tried < leaseTime }
 
 // beat begins a beat and returns its number.
@@ -79,7 +74,7 @@ func (l *lease) beat(now time.Duration) uint64 {
 
 // failed notes a beat without an answer.
 func (l *lease) failed(now time.Duration) {
-	l.begun, l.good, l.tried, l.due = true, false, l.began, now+retryTime
+	l.good, l.tried, l.due = false, l.began, now+retryTime
 	if !l.rules.noBreaks {
 		clear(l.seen)
 	}
@@ -91,7 +86,7 @@ func (l *lease) answered(now time.Duration, code, stamp string, beats map[string
 	if !l.rules.noBreaks && (!l.good || now-l.last > breakTime) {
 		clear(l.seen)
 	}
-	l.begun, l.good, l.tried, l.last, l.due = true, true, l.began, now, now+beatTime
+	l.good, l.tried, l.last, l.due = true, l.began, now, now+beatTime
 	if code != codeOK || silent && stamp != l.stamp {
 		v.claimed = true
 		return v

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"wsfpm/gateway/suspend"
 	"wsfpm/session"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	Timeout time.Duration
 	// Logger may be nil.
 	Logger *zap.Logger
+
+	clock suspend.Clock // nil: this machine's
 }
 
 // Registry keeps the records of this process's connections. Its methods are safe for
@@ -43,7 +46,7 @@ type Registry struct {
 	cfg      Config
 	log      *zap.Logger
 	keys     keys
-	start    time.Time // zero of the node's own clock
+	start    suspend.Time // zero of the node's own clock
 	presence atomic.Pointer[Presence]
 	life     atomic.Pointer[life]
 	up       atomic.Bool  // the last call to Redis was answered
@@ -102,7 +105,7 @@ func New(cfg Config) *Registry {
 		cfg.Logger = zap.NewNop()
 	}
 	r := &Registry{
-		cfg: cfg, log: cfg.Logger, keys: keys(cfg.Prefix), start: time.Now(),
+		cfg: cfg, log: cfg.Logger, keys: keys(cfg.Prefix), start: cfg.clock.Now(),
 		beatNow: make(chan struct{}, 1), work: make(chan struct{}, 1), stop: make(chan struct{}),
 		entries: make(map[string]*Entry), beaten: make(chan struct{}), silence: newSilence(),
 	}
@@ -128,8 +131,9 @@ func (r *Registry) begin() {
 // Node returns the present name of this node.
 func (r *Registry) Node() string { return r.life.Load().node }
 
-// now is the node's own monotonic clock.
-func (r *Registry) now() time.Duration { return time.Since(r.start) }
+// now is the node's own monotonic clock, which goes on while the machine is suspended: others
+// take the node for dead meanwhile.
+func (r *Registry) now() time.Duration { return r.cfg.clock.Since(r.start) }
 
 // Enter registers a connection and waits, for Config.Timeout at most, until Redis has
 // its record; if it does not answer, the record is written later. Describe returns the

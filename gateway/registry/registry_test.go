@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wsfpm/gateway/redis"
+	"wsfpm/gateway/suspend"
 	"wsfpm/session"
 )
 
@@ -146,10 +147,14 @@ func (n *testNode) told() notes {
 }
 
 func newTestNode(t *testing.T, s Store, name string) *testNode {
+	return newTestNodeBy(t, s, name, nil)
+}
+
+func newTestNodeBy(t *testing.T, s Store, name string, clock suspend.Clock) *testNode {
 	n, made := &testNode{}, make(chan struct{})
 	lives := 0
 	cfg := Config{
-		Store: s, Prefix: "x:", Timeout: time.Second,
+		Store: s, Prefix: "x:", Timeout: time.Second, clock: clock,
 		Name:     func() string { lives++; return name + strconv.Itoa(lives) },
 		Presence: &Presence{Users: true, Channels: []string{"*"}},
 		Claimed: func() {
