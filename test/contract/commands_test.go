@@ -87,6 +87,27 @@ func TestWhatFollowsAJoinArrives(t *testing.T) {
 	}
 }
 
+func TestCommandsOfAllProgramsHaveOneOrder(t *testing.T) {
+	w := start(t, setup{script: "chatty.php", redis: true}, "4.command-order")
+	b := w.dial("?h[]=WS-User:b", stack.DialOptions{})
+	for i := range 50 {
+		room := fmt.Sprint("room", i)
+		for _, command := range []string{ // each by a connection of its own
+			`{"to":"user:b","join":[%q],"data":"in"}`,
+			`{"to":"channel:%s","data":"said"}`,
+			`{"to":"user:b","leave":[%q],"data":"out"}`,
+			`{"to":"channel:%s","data":"too late"}`,
+		} {
+			w.publish("command", fmt.Sprintf(command, room))
+		}
+	}
+	for range 50 {
+		for _, text := range []string{"in", "said", "out"} {
+			b.Expect(text)
+		}
+	}
+}
+
 func TestAThousandAddresses(t *testing.T) {
 	w := start(t, setup{script: "chatty.php"}, "4.address-limit")
 	a := w.dial("?h[]=WS-User:u0", stack.DialOptions{})
