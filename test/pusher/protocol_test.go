@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"wsfpm/test/stack"
@@ -155,6 +156,13 @@ func TestWhatIsNoProtocolIsRefused(t *testing.T) {
 	if got := string(c.Next().Data); !strings.Contains(got, "already subscribed") {
 		t.Errorf("twice: got %s", got)
 	}
+	for range 4 {
+		c.Send(`{"event":"pusher:ping","data":{}}`)
+		c.Expect(`{"event":"pusher:pong","data":{}}`)
+	}
+	if hits := s.nodes[0].Metric(t, "wsfpm_cache_messages_total", `outcome="hit"`); hits == 0 {
+		t.Error("PHP has run for each ping")
+	}
 	c.Send(`{"event":"pusher:signin","data":{"auth":"` + auth(c.socket+`::user::{"id":7}`) + `","user_data":"{\"id\":7}"}}`)
 	c.Next()
 	c.ExpectClose(4009)
@@ -233,6 +241,34 @@ func TestPusherJSComesBackAfterTheseCodes(t *testing.T) {
 	}
 }
 
+// A page that has stopped reading is closed with the route's slow_code, and comes back.
+func TestAPageThatReadsTooSlowlyComesBack(t *testing.T) {
+	s := open(t, 1, "")
+	program := s.node(t, "slow.mjs", s.ports()...)
+	seen := []string{}
+	lines(t, program, func(line []byte) {
+		seen = append(seen, string(line))
+		if string(line) != "stop" {
+			return
+		}
+		stopped := func(sig syscall.Signal) {
+			if err := syscall.Kill(program.Process.Pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stopped(syscall.SIGSTOP)
+		defer stopped(syscall.SIGCONT)
+		event := `{"event":"e","channel":"flood","data":"` + strings.Repeat("x", 500_000) + `"}`
+		stack.Wait(t, "a slow reader", func() bool {
+			s.redis.Publish(t, "ws:channel:pusher:"+appID+":flood", event)
+			return s.nodes[0].Metric(t, "wsfpm_slow_readers_total") == 1
+		})
+	})
+	if got := strings.Join(seen, " "); got != "stop 4100 back" {
+		t.Errorf("got %q, want stop 4100 back", got)
+	}
+}
+
 func TestPresenceIsRightAfterANodesDeath(t *testing.T) {
 	t.Parallel()
 	s := open(t, 2, "")
@@ -244,6 +280,37 @@ func TestPresenceIsRightAfterANodesDeath(t *testing.T) {
 	})
 	if last != "ok" {
 		t.Errorf("the program ended after %q", last)
+	}
+}
+
+// Every list is right in the end, whatever was restarted or killed while it changed.
+func TestSoakPresenceOverRestarts(t *testing.T) {
+	s := open(t, 2, "")
+	program := s.node(t, "restarts.mjs")
+	program.Args = append(program.Args, "6")
+	in, err := program.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	round := 0
+	lines(t, program, func(line []byte) {
+		if string(line) != "restart" {
+			t.Logf("%s", line)
+			return
+		}
+		node := s.nodes[round%2]
+		if round++; round == 3 {
+			node.Kill()
+		} else {
+			node.Stop(t)
+		}
+		node.Start(t)
+		if _, err := io.WriteString(in, "done\n"); err != nil {
+			t.Error(err)
+		}
+	})
+	if round != 6 {
+		t.Errorf("%d restarts, want 6", round)
 	}
 }
 

@@ -7,6 +7,8 @@ final class App
     private const MEMBERS = 200;   // connections in a presence channel: each newcomer gets the whole list
     private const UNCOUNTED = 60;  // seconds until wsfpm's presence has a member for certain
 
+    private const TRIES = 1000;    // of a transaction: one fails when another connection has changed the list
+
     private ?Redis $redis = null;
 
     private function __construct(public readonly string $id, private string $key, private string $secret, private string $redisURL)
@@ -118,7 +120,7 @@ final class App
         [$name, $key, $redis] = [$this->name($channel), $this->key('members', $channel), $this->redis()];
         $event = fn ($what, $data) => ['event' => "pusher_internal:$what", 'channel' => $channel, 'data' => self::json($data)];
         $others = fn ($what, $data) => ['to' => "channel:$name", 'except' => ["conn:$connection"], 'data' => $event($what, $data)];
-        do {
+        for ($try = 0; $try < self::TRIES; $try++) {
             $redis->watch($key);
             [$all, $next] = $this->members($channel);
             if (isset($all[$socket]) === isset($member) || isset($member) && count($next) >= self::MEMBERS) {
@@ -146,8 +148,11 @@ final class App
                 $commands[] = $others('member_added', ['user_id' => $m->user_id, 'user_info' => $m->user_info]);
             }
             $this->send($commands);
-        } while ($redis->exec() === false); // another connection has changed the list meanwhile
-        return true;
+            if ($redis->exec() !== false) {
+                return true;
+            }
+        }
+        throw new RuntimeException("the members of $channel change too fast");
     }
 
     /** A connection has ended: it leaves its presence channels. */
