@@ -9,9 +9,9 @@ import (
 // Never is the value of [Command.Expires] for a session without an end.
 const Never = math.MaxInt64
 
-// lastSecond is the largest Unix time that is believed: the end of the year 9999. A time in
+// lastSecond is the largest Unix time that is believed, of 11 digits, in the year 5138. A time in
 // milliseconds is larger.
-const lastSecond = 253402300799
+const lastSecond = 99_999_999_999
 
 // ParseExpires parses the end of a session: a Unix time in seconds, or "never" or "".
 func ParseExpires(text string) (int64, error) {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheEndOfASession(t *testing.T) {
-	for text, want := range map[string]int64{"1767225600": 1767225600, "0": 0, "253402300799": lastSecond, "never": Never, "": Never} {
+	for text, want := range map[string]int64{"1767225600": 1767225600, "0": 0, "99999999999": lastSecond, "0000000000000000001": 1, "never": Never, "": Never} {
 		if at, err := ParseExpires(text); err != nil || at != want {
 			t.Errorf("%q: got %d, %v, want %d", text, at, err, want)
 		}
@@ -39,7 +39,7 @@ func TestTheEndOfASession(t *testing.T) {
 }
 
 func FuzzParseExpires(f *testing.F) {
-	for _, seed := range []string{"", "never", "0", "1767225600", "-1", "253402300800"} {
+	for _, seed := range []string{"", "never", "0", "1767225600", "-1", "100000000000"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
