@@ -25,6 +25,9 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 	if err := c.applyHeld(ctx, a, entries); err != nil {
 		return err
 	}
+	if r := a.Relay(); r != nil {
+		c.session.SetRelay(*r)
+	}
 	if len(a.Head.Cookies) > 0 {
 		c.keepCookies(a.Head.Cookies)
 		if !c.told {
@@ -102,14 +105,17 @@ func (c *connection) commit(ctx context.Context, a *answer.Reply, entries []sess
 }
 
 // membershipAfter returns the connection's membership after an answer, within
-// limits.channels.
+// limits.channels. The answer's relay must agree with it.
 func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (session.Membership, error) {
 	next, err := a.Membership(old, c.g.settings.Load().Limits.Channels)
 	if err != nil {
 		c.g.stats.reached.channels.Add(1)
-		err = failed("%v (limits.channels)", err)
+		return next, failed("%v (limits.channels)", err)
 	}
-	return next, err
+	if r := a.Relay(); r != nil && !r.Allows(next) {
+		return next, failed("WS-Relay names %v, which the client has not joined", r.To)
+	}
+	return next, nil
 }
 
 // effects carries out an answer except its connection's membership and reply, and the
@@ -140,7 +146,7 @@ func (c *connection) cameIn(others []session.Command) {
 	at := time.Now().UnixNano()
 	c.session.CameIn(at)
 	for i := range others {
-		if o := &others[i]; o.Close != nil || len(o.Leave) > 0 {
+		if o := &others[i]; o.Close != nil || len(o.Leave) > 0 || o.Relay != nil {
 			o.Before = at
 		}
 	}

@@ -19,10 +19,10 @@ import (
 )
 
 // answer returns the answer to a message: PHP's, or on a route with a cache that to the same
-// message of another client. A message that runs once is never answered so, nor one on a route
-// that a reload has removed, whose cache no purge finds.
+// message of another client. A message that runs once is never answered so, nor copies of relayed
+// frames, nor one on a route that a reload has removed, whose cache no purge finds.
 func (c *connection) answer(ctx context.Context, e event) (reply, error) {
-	if e.route.cache == nil || e.id != "" || e.route.of != c.g.settings.Load() {
+	if e.route.cache == nil || e.id != "" || e.frames > 0 || e.route.of != c.g.settings.Load() {
 		return c.call(ctx, e)
 	}
 	return c.answerCached(ctx, e)

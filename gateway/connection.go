@@ -47,6 +47,7 @@ type connection struct {
 	told      bool            // a late Set-Cookie was logged
 	mixed     bool            // env has the params of more than one configuration, see setParams
 	keyed     *keyed          // see keyBase; nil: no message has asked the cache
+	lane      *lane           // of relayed frames; nil: there were none
 	run       *once.Run       // of the current message; nil: it does not run once
 	running   <-chan struct{} // closed when the last event's script has ended; nil: no script runs
 
@@ -108,6 +109,26 @@ func setRate(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
 		l.SetBurst(burst)
 	}
 	return l
+}
+
+// pace delays a message as a rate requires (token bucket), and counts that. Messages are not
+// dropped: the client is slowed down.
+func (c *connection) pace(l **rate.Limiter, perSecond float64, burst int, delayed *atomic.Int64) {
+	if perSecond <= 0 {
+		return
+	}
+	*l = setRate(*l, perSecond, burst)
+	if (*l).Allow() {
+		return
+	}
+	wait := (*l).Reserve().Delay()
+	delayed.Add(1)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.socket.Ended():
+	}
 }
 
 // Node returns this process's name in connection ids. It changes when other nodes have

@@ -25,6 +25,7 @@
 //	origin.go      the checks of Origin and Host
 //	selftest.go    a socket of wsfpm doctor, which PHP does not see
 //	serve.go       messages in order, then the end
+//	relay.go       messages that need no PHP
 //	handoff.go     another reader while a handler runs   pause.go  its waits, with pause_linux.go and pause_other.go
 //	disconnects.go the queue of disconnect events
 //	cached.go      messages that the answer of another one may answer
@@ -38,6 +39,7 @@
 //	registered.go  a connection in the registry
 //	durable.go     what goes through the log
 //	resume.go      a client that comes back    once.go      messages that run once
+//	resync.go      clients that missed relayed frames
 //	envelope.go    the protocol wsfpm.v1
 //	environ.go     the parameters of the handshake, and their changes
 //	accepted.go    every socket, from accept to close    stranger.go  TLS and the like

@@ -68,7 +68,7 @@ func (c *connection) entries(a *answer.Reply) (entries []session.Command, err er
 }
 
 // isEntry reports whether a command goes through the log. On a route that resumes these are
-// all but those that say otherwise or change channels: a client that comes back would else
+// all but those that say otherwise, change channels or end a relay: a client that comes back would else
 // be told that it has missed nothing.
 func isEntry(c *session.Command, resumes bool) bool {
 	if c.Durable != nil {
@@ -77,7 +77,7 @@ func isEntry(c *session.Command, resumes bool) bool {
 	if len(c.To) == 0 { // it only purges
 		return false
 	}
-	return resumes && len(c.Join)+len(c.Leave) == 0
+	return resumes && len(c.Join)+len(c.Leave) == 0 && c.Relay == nil
 }
 
 // storable returns why a command cannot be stored, or nil.

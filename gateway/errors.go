@@ -23,6 +23,7 @@ var (
 	closeExpired    = session.Close{Code: 1012, Reason: "limits.lifetime is reached"}
 	closeIdle       = session.Close{Code: 1001, Reason: "idle for too long"}
 	closeOverloaded = session.Close{Code: 1013, Reason: "try again later"}
+	closeBehind     = session.Close{Code: 1012, Reason: "relayed frames were lost"}
 	closeTooMany    = session.Close{Code: 1008, Reason: "too many connections of this user"}
 )
 

@@ -31,6 +31,8 @@ type event struct {
 	seq    uint64 // of messages: 1, 2, 3 …
 	binary bool
 	body   []byte
+	frames int           // number of relayed frames in body, see copyEvent; 0: it is a message of the client
+	missed int           // with frames: frames that are not in it
 	id     string        // of a message that runs once
 	second bool          // with id: it may have run before
 	waited time.Duration // of a message: for the run of another client's
@@ -110,6 +112,13 @@ func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {
 	opcode, contentType := "text", e.route.ContentType
 	if e.binary {
 		opcode, contentType = "binary", "application/octet-stream"
+	}
+	if e.frames > 0 {
+		contentType = "application/json"
+		v = append(v,
+			fcgi.Var{Name: "WS_RELAYED", Value: strconv.Itoa(e.frames)},
+			fcgi.Var{Name: "WS_RELAY_MISSED", Value: strconv.Itoa(e.missed)},
+		)
 	}
 	v = append(v,
 		fcgi.Var{Name: "CONTENT_TYPE", Value: contentType},

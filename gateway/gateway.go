@@ -82,6 +82,7 @@ type Gateway struct {
 
 	reload    sync.Mutex // held while settings are replaced
 	settings  atomic.Pointer[settings]
+	behind    chan struct{}    // capacity one: relayed frames were lost, see resync
 	resettled chan struct{}    // capacity one: settings were replaced
 	pools     map[string]*pool // guarded by reload
 
@@ -113,6 +114,7 @@ func New(o Options) (*Gateway, error) {
 		name:       cfg.Node,
 		node:       newNode(cfg.Node),
 		live:       make(map[*connection]bool),
+		behind:     make(chan struct{}, 1),
 		resettled:  make(chan struct{}, 1),
 		stop:       make(chan struct{}),
 		handoff:    handoff{work: make(chan struct{}, 1)},
@@ -132,6 +134,7 @@ func New(o Options) (*Gateway, error) {
 		g.web = fcgi.WebHandler(f.Network, f.Addr, cfg.Web, g.logPage)
 	}
 	g.loops.Go(g.sweep)
+	g.loops.Go(g.resync)
 	g.loops.Go(g.releaseMemory)
 	g.loops.Go(func() { g.handoff.run(g.stop) })
 	g.members = members.New(g.hub, g.bus, func() { g.stats.joinsUnconfirmed.Add(1) })

@@ -26,6 +26,8 @@ var usedIn = map[string]string{
 	"channels":                "push.go",
 	"messages_per_second":     "serve.go",
 	"burst":                   "serve.go",
+	"relay_per_second":        "relay.go",
+	"relay_frame":             "relay.go",
 	"backlog":                 "serve.go",
 	"backlog_bytes":           "serve.go",
 	"inbound_memory":          "gateway.go",

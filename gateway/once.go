@@ -25,6 +25,7 @@ const onceSlack = 10 * time.Second
 const (
 	markCounted uint8 = iota + 1 // it is one of c.flight
 	markExcess                   // there were mostOnce before it
+	markDue                      // no message: the lane's timer has fired
 )
 
 // newGuard returns what runs messages once, or nil without a store.

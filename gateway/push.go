@@ -37,10 +37,11 @@ type fanout struct {
 	*delivery.Fanout
 	settings *atomic.Pointer[settings]
 	unmeant  func(path string) // is called with the path of a purge that means no route
+	missed   func()            // relayed frames may have been missed
 }
 
 func newFanout(g *Gateway) fanout {
-	return fanout{settings: &g.settings, unmeant: g.warnUnmeant, Fanout: delivery.New(g.hub, delivery.Options{
+	return fanout{settings: &g.settings, unmeant: g.warnUnmeant, missed: g.missedFrames, Fanout: delivery.New(g.hub, delivery.Options{
 		Move:      g.move,
 		Patience:  g.patience,
 		Delivered: &g.stats.delivered,
@@ -56,6 +57,9 @@ func newFanout(g *Gateway) fanout {
 // first: a client that gets its message and asks again gets no answer from before.
 func (f fanout) deliver(c *session.Command) (wait func(context.Context) error) {
 	f.purge(c.Purge)
+	if c.Missed {
+		f.missed()
+	}
 	if c.Before != 0 {
 		c.Before = max(c.Before, time.Now().Add(-onItsWay).UnixNano())
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"wsfpm/gateway/config"
@@ -90,9 +91,7 @@ func (c *connection) handle() (reads bool) {
 		c.effects(context.Background(), &a.Reply, a.stored)
 	}
 	for {
-		for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
-			c.one(m)
-		}
+		c.each()
 		reads = c.g.handoff.remove(c)
 		if c.inbox.rest() {
 			return reads
@@ -100,12 +99,47 @@ func (c *connection) handle() (reads bool) {
 	}
 }
 
+// due has handled what the connection's lane holds, in its turn. The lane's timer calls it: it
+// handles the queued messages if none does, while another goroutine reads.
+func (c *connection) due() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("handler", v)
+			c.close(closeFailed)
+			c.inbox.stop()
+		}
+	}()
+	m := ws.Message{Mark: markDue}
+	c.socket.BeginReply() // until discard
+	start, taken := c.inbox.put(m, math.MaxInt, math.MaxInt, nil)
+	if !taken {
+		c.discard(m)
+	}
+	for start {
+		c.each()
+		start = !c.inbox.rest()
+	}
+}
+
+// each handles the queued messages.
+func (c *connection) each() {
+	for m, found := c.inbox.take(); found; m, found = c.inbox.take() {
+		c.one(m)
+	}
+}
+
 // one handles one message.
 func (c *connection) one(m ws.Message) {
+	defer c.rearm(c.due)
 	defer c.awaitScript()
 	defer c.discard(m)
-	c.awaitTurn()
-	c.message(m)
+	if m.Mark != markDue {
+		c.message(m)
+		return
+	}
+	if e, found := c.relayDue(); found {
+		c.perform(e, false)
+	}
 }
 
 // awaitScript waits for the script of a failed event or cancelled stream, so that no two
@@ -131,14 +165,26 @@ func (c *connection) crashed() {
 	}
 }
 
-// message calls PHP for one message and applies the answer.
+// message relays one message, or calls PHP for it.
 func (c *connection) message(m ws.Message) {
-	rt := c.route()
-	e := event{kind: kindMessage, route: rt, binary: m.Binary, body: m.Data}
+	e := event{kind: kindMessage, binary: m.Binary, body: m.Data}
 	if !c.unwrap(&e) {
 		return
 	}
 	defer c.uncount(m)
+	if c.relays(&e) {
+		return
+	}
+	l := &c.g.settings.Load().Limits
+	c.pace(&c.limiter, l.MessagesPerSecond, l.Burst, &c.g.stats.throttled)
+	c.perform(e, m.Mark == markExcess)
+}
+
+// perform calls PHP for one message and applies the answer. Excess: the client has too many
+// messages without a reply.
+func (c *connection) perform(e event, excess bool) {
+	rt := c.route()
+	e.route = rt
 	c.seq++
 	c.events++
 	e.seq = c.seq
@@ -147,7 +193,7 @@ func (c *connection) message(m ws.Message) {
 		return
 	}
 	ctx := context.Background() // only the route's timeout ends a handler: see Drain
-	if !c.mayRun(ctx, &e, m.Mark == markExcess) {
+	if !c.mayRun(ctx, &e, excess) {
 		return
 	}
 	defer c.ended()
@@ -164,27 +210,6 @@ func (c *connection) message(m ws.Message) {
 	}
 }
 
-// awaitTurn delays a message as messages_per_second requires (token bucket). Messages are
-// not dropped: the client is slowed down.
-func (c *connection) awaitTurn() {
-	l := &c.g.settings.Load().Limits
-	if l.MessagesPerSecond <= 0 {
-		return
-	}
-	c.limiter = setRate(c.limiter, l.MessagesPerSecond, l.Burst)
-	if c.limiter.Allow() {
-		return
-	}
-	wait := c.limiter.Reserve().Delay()
-	c.g.stats.throttled.Add(1)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.socket.Ended():
-	}
-}
-
 // failed logs a failed event and applies the route's on_error.
 func (c *connection) failed(ctx context.Context, rt *route, err error) {
 	c.logFailure(kindMessage, err)
@@ -195,7 +220,8 @@ func (c *connection) failed(ctx context.Context, rt *route, err error) {
 }
 
 // end waits for the running handler and, unless the connection was lost, for the messages
-// received before its end. Nothing is sent to the client afterwards.
+// received before its end; then the script gets the rest of its copies. Nothing is sent to the
+// client afterwards.
 func (c *connection) end() cause {
 	c.over = true
 	end := cause{took: time.Since(c.since)}
@@ -206,6 +232,10 @@ func (c *connection) end() cause {
 	c.discard(dropped...)
 	c.endStream(true)
 	c.inbox.wait()
+	if e, found := c.relayRest(); found {
+		c.perform(e, false)
+		c.awaitScript()
+	}
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
 	c.g.stats.closed(end.code, c.route())

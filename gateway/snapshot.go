@@ -34,8 +34,10 @@ type Stats struct {
 	JoinsUnconfirmed int64
 	Resumes          map[string]int64 // connects with a position, by outcome: ok, gap, late_gap
 	Once             once.Stats
-	Registry         *registry.Stats // nil: there is none
-	OnceMany         int64           // messages that run once, beyond the ten of a client
+	Frames           map[string]int64 // frames that a relay took, by outcome
+	Resynced         int64            // clients closed because relayed frames were lost
+	Registry         *registry.Stats  // nil: there is none
+	OnceMany         int64            // messages that run once, beyond the ten of a client
 	Cache            CacheStats
 	DisconnectsLost  int64          // disconnect events given up
 	Disconnects      map[string]int // queued and running, by pool
@@ -87,7 +89,7 @@ func (g *Gateway) Stats() Stats {
 		Node: g.Node(), Connections: g.hub.Len(), Opened: s.opened.Load(),
 		Throttled: s.throttled.Load(), Dropped: s.dropped.Load(), Delivered: s.delivered.Load(), Delivery: g.fanout.Stats(),
 		PublishFailed: s.publishFailed.Load(), JoinsUnconfirmed: s.joinsUnconfirmed.Load(), OnceMany: s.onceMany.Load(),
-		DisconnectsLost: s.disconnectsLost.Load(), Panics: s.panics.Load(), TLS: s.tls.Load(),
+		DisconnectsLost: s.disconnectsLost.Load(), Panics: s.panics.Load(), Resynced: s.resynced.Load(), TLS: s.tls.Load(),
 		InboundBytes: g.sockets.Memory.Used(), OutboundBytes: g.sockets.Outgoing.Used(), Socket: g.sockets.Stats.Snapshot(),
 		Pools: make(map[string]fcgi.Stats), Streams: make(map[string]int), StreamsRefused: make(map[string]int),
 		Disconnects: make(map[string]int), Failovers: make(map[string]int64),
@@ -98,6 +100,10 @@ func (g *Gateway) Stats() Stats {
 	out.Resumes = make(map[string]int64)
 	for i, name := range resumeOutcomes {
 		out.Resumes[name] = s.resumes[i].Load()
+	}
+	out.Frames = make(map[string]int64)
+	for i, name := range frameOutcomes {
+		out.Frames[name] = s.frames[i].Load()
 	}
 	out.Sockets, out.Late, out.Broken = g.accepted.snapshot()
 	out.Limits = g.limits(&out)
@@ -155,6 +161,8 @@ func (g *Gateway) limits(s *Stats) map[string]int64 {
 		"handshake_header_count":  0,
 		"channels":                r.channels.Load(),
 		"messages_per_second":     s.Throttled,
+		"relay_per_second":        r.relayed.Load(),
+		"relay_frame":             g.stats.frames[frameTooLarge].Load(),
 		"message_limit":           sockets.MessagesTooLarge,
 		"max_fragments":           sockets.TooManyFragments,
 		"assembly_timeout":        sockets.MessagesTooSlow,

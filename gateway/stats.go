@@ -21,6 +21,18 @@ var outcomes = [...]string{"ok", "answer", "overloaded", "timeout", "canceled", 
 // that PHP was told of; with one that came about while PHP ran.
 var resumeOutcomes = [...]string{"ok", "gap", "late_gap"}
 
+// frameOutcomes are what becomes of frames that a relay takes.
+var frameOutcomes = [...]string{"sent", "replaced", "ended", "too_large", "lost"}
+
+// The outcomes of frames, in the order of frameOutcomes.
+const (
+	frameSent = iota
+	frameReplaced
+	frameEnded
+	frameTooLarge
+	frameLost
+)
+
 // stats holds the gateway's counters. It is safe for concurrent use.
 type stats struct {
 	opened           atomic.Int64
@@ -34,6 +46,8 @@ type stats struct {
 	disconnectsLost  atomic.Int64
 	panics           atomic.Int64
 	tls              atomic.Int64
+	frames           [len(frameOutcomes)]atomic.Int64
+	resynced         atomic.Int64
 	reached          reached
 	cached           cache.Stats
 	durations        [kinds][len(outcomes)]histogram
@@ -127,6 +141,7 @@ type Refusal struct {
 type reached struct {
 	channels atomic.Int64
 	backlog  atomic.Int64
+	relayed  atomic.Int64
 	lifetime atomic.Int64
 	idle     atomic.Int64
 }

@@ -50,6 +50,12 @@ type Command struct {
 	// Expires ends the connection itself at a Unix time in seconds, [Never] does not; nil
 	// leaves the time. Only without To.
 	Expires *int64
+	// Relay sets the relay of the connection itself; nil leaves it. Beside To it ends the
+	// clients' relays: see [Relay].
+	Relay *Relay
+	// Missed says that commands may have been missed before this one. Only package bus sets
+	// it, and it is not part of [Command.Encode].
+	Missed bool
 	// Before excludes the clients that connected later, by [Session.CameIn]; 0 excludes
 	// none. Only processes of wsfpm set it, for each other.
 	Before int64
@@ -107,7 +113,7 @@ func CutReason(s string) string {
 
 // IsEmpty reports whether the command does nothing.
 func (c *Command) IsEmpty() bool {
-	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Expires == nil && c.Message == nil && c.Close == nil
+	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Expires == nil && c.Relay == nil && c.Message == nil && c.Close == nil
 }
 
 // Resolve replaces [Self] in Except by the address of the connection with
@@ -141,6 +147,7 @@ type wireCommand struct {
 	User    *string         `json:"user,omitempty"`
 	State   *string         `json:"state,omitempty"`
 	Expires *string         `json:"expires,omitempty"`
+	Relay   *string         `json:"relay,omitempty"`
 	Purge   []string        `json:"purge,omitempty"`
 	Before  int64           `json:"before,omitempty"`
 }
@@ -159,6 +166,10 @@ func (c Command) Encode() ([]byte, error) {
 	}
 	if c.Close != nil {
 		w.Close = &wireClose{Code: c.Close.Code, Reason: c.Close.Reason}
+	}
+	if c.Relay != nil {
+		value := c.Relay.String()
+		w.Relay = &value
 	}
 	switch {
 	case c.Message == nil:

@@ -21,7 +21,7 @@ const (
 )
 
 // fields are the values of a command that stand in its JSON; nil does not.
-type fields struct{ to, except, data, base64, join, leave, closing, user, state, expires, purge, before, durable []byte }
+type fields struct{ to, except, data, base64, join, leave, closing, user, state, expires, relay, purge, before, durable []byte }
 
 // named is the field of this name, or nil.
 func (f *fields) named(name string) *[]byte {
@@ -46,6 +46,8 @@ func (f *fields) named(name string) *[]byte {
 		return &f.state
 	case "expires":
 		return &f.expires
+	case "relay":
+		return &f.relay
 	case "purge":
 		return &f.purge
 	case "before":
@@ -112,7 +114,7 @@ func (d *decoder) command(n int, value []byte) (c Command, err error) {
 // passOver records an unknown field of a command or its close, or refuses it.
 func (d *decoder) passOver(name string) error {
 	if d.from != FromBus {
-		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, purge, durable, user, state or expires, and in close code and reason", shorten(name))
+		return fmt.Errorf("unknown field %q: want to, except, data, base64, join, leave, close, relay, purge, durable, user, state or expires, and in close code and reason", shorten(name))
 	}
 	if d.unknown == "" {
 		d.unknown = strconv.Quote(name)
@@ -149,6 +151,9 @@ func (d *decoder) build(f *fields) (c Command, err error) {
 	if c.Expires, err = readExpires(f.expires); err != nil {
 		return c, fmt.Errorf("expires: %w", err)
 	}
+	if c.Relay, err = f.endRelay(); err != nil {
+		return c, err
+	}
 	if c.Purge, err = f.paths(); err != nil {
 		return c, fmt.Errorf("purge: %w", err)
 	}
@@ -177,6 +182,8 @@ func (d *decoder) durable(c *Command, value []byte) error {
 		return errors.New(`"durable" without "to": the reply to the connection itself is never stored`)
 	case durable && len(c.Join)+len(c.Leave) > 0:
 		return errors.New(`"durable" beside "join" or "leave": the log does not change channels`)
+	case durable && c.Relay != nil:
+		return errors.New(`"durable" beside "relay": the log does not end relays`)
 	case durable && len(c.Purge) > 0:
 		return errors.New(`"durable" beside "purge": the log does not purge; send {"purge": …} as a command of its own, before this one`)
 	}
@@ -226,7 +233,7 @@ func (d *decoder) target(c *Command, f *fields) (err error) {
 
 // onlyPurge reports whether a command without addresses purges, and does nothing else.
 func (f *fields) onlyPurge() error {
-	for _, other := range [][]byte{f.except, f.data, f.base64, f.join, f.leave, f.closing, f.user, f.state, f.expires, f.before, f.durable} {
+	for _, other := range [][]byte{f.except, f.data, f.base64, f.join, f.leave, f.closing, f.user, f.state, f.expires, f.relay, f.before, f.durable} {
 		if other != nil {
 			return errors.New(`"purge" without "to" stands alone: put it into a command of its own, before this one`)
 		}

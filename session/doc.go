@@ -15,5 +15,5 @@
 // Redis and POST /push all become Commands, by the same parser (decode.go).
 //
 // Reading order: address.go, position.go, message.go, command.go, decode.go, json.go, expires.go, membership.go,
-// session.go, batch.go, hub.go, topic.go; place.go and enter.go: the log.
+// relay.go, session.go, batch.go, hub.go, topic.go; place.go and enter.go: the log.
 package session

@@ -117,6 +117,7 @@ func (h *Hub) move(s *Session, c *Command, next Membership) (meant bool, err err
 // changeLocked changes the membership of a present session.
 func (h *Hub) changeLocked(s *Session, next Membership) {
 	joined, left := s.membership.Diff(next)
+	s.relaying.relay = s.relaying.relay.follow(s.membership, next)
 	s.membership = next
 	for _, a := range joined {
 		h.add(a, s)

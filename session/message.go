@@ -25,6 +25,11 @@ type Message struct {
 type Head struct {
 	// At is the position of an entry of the log. Zero: the message was not stored.
 	At Position
+	// From is the address of the client whose frame was relayed, its user or its connection;
+	// "" of all other messages.
+	From string
+	// Wrapped says, with From, that the payload has it already, in the form of wsfpm.v1.
+	Wrapped bool
 	// Re is the id of the client's message that this one answers.
 	Re string
 	// Raw is the whole message in the form of wsfpm.v1, in place of the payload, such as a
@@ -92,6 +97,9 @@ func (m *Message) Head() Head {
 	}
 	return *m.head
 }
+
+// isRelayed reports whether the message is a frame of a client.
+func (m *Message) isRelayed() bool { return m.head != nil && m.head.From != "" }
 
 // Encoding is the message in the form that by makes at its first call. The first
 // encoder with a Header writes it into the message's own memory.

@@ -47,6 +47,7 @@ type Session struct {
 	mu         sync.Mutex // guards what follows; never held over I/O
 	since      int64      // see CameIn
 	membership Membership
+	relaying   relaying
 	present    bool // in the hub
 	closing    bool // a close is queued: nothing can follow it
 	place      place
@@ -140,7 +141,7 @@ func (s *Session) take(c *Command) (meant bool, err error) {
 // Flush starts to write the client's queue.
 func (s *Session) Flush() { s.out.Flush() }
 
-// takeLocked queues a command's message and records its close. After ErrFull nothing has
+// takeLocked queues a command's message, ends a relay and records a close. After ErrFull nothing has
 // changed.
 func (s *Session) takeLocked(c *Command) (err error) {
 	if c.Message != nil {
@@ -148,6 +149,12 @@ func (s *Session) takeLocked(c *Command) (err error) {
 	}
 	if errors.Is(err, ErrFull) {
 		return err
+	}
+	if c.Relay != nil {
+		s.relaying.relay = s.relaying.relay.then(*c.Relay, s.membership)
+	}
+	if c.Message != nil && c.Message.isRelayed() {
+		s.relaying.hears = true
 	}
 	s.closing = s.closing || c.Close != nil
 	return err

@@ -94,6 +94,10 @@ func (m metrics) clients(s gateway.Stats) {
 	for limit, n := range s.Limits {
 		m.counter("wsfpm_limits_reached_total", "Times that a limit of clients was reached, by configuration key.", float64(n), "limit", limit)
 	}
+	for outcome, n := range s.Frames {
+		m.counter("wsfpm_relayed_frames_total", "Frames of clients that a relay took (WS-Relay), by outcome.", float64(n), "outcome", outcome)
+	}
+	m.counter("wsfpm_relay_resyncs_total", "Clients closed with 1012 because relayed frames were lost.", float64(s.Resynced))
 	m.counter("wsfpm_messages_dropped_total", "Messages dropped because their connection ended before PHP received them.", float64(s.Dropped))
 	m.counter("wsfpm_deliveries_total", "Pushes and commands delivered, counted per client.", float64(s.Delivered))
 	m.counter("wsfpm_redis_stalls_total", "Times that reading from Redis paused because a delivery queue was full.", float64(s.Delivery.Stalls))
@@ -209,7 +213,7 @@ func (m metrics) bus(s bus.Stats) {
 	m.counter("wsfpm_redis_connections_total", "Subscribing connections opened; all but the first are reconnects.", float64(s.Epochs))
 	m.gauge("wsfpm_redis_names", "Subscribed connections, users and channels.", float64(s.Names))
 	m.gauge("wsfpm_redis_names_confirmed", "Of these, confirmed by Redis.", float64(s.NamesConfirmed))
-	for door, n := range map[string]uint64{"fast": s.ReceivedFast, "command": s.ReceivedCommand, "relay": s.ReceivedRelay} {
+	for door, n := range map[string]uint64{"fast": s.ReceivedFast, "command": s.ReceivedCommand, "relay": s.ReceivedRelay, "frame": s.ReceivedFrame} {
 		m.counter("wsfpm_pushes_received_total", "Pushes received from Redis.", float64(n), "door", door)
 	}
 	for reason, n := range map[string]uint64{"too_large": s.DroppedTooLarge, "not_utf8": s.DroppedNotUTF8, "address": s.DroppedAddress, "command": s.DroppedCommand} {

@@ -73,10 +73,10 @@ func (a *Reply) Messages(list []*session.Message) []*session.Message {
 	return list
 }
 
-// IsChange reports whether the answer changes the connection's user, state or channels.
+// IsChange reports whether the answer changes the connection's user, state, channels or relay.
 func (a *Reply) IsChange() bool {
 	for c := range a.own {
-		if c.User != nil || c.State != nil || len(c.Join)+len(c.Leave) > 0 {
+		if c.User != nil || c.State != nil || c.Relay != nil || len(c.Join)+len(c.Leave) > 0 {
 			return true
 		}
 	}
@@ -209,12 +209,14 @@ func (h *Head) extra(name, value string, seen map[string]bool) error {
 		return h.join(name, value)
 	case "ws-resume":
 		return h.resume(value)
+	case "ws-relay":
+		return h.relay(value)
 	case "ws-leave":
 		return appendNames(&h.Own.Leave, name, value, true)
 	case "ws-publish":
 		return h.publish.parse(value)
 	}
-	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Expires, WS-Publish, WS-Protocol, WS-Resume or WS-Accept", excerpt.Of(name))
+	return fmt.Errorf("unknown header %s: want WS-User, WS-Join, WS-Leave, WS-State, WS-Close, WS-Expires, WS-Publish, WS-Relay, WS-Protocol, WS-Resume or WS-Accept", excerpt.Of(name))
 }
 
 func (h *Head) user(value string) error {
@@ -255,25 +257,6 @@ func (h *Head) expires(value string) error {
 		return fmt.Errorf("WS-Expires: %w", err)
 	}
 	h.Own.Expires = &at
-	return nil
-}
-
-// appendNames parses a comma-separated list of channels, which may be empty.
-func appendNames(list *[]string, header, value string, star bool) error {
-	if value == "" {
-		return nil
-	}
-	for name := range strings.SplitSeq(value, ",") {
-		name = strings.TrimSpace(name)
-		if star && name == "*" {
-			*list = append(*list, name)
-			continue
-		}
-		if err := session.CheckName(name); err != nil {
-			return fmt.Errorf("%s: %w", header, err)
-		}
-		*list = append(*list, name)
-	}
 	return nil
 }
 

@@ -195,10 +195,63 @@ func TestStreamThatIsCompleteBecomesMessages(t *testing.T) {
 	}
 }
 
+func TestARelayIsRead(t *testing.T) {
+	doc := session.Channel("doc")
+	for value, want := range map[string]session.Relay{
+		"":                                {Ended: true},
+		"php":                             {},
+		"channel:doc; binary":             {To: doc, Binary: true},
+		"user:7;prefix=c:;raw":            {To: session.User("7"), Prefix: "c:", Raw: true},
+		` conn:a-1 ; prefix={"c": ; echo`: {To: session.Conn("a-1"), Prefix: `{"c":`, Echo: true},
+		"channel:doc; binary; prefix=c=; rate=20; latest=50ms; copy=5s": {
+			To: doc, Binary: true, Prefix: "c=", Rate: 20, Latest: 50, Copy: 5000},
+	} {
+		a, err := parse(200, "", "WS-Relay: "+value)
+		if err != nil || *a.Relay() != want || !a.IsChange() {
+			t.Errorf("%s: got %+v, %v, want %+v", value, a.Relay(), err, want)
+		}
+	}
+	for value, want := range map[string]string{
+		"off":                                 "want conn:",
+		"all; binary":                         "cannot go to",
+		"self; binary":                        "want conn:",
+		"channel:doc":                         "no frames are named",
+		"channel:doc; echo":                   "no frames are named",
+		"channel:doc; binary; durable":        "not stored",
+		"channel:doc; binary; fast":           "want binary",
+		"channel:doc; binary; binary":         "stands twice",
+		"channel:doc; binary=1":               "has no value",
+		"channel:doc; binary; raw":            "raw without prefix",
+		"channel:doc; prefix=":                "want 1 to 64",
+		"channel:doc; prefix=" + long:         "want 1 to 64",
+		"channel:doc; prefix=\xff":            "not UTF-8",
+		"channel:doc; binary; rate=0":         "frames a second",
+		"channel:doc; binary; rate=1.5":       "frames a second",
+		"channel:doc; binary; latest=1ms":     "want a time",
+		"channel:doc; binary; latest=50":      "want a time",
+		"channel:doc; binary; copy=100ms":     "want a time",
+		"channel:doc, channel:b; binary":      "name has",
+		"channel:doc; binary; copy=5s; x=y":   "want binary",
+		"channel:doc; binary; latest=1000h":   "want a time",
+		"channel:doc; binary; copy=5s; =copy": "want binary",
+	} {
+		if _, err := parse(200, "", "WS-Relay: "+value); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want an error with %q", value, err, want)
+		}
+	}
+	if _, err := parse(200, "", "WS-Relay: php", "WS-Relay: php"); err == nil {
+		t.Error("two of them were accepted")
+	}
+}
+
+// long is a prefix that is too long.
+var long = strings.Repeat("x", session.MaxRelayPrefix+1)
+
 func FuzzParse(f *testing.F) {
 	f.Add(200, "Content-Type: text/html\nWS-Join: a, b", "hi")
 	f.Add(200, "Content-Type: application/vnd.wsfpm+json\nWS-User: x", `{"to":"all","data":"x"}`)
 	f.Add(200, "WS-Publish: channel:a; except=self\nWS-Close: 4000 bye", "x")
+	f.Add(200, "WS-Join: a\nWS-Relay: channel:a; binary; prefix=c:; raw; echo; rate=9; latest=50ms; copy=5s", "")
 	f.Add(204, "Content-Type: application/x-ndjson", "a\nb")
 	f.Fuzz(func(t *testing.T, status int, lines, body string) {
 		a, err := parse(status, body, strings.Split(lines, "\n")...)
@@ -213,6 +266,12 @@ func FuzzParse(f *testing.F) {
 				if session.CheckName(name) != nil {
 					t.Fatalf("joined a channel named %q", name)
 				}
+			}
+		}
+		if r := a.Relay(); r != nil && *r != (session.Relay{Ended: true}) {
+			again, err := parse(200, "", "WS-Relay: "+r.String())
+			if err != nil || *again.Relay() != *r {
+				t.Fatalf("%+v does not read back: %v", *r, err)
 			}
 		}
 		for _, c := range a.Others {

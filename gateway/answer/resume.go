@@ -30,6 +30,25 @@ func (h *Head) join(header, value string) error {
 	return err
 }
 
+// appendNames parses a comma-separated list of channels, which may be empty.
+func appendNames(list *[]string, header, value string, star bool) error {
+	if value == "" {
+		return nil
+	}
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		if star && name == "*" {
+			*list = append(*list, name)
+			continue
+		}
+		if err := session.CheckName(name); err != nil {
+			return fmt.Errorf("%s: %w", header, err)
+		}
+		*list = append(*list, name)
+	}
+	return nil
+}
+
 func (h *Head) resume(value string) (err error) {
 	h.Resume.Named = true
 	if h.Resume.Never = value == "no"; !h.Resume.Never {

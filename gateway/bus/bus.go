@@ -105,7 +105,7 @@ const (
 
 // counts are the counters of Stats that are kept by the Bus itself.
 type counts struct {
-	fast, command, relay                     atomic.Uint64
+	fast, command, relay, frame              atomic.Uint64
 	tooLarge, notUTF8, badAddress, malformed atomic.Uint64
 	published, failed, unconfirmed           atomic.Uint64
 }
@@ -130,7 +130,8 @@ type Deliver = func(c *session.Command) (wait func(context.Context) error)
 // other method except Stats.
 //
 // When this process may have missed commands, after each loss of the connection and at the
-// beginning, it delivers a command that purges everything, once it can miss none any more.
+// beginning, it delivers a command with Missed that purges everything, once it can miss none
+// any more.
 func (b *Bus) Listen(deliver Deliver) {
 	run, end := context.WithCancel(context.Background())
 	b.hand, b.end, b.ended = deliver, end, run.Done()
@@ -274,6 +275,10 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 		b.joined.Store(time.Now().UnixNano())
 	}
 	prefix := b.cfg.Prefixes[0]
+	if isFrame(&c) {
+		_, err := b.broker.Publish(ctx, prefix+c.To[0].String(), encodeFrame(&c))
+		return err
+	}
 	if b.fast(c) {
 		_, err := b.broker.Publish(ctx, prefix+c.To[0].String(), c.Message.Data())
 		return err
@@ -290,7 +295,7 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 // that channel yet, but always receives the channel for commands.
 func (b *Bus) fast(c session.Command) bool {
 	return time.Since(time.Unix(0, b.joined.Load())) > b.cfg.Confirm && len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
-		len(c.Except)+len(c.Join)+len(c.Leave)+len(c.Purge) == 0 && c.Close == nil &&
+		len(c.Except)+len(c.Join)+len(c.Leave)+len(c.Purge) == 0 && c.Close == nil && c.Relay == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
 }
 

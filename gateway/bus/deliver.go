@@ -39,6 +39,9 @@ func (b *Bus) deliver(ctx context.Context, e redis.Event) error {
 		return b.deliverCommands(ctx, e)
 	}
 	to, err := session.ParseAddress(name)
+	if err == nil && hasFrame(e.Payload) {
+		return b.deliverFrame(ctx, e, to)
+	}
 	return b.deliverText(ctx, e, to, err, &b.counts.fast)
 }
 

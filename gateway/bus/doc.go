@@ -39,6 +39,6 @@
 // connection is lost the next epoch begins, in which every wanted name is subscribed
 // again.
 //
-// Reading order: bus.go, manager.go, moved.go, subscriptions.go, deliver.go, relay.go, laravel.go,
-// broker.go, stats.go; send.go, for programs that only push. Package redis is the client.
+// Reading order: bus.go, manager.go, moved.go, subscriptions.go, deliver.go, frame.go, relay.go,
+// laravel.go, broker.go, stats.go; send.go, for programs that only push. Package redis is the client.
 package bus

@@ -248,7 +248,7 @@ func (b *Bus) receive(ctx context.Context, l line) error {
 		}
 		switch {
 		case hears:
-			err = b.pass(ctx, &session.Command{Purge: []string{session.PurgeAll}})
+			err = b.pass(ctx, &session.Command{Purge: []string{session.PurgeAll}, Missed: true})
 		case e.Kind == redis.EventMessage:
 			err = b.deliver(ctx, e)
 		}

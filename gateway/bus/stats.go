@@ -20,6 +20,8 @@ type Stats struct {
 
 	// Pushes received as plain text, as commands and by relays, including dropped ones.
 	ReceivedFast, ReceivedCommand, ReceivedRelay uint64
+	// Relayed frames of clients received.
+	ReceivedFrame uint64
 	// Payloads dropped: over the push limit; not UTF-8; a relay's address that
 	// is not valid; not a valid command.
 	DroppedTooLarge, DroppedNotUTF8, DroppedAddress, DroppedCommand uint64
@@ -35,6 +37,7 @@ func (b *Bus) Stats() Stats {
 		ReceivedFast:     b.counts.fast.Load(),
 		ReceivedCommand:  b.counts.command.Load(),
 		ReceivedRelay:    b.counts.relay.Load(),
+		ReceivedFrame:    b.counts.frame.Load(),
 		DroppedTooLarge:  b.counts.tooLarge.Load(),
 		DroppedNotUTF8:   b.counts.notUTF8.Load(),
 		DroppedAddress:   b.counts.badAddress.Load(),

@@ -16,6 +16,7 @@ func (c *Config) checkLimits(r *report) {
 		{"channels", float64(l.Channels), 0},
 		{"messages_per_second", l.MessagesPerSecond, 0},
 		{"burst", float64(l.Burst), atLeastOneIf(l.MessagesPerSecond > 0)},
+		{"relay_per_second", l.RelayPerSecond, 0},
 		{"queue_messages", float64(l.QueueMessages), 0},
 		{"backlog", float64(l.Backlog), 1},
 		{"backlog_bytes", float64(l.BacklogBytes), 1},

@@ -35,6 +35,8 @@ func defaultLimits() Limits {
 		Channels:              64,
 		MessagesPerSecond:     10,
 		Burst:                 30,
+		RelayPerSecond:        50,
+		RelayFrame:            4 << 10,
 		Queue:                 1 << 20,
 		QueueMessages:         10_000,
 		WriteTimeout:          Duration(10 * time.Second),

@@ -37,6 +37,14 @@ type Limits struct {
 	// Default: 30. At least 1.
 	Burst int `toml:"burst"`
 
+	// RelayPerSecond is how many frames of one client are relayed without a script (WS-Relay),
+	// and how many at once after a silence. Default: 50. Further ones wait, as with
+	// MessagesPerSecond, which does not count them.
+	RelayPerSecond float64 `toml:"relay_per_second"`
+
+	// RelayFrame is the largest of these frames; a larger one is dropped. Default: 4KiB.
+	RelayFrame Size `toml:"relay_frame"`
+
 	// Queue is the size of the pushes that may wait for one client; beyond it
 	// the client is closed with 4408. Default: 1MiB.
 	Queue Size `toml:"queue"`

@@ -258,6 +258,8 @@ func Check(c *session.Command, limit int64) error {
 		return errors.New("a durable command needs addresses: the log has none for the connection itself")
 	case len(c.Join)+len(c.Leave) > 0:
 		return errors.New("a durable command cannot join or leave channels")
+	case c.Relay != nil:
+		return errors.New("a durable command cannot end a relay: send {\"relay\": \"\"} in a command of its own")
 	case len(c.Purge) > 0:
 		return errors.New("a durable command cannot purge: send {\"purge\": …} as a command of its own, before it")
 	case len(c.To)+len(c.Except) > session.MaxAddresses:

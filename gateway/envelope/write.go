@@ -18,7 +18,13 @@ func Append(b []byte, m *session.Message) []byte {
 	if h.Raw != nil {
 		return append(b, h.Raw...)
 	}
+	if h.Wrapped {
+		return append(b, m.Data()...)
+	}
 	b = append(b, '{')
+	if h.From != "" {
+		b = append(appendString(append(b, `"from":`...), h.From), ',')
+	}
 	if !h.At.IsZero() {
 		b = append(appendString(append(b, `"id":`...), h.At.String()), ',')
 	}
@@ -39,6 +45,17 @@ func Size(m *session.Message) int {
 		return fields + base64.StdEncoding.EncodedLen(len(m.Data()))
 	}
 	return fields + len(m.Data()) + len(m.Data())/8 // of a string, some characters are escaped
+}
+
+// Relayed returns a client's frame as others get it: with from, the address of the client, in
+// wsfpm.v1. For clients without that it is the text {"from":…,"data":…} too, unless raw is
+// set; a binary frame is as it came.
+func Relayed(from string, raw, binary bool, data []byte) *session.Message {
+	m := session.NewMessageWith(session.Head{From: from}, binary, data)
+	if raw || binary {
+		return m
+	}
+	return session.NewMessageWith(session.Head{From: from, Wrapped: true}, false, Append(nil, m))
 }
 
 // Hello is the first message to a client.

@@ -64,6 +64,7 @@ type Effect struct {
 	Leave   []string `json:"leave,omitempty"`
 	State   *int     `json:"state,omitempty"` // bytes
 	Expires string   `json:"expires,omitempty"`
+	Relay   *string  `json:"relay,omitempty"` // "" ends it
 	Body    *Body    `json:"body,omitempty"`
 	Close   *Close   `json:"close,omitempty"`
 }
@@ -125,6 +126,10 @@ func newEffect(c *session.Command, text int) Effect {
 	}
 	if c.Expires != nil {
 		e.Expires = session.ExpiresText(*c.Expires)
+	}
+	if c.Relay != nil {
+		relay := cut(c.Relay.String(), maxText)
+		e.Relay = &relay
 	}
 	if c.Message != nil {
 		e.Body = newBody(c.Message.Data(), c.Message.Binary(), text)

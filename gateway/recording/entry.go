@@ -69,6 +69,7 @@ type Command struct {
 	Expires *string  `json:"expires,omitempty"`
 	Join    []string `json:"join,omitempty"`
 	Leave   []string `json:"leave,omitempty"`
+	Relay   *string  `json:"relay,omitempty"` // the value of WS-Relay
 	Message *Data    `json:"message,omitempty"`
 	Close   *Close   `json:"close,omitempty"`
 	Durable *bool    `json:"durable,omitempty"`
@@ -187,6 +188,10 @@ func commandOf(c *session.Command) Command {
 	if c.Expires != nil {
 		at := session.ExpiresText(*c.Expires)
 		out.Expires = &at
+	}
+	if c.Relay != nil {
+		relay := c.Relay.String()
+		out.Relay = &relay
 	}
 	if c.Message != nil {
 		out.Message = dataOf(c.Message.Data(), c.Message.Binary())

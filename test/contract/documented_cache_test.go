@@ -12,10 +12,16 @@ import (
 	"wsfpm/test/stack"
 )
 
-// cachePage returns the code of docs/cache.md in one language that contains a text.
+// cachePage is codeOf docs/cache.md.
 func cachePage(t *testing.T, language, containing string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(stack.Root(t), "docs", "cache.md"))
+	return codeOf(t, "cache.md", language, containing)
+}
+
+// codeOf returns the code of a page of docs in one language that contains a text.
+func codeOf(t *testing.T, page, language, containing string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(stack.Root(t), "docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +30,7 @@ func cachePage(t *testing.T, language, containing string) string {
 			return strings.TrimPrefix(string(m[2]), "<?php ")
 		}
 	}
-	t.Fatalf("docs/cache.md has no %s code with %q", language, containing)
+	t.Fatalf("docs/%s has no %s code with %q", page, language, containing)
 	return ""
 }
 

@@ -199,6 +199,13 @@ func effects(e *live.Effect, most int) (parts []string) {
 	if e.Expires != "" {
 		add("expires %s", e.Expires)
 	}
+	switch {
+	case e.Relay == nil:
+	case *e.Relay == "":
+		add("%sends the relay", strings.TrimPrefix(to, "→ "))
+	default:
+		add("relays to %s", terminal.Excerpt(*e.Relay, nameShown))
+	}
 	if e.Body != nil {
 		add("%s%s", to, body(e.Body, most))
 	}

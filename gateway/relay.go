@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"wsfpm/gateway/envelope"
+	"wsfpm/gateway/relay"
+	"wsfpm/session"
+)
+
+// mostCopied is how many bytes of relayed frames wait for the script of one client.
+const mostCopied = 64 << 10
+
+// lane is a connection's [relay.Lane] with its clock. It is owned by the goroutine that runs the
+// connection's events.
+type lane struct {
+	relay.Lane
+	limiter *rate.Limiter
+	timer   *time.Timer
+	set     time.Time // when the timer fires; zero: it is not set
+}
+
+// relays sends the current message on without PHP, if the client's relay takes it.
+func (c *connection) relays(e *event) bool {
+	r, from := c.session.Relay()
+	if !r.Takes(e.binary, e.body) {
+		return false
+	}
+	if c.lane == nil {
+		c.lane = new(lane)
+	}
+	c.answerFrame(c.relayFrame(relay.Frame{Binary: e.binary, Data: e.body}, r, from))
+	return true
+}
+
+// relayFrame sends a frame, or lets it wait for the end of a span. It reports false for a frame
+// that is lost.
+func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Address) bool {
+	frames, l := &c.g.stats.frames, &c.g.settings.Load().Limits
+	switch {
+	case r.Ended:
+		frames[frameEnded].Add(1)
+		return false
+	case l.RelayFrame > 0 && len(f.Data) > int(l.RelayFrame):
+		frames[frameTooLarge].Add(1)
+		if c.g.once.first("relay " + c.script) {
+			c.log().Warn("frame not relayed: it is larger than limits.relay_frame", zap.Int("bytes", len(f.Data)))
+		}
+		return false
+	}
+	send, replaced := c.lane.Offer(f, r, time.Now())
+	if replaced {
+		frames[frameReplaced].Add(1)
+	}
+	return !send || c.sendFrame(f, r, from)
+}
+
+// sendFrame publishes a frame as soon as the rate allows it. The connection's next message waits
+// for Redis meanwhile, which keeps the order.
+func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Address) bool {
+	perSecond := c.g.settings.Load().Limits.RelayPerSecond
+	if r.Rate > 0 && (perSecond <= 0 || r.Rate < perSecond) {
+		perSecond = r.Rate
+	}
+	c.pace(&c.lane.limiter, perSecond, int(math.Ceil(perSecond)), &c.g.stats.reached.relayed)
+	if now, _ := c.session.Relay(); now != r { // ended, or set anew, while the frame waited
+		c.g.stats.frames[frameEnded].Add(1)
+		return false
+	}
+	if c.session.Behind() || c.g.bus.Publish(context.Background(), relay.Command(f, r, from, c.id())) != nil {
+		c.g.lostFrame(c.session, r.To)
+		return false
+	}
+	c.g.stats.frames[frameSent].Add(1)
+	if c.route().asks[kindMessage] {
+		c.g.sockets.Memory.Take(int64(c.lane.Sent(f, r, time.Now(), mostCopied)))
+	}
+	return true
+}
+
+// answerFrame replies to the current message, if it has an id, that its frame was taken or not.
+func (c *connection) answerFrame(taken bool) {
+	if c.re == "" {
+		return
+	}
+	reply := envelope.Reply{To: c.re}
+	if !taken {
+		reply.Error = envelope.Failed
+	}
+	_ = c.session.Reply(reply.Message()) // a client that left needs no message
+}
+
+// relayDue sends the frame whose span is over, and returns the event with the script's copies,
+// if they are due.
+func (c *connection) relayDue() (e event, found bool) {
+	l := c.lane
+	l.set = time.Time{}
+	f, r, held := l.Due(time.Now())
+	c.sendHeld(f, r, held)
+	return c.copyEvent(l.Copies(time.Now(), false))
+}
+
+// relayRest is relayDue at the end of the connection: nothing waits any more.
+func (c *connection) relayRest() (e event, found bool) {
+	l := c.lane
+	if l == nil {
+		return e, false
+	}
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	c.sendHeld(l.Rest())
+	return c.copyEvent(l.Copies(time.Now(), true))
+}
+
+func (c *connection) sendHeld(f relay.Frame, r *session.Relay, held bool) {
+	if held {
+		_, from := c.session.Relay()
+		c.sendFrame(f, r, from)
+	}
+}
+
+// copyEvent returns the message event with which the script gets copies of relayed frames.
+func (c *connection) copyEvent(copies relay.Copies, found bool) (e event, made bool) {
+	if !found {
+		return e, false
+	}
+	c.g.sockets.Memory.Release(int64(copies.Bytes))
+	body, err := copies.Body()
+	if err != nil {
+		c.log().Error("relayed frames were not copied for the script", zap.Error(err))
+		return e, false
+	}
+	c.re = "" // no message of the client asks for an answer
+	return event{kind: kindMessage, body: body, frames: copies.Len(), missed: copies.Missed}, true
+}
+
+// rearm has due called when something in the lane is due.
+func (c *connection) rearm(due func()) {
+	l := c.lane
+	if l == nil {
+		return
+	}
+	at := l.Next()
+	if at.IsZero() || at.Equal(l.set) {
+		return
+	}
+	l.set = at
+	if l.timer == nil {
+		l.timer = time.AfterFunc(time.Until(at), due)
+		return
+	}
+	l.timer.Reset(time.Until(at))
+}
