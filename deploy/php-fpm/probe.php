@@ -16,6 +16,7 @@ echo json_encode([
     'probe' => $_SERVER['WSFPM_PROBE'],
     'version' => PHP_VERSION,
     'ini' => $ini,
+    'access' => array_map(fn($each) => $each['access'], array_intersect_key(ini_get_all(), $ini)),   // bits: 1 user, 2 folder, 4 system
     'xdebug' => extension_loaded('xdebug'),
     'opcache' => extension_loaded('Zend OPcache'),
 ]);

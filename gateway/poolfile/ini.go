@@ -3,6 +3,7 @@ package poolfile
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -26,6 +27,21 @@ type iniValue struct {
 
 // environment looks a variable up, as os.LookupEnv does.
 type environment func(name string) (string, bool)
+
+// Directives returns what a php.ini or .user.ini sets, of several lines for one directive the
+// last. Lines that only PHP can evaluate, and sections, are left out.
+func Directives(text string) map[string]string {
+	set := make(map[string]string)
+	for line := range strings.Lines(text) {
+		l, err := parseINI(line, os.LookupEnv)
+		switch {
+		case err != nil, l.key == "", l.array, l.value.unknown != "":
+		default:
+			set[l.key] = l.value.text
+		}
+	}
+	return set
+}
 
 // parseINI reads one line. A line without anything in it is the zero iniLine.
 func parseINI(line string, env environment) (l iniLine, err error) {

@@ -1,6 +1,7 @@
 package poolfile
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -325,6 +326,7 @@ func FuzzParsePools(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc string) {
 		r := reader{env: workersOnly, seen: map[string]bool{}, files: map[string][]string{}, open: make([]string, maxIncludes)}
 		r.text("x.conf", doc) // nothing is included
+		Directives(doc)
 		r.finish()
 		c := minimal(t)
 		if err := c.Check(); err != nil {
@@ -342,4 +344,12 @@ func FuzzParsePools(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDirectivesOfAUserINI(t *testing.T) {
+	got := Directives("; a comment\n[PATH=/x]\ndisplay_errors = On\nauto_prepend_file = \"/srv/a b.php\" ; why\nextension[] = x\noutput_buffering = 1\noutput_buffering = 4096\n# broken\nx\npost_max_size = ~1\nlog_errors = off")
+	want := map[string]string{"display_errors": "1", "auto_prepend_file": "/srv/a b.php", "output_buffering": "4096", "log_errors": ""}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

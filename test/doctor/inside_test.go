@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -49,6 +50,10 @@ func TestTheInside(t *testing.T) {
 func TestPHPSettings(t *testing.T) {
 	contract.Row(t, "5.doctor-inside", "5.doctor-php")
 	s := newSite(t, stack.FreeAddress(t))
+	silent := filepath.Join(s.dir, "silent.php")
+	if err := os.WriteFile(silent, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, m := range []mistake{
 		{old: "display_errors", new: "on", status: "warning"},
 		{old: "log_errors", new: "off", status: "warning"},
@@ -58,6 +63,10 @@ func TestPHPSettings(t *testing.T) {
 		{old: "zlib.output_compression", new: "on"},
 		{old: "session.cache_limiter", new: "public", status: "warning"},
 		{old: "opcache.enable", new: "0", status: "warning"},
+		{old: "auto_prepend_file", new: silent, status: "warning"},
+		{old: "auto_append_file", new: silent, status: "warning"},
+		{old: "output_handler", new: "ob_gzhandler"},
+		{old: "session.auto_start", new: "on", status: "warning"},
 		{old: "post_max_size", new: "1K"},
 	} {
 		t.Run(m.old, func(t *testing.T) {
@@ -76,6 +85,65 @@ func TestPHPSettings(t *testing.T) {
 		}
 	})
 	s.noRuns(t)
+}
+
+// PHP changes its settings by files beside the scripts, but for those that the pool has fixed.
+func TestSettingsOfTheScriptsFolder(t *testing.T) {
+	contract.Row(t, "5.doctor-inside", "5.doctor-php")
+	s := newSite(t, stack.FreeAddress(t))
+	conf := s.gateway.ConfigText(t)
+	folder := regexp.MustCompile(`root = "(.*)"`).FindStringSubmatch(conf)[1]
+	below := filepath.Join(folder, "events")
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	deep := strings.Replace(conf, `root = "`+folder, `document_root = "`+folder+"\"\nroot = \""+below, 1)
+	alone := strings.Replace(conf, `root = "`+folder, "root = \""+below, 1)
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(folder, ".user.ini"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("; fixed by the pool, and harmless\noutput_buffering = 0\nmemory_limit = 64M\n[PATH=/x]\n")
+	clean(t, s.direct(t, conf, "--silence", "100ms"), "dns", "tls", "redirect", "silence")
+	write("auto_prepend_file = \"before.php\" ; a banner\n")
+	for text, found := range map[string]bool{conf: true, deep: true, alone: false} {
+		r := s.direct(t, text)
+		if got := r.of(t, "php"); found {
+			mistake{check: "php", status: "warning", cure: "php_admin_value[auto_prepend_file] ="}.only(t, r)
+			if !strings.Contains(got.Text, folder+"/.user.ini") {
+				t.Errorf("got %v, want the file's name", got)
+			}
+		} else {
+			clean(t, r, "dns", "tls", "redirect", "silence")
+		}
+	}
+	s.noRuns(t)
+}
+
+func TestAFullPool(t *testing.T) {
+	contract.Row(t, "5.doctor-inside")
+	s := newSite(t, stack.FreeAddress(t))
+	s.configure(t, "[redis]", "max_connections = 1\nqueue_wait = \"1m\"\n[redis]")
+	conf := s.gateway.ConfigText(t)
+	scripts, held := regexp.MustCompile(`root = "(.*)"`).FindStringSubmatch(conf)[1], filepath.Join(s.dir, "held")
+	for file, text := range map[string]string{held: "", filepath.Join(scripts, "hold.php"): "<?php if ($_SERVER['WS_EVENT'] === 'message') while (file_exists('" + held + "')) { clearstatcache(); usleep(10000); }"} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := stack.Dial(t, "ws://"+s.gateway.Listen+"/ws/hold", stack.DialOptions{}), stack.Dial(t, "ws://"+s.gateway.Listen+"/ws/hold", stack.DialOptions{})
+	first.Send("x")
+	second.Send("x")
+	stack.Wait(t, "one to run and one to wait", func() bool {
+		return s.gateway.Metric(t, "wsfpm_fpm_waiting", `fpm="default"`, `event="message"`) == 1
+	})
+	mistake{check: "workers", status: "warning", cure: "pm.max_children"}.only(t, s.direct(t, conf))
+	if err := os.Remove(held); err != nil {
+		t.Fatal(err)
+	}
+	stack.Wait(t, "both to end", func() bool { return s.gateway.Metric(t, "wsfpm_fpm_in_use", `fpm="default"`) == 0 })
+	clean(t, s.direct(t, conf, "--silence", "100ms"), "dns", "tls", "redirect", "silence")
 }
 
 // with returns the configuration with another PHP-FPM.

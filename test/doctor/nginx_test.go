@@ -99,7 +99,7 @@ func TestNginxWithoutAnAnswerBehindIt(t *testing.T) {
 func TestNginxFromOutside(t *testing.T) {
 	contract.Row(t, "5.doctor-outside", "5.doctor-php")
 	s := newSite(t, "")
-	inside := []string{"dns", "self-test", "host", "client address", "cookies", "messages", "compression", "php", "redis server", "system", "silence"}
+	inside := []string{"dns", "self-test", "host", "client address", "cookies", "messages", "compression", "php", "workers", "redis server", "system", "silence"}
 	clean(t, s.outside(t, nginxFront(t, s, nginxRight)), inside...)
 	for _, m := range nginxMistakes[:6] {
 		t.Run(m.name, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"wsfpm/gateway/live"
 )
 
 // Each problem that a check names has a cure, for every proxy or for all of them.
@@ -49,6 +51,20 @@ func TestEachProblemHasACure(t *testing.T) {
 			if text := v.fill(each); text == "" || regexp.MustCompile(`\{(host|path|site|peer|to|listen|limit)\}`).MatchString(text) {
 				t.Errorf("%s for %s: %q", name, p, text)
 			}
+		}
+	}
+}
+
+func TestWorkersThatNeverCame(t *testing.T) {
+	v := new(visit)
+	for want, p := range map[string]live.Pool{
+		"no more than 2 of max_connections 8 came": {Name: "a", Limit: 2, Max: 8, Running: 2, Waiting: 3},
+		"all 8 workers are in use, and 3 events":   {Name: "a", Limit: 8, Max: 8, Running: 8, Waiting: 3},
+		"in use now: 8 of 8 in pool a":             {Name: "a", Limit: 8, Max: 8, Running: 8},
+		"in use now: 0 of 8 in pool a":             {Name: "a", Limit: 1, Max: 8, Down: true}, // another check has found that
+	} {
+		if got := v.judgeWorkers([]live.Pool{p}); len(got) != 1 || !strings.Contains(got[0].text, want) {
+			t.Errorf("got %v, want %s", got, want)
 		}
 	}
 }

@@ -149,6 +149,7 @@ func (v *visit) checks() []check {
 	}
 	return append(all,
 		check{"php", php, phpCures()},
+		check{"workers", workers, workersCures},
 		check{"redis server", redisServer, redisCures},
 		check{"system", system, systemCures},
 		check{"silence", one(silence), silenceCures}) // it has begun with the self-test

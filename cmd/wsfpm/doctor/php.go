@@ -33,6 +33,10 @@ var directives = []directive{
 	{"fastcgi.error_header", unnamed, false, "nothing says for sure that a script died", "php_admin_value[fastcgi.error_header] = \"WS-Failed: 1\""},
 	{"output_buffering", off, false, "a header() after the first echo is lost", "php_admin_value[output_buffering] = 65536"},
 	{"zlib.output_compression", on, true, "wsfpm refuses compressed answers", "php_admin_flag[zlib.output_compression] = off"},
+	{"auto_prepend_file", named, false, "what that file prints is a part of each answer", "php_admin_value[auto_prepend_file] ="},
+	{"auto_append_file", named, false, "what that file prints is a part of each answer", "php_admin_value[auto_append_file] ="},
+	{"output_handler", named, true, "it changes what a script prints", "php_admin_value[output_handler] ="},
+	{"session.auto_start", on, false, "each event waits for the session, which other tabs of the visitor lock", "php_admin_flag[session.auto_start] = off"},
 	{"session.cache_limiter", public, false, "PHP says of pages with a session that anyone may keep them", "php_admin_value[session.cache_limiter] = nocache"},
 	{"opcache.enable", off, false, "PHP compiles the script for each event", "php_admin_flag[opcache.enable] = on"},
 }
@@ -42,11 +46,25 @@ func on(v string) bool {
 }
 func off(v string) bool     { return v == "" || v == "0" || strings.EqualFold(v, "off") }
 func public(v string) bool  { return v == "public" }
+func named(v string) bool   { return v != "" && !strings.EqualFold(v, "none") }
 func unnamed(v string) bool { return !strings.HasPrefix(strings.ToLower(v), "ws-failed:") }
 
 // file reports whether errors go to a file. PHP-FPM puts its prefix before an empty value:
 // that is a folder, which PHP cannot write to, so that it sends them over FastCGI.
 func file(v string) bool { return v != "" && !strings.HasSuffix(v, "/") }
+
+// status is that of a finding about the directive.
+func (d *directive) status() Status {
+	if d.fault {
+		return Fault
+	}
+	return Warning
+}
+
+// sentence says what a value in a pool or a file does.
+func (d *directive) sentence(where, value string) string {
+	return fmt.Sprintf("%s of %s is %q: %s", d.name, where, value, d.text)
+}
 
 // phpCures have a line for each directive.
 func phpCures() map[string]cure {
@@ -71,6 +89,7 @@ var probeFiles = []string{"/usr/share/wsfpm/probe.php", "/usr/local/share/wsfpm/
 type probed struct {
 	Probe, Version  string
 	INI             map[string]*string
+	Access          map[string]int // who may change a directive, as ini_get_all says
 	Xdebug, OPcache bool
 }
 
@@ -104,7 +123,7 @@ func probe(ctx context.Context, pool *config.FPM, script string) (p probed, err 
 		return p, err
 	}
 	defer func() { _ = client.Close(ctx) }() // the result is known
-	names := []string{"post_max_size"}
+	names := []string{"post_max_size", "user_ini.filename"}
 	for _, d := range directives {
 		names = append(names, d.name)
 	}
@@ -135,15 +154,11 @@ func probe(ctx context.Context, pool *config.FPM, script string) (p probed, err 
 // judge compares a pool's settings with what events need.
 func (v *visit) judge(pool *config.FPM, p probed) (found []finding) {
 	for _, d := range directives {
-		value := p.INI[d.name]
-		switch {
-		case value == nil || !d.wrong(*value):
-		case d.fault:
-			found = append(found, fault(d.name, "%s of pool %s is %q: %s", d.name, pool.Name, *value, d.text))
-		default:
-			found = append(found, warning(d.name, "%s of pool %s is %q: %s", d.name, pool.Name, *value, d.text))
+		if value := p.INI[d.name]; value != nil && d.wrong(*value) {
+			found = append(found, finding{d.status(), d.name, d.sentence("pool "+pool.Name, *value)})
 		}
 	}
+	found = append(found, v.userINI(pool, p)...)
 	longest := int64(0)
 	for _, route := range v.Config.Routes {
 		if slices.Contains(route.Pools(), pool.Name) {
