@@ -276,6 +276,7 @@ var parts = map[string][]string{
 	"state":   {`""`, `"s"`, `7`, `{}`, `"\u0000"`},
 	"expires": {`0`, `"never"`, `""`, `"12"`, `1e3`, `-0`, `-5`, `999999999999`},
 	"purge":   {`"*"`, `"/ws"`, `["/a","*"]`, `[]`, `"x"`, `null`},
+	"relay":   {`""`, `"channel:a; binary"`, `null`},
 	"durable": {`true`, `false`, `1`, `"true"`},
 	"before":  {`1`, `"1"`, `1.5`},
 	"later":   {`1`, `{"a":1}`},

@@ -12,10 +12,16 @@ import (
 	"wsfpm/test/stack"
 )
 
-// documented returns the code in one language that stands below a heading of docs/durable.md.
+// documented is documentedIn docs/durable.md.
 func documented(t *testing.T, heading, language string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(stack.Root(t), "docs", "durable.md"))
+	return documentedIn(t, "durable.md", heading, language)
+}
+
+// documentedIn returns the code in one language that stands below a heading of a page of docs.
+func documentedIn(t *testing.T, page, heading, language string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(stack.Root(t), "docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +30,7 @@ func documented(t *testing.T, heading, language string) string {
 	_, code, there := strings.Cut(section, "\n```"+language+"\n")
 	code, _, _ = strings.Cut(code, "\n```\n")
 	if !found || !there {
-		t.Fatalf("docs/durable.md has no %s code below %q", language, heading)
+		t.Fatalf("docs/%s has no %s code below %q", page, language, heading)
 	}
 	return code
 }
