@@ -141,7 +141,11 @@ func TestAnswersOfRealScripts(t *testing.T) {
 	c.Expect("said")
 	c.ExpectBinary([]byte{0, 0xfe})
 	other.Expect("hello")
-	for do, words := range map[string]string{"name": "join: the name", "printed": "was printed before the answer", "resume": "missed messages"} {
+	c.Send(`{"do":"relay"}`)
+	c.Expect("relayed")
+	c.Send("c:1")
+	other.Expect(`{"from":"user:ann","data":"c:1"}`)
+	for do, words := range map[string]string{"name": "join: the name", "elsewhere": "is not in the channel elsewhere", "printed": "was printed before the answer", "resume": "missed messages"} {
 		c.Send(`{"do":"` + do + `"}`)
 		s.AwaitLog(t, "error", words, "site.php:")
 	}
@@ -153,6 +157,7 @@ func TestAnswersOfRealScripts(t *testing.T) {
 	if reason := c.ExpectClose(4001); reason != "signed out" {
 		t.Errorf("got %q", reason)
 	}
+	other.Expect(`{"copied":1,"missed":0,"frames":[{"to":"channel:lobby","data":"c:1"}]}`)
 	other.Expect(`{"left":"ann","code":4001,"why":"signed out","held":true}`)
 }
 

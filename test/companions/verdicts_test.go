@@ -115,6 +115,7 @@ type effect struct {
 	After    session.Membership
 	Close    *session.Close
 	Expires  *int64
+	Relay    *session.Relay
 	Messages []string
 	Others   []string
 	Protocol string
@@ -135,7 +136,7 @@ func effectOf(status int, fields fcgi.Header, body []byte) (e effect, oddity str
 	if err != nil {
 		return e, "", err
 	}
-	e = effect{Protocol: h.Protocol, Accepted: h.Accepted, Live: h.Live, Resume: h.Resume, Close: a.Closing(), Expires: a.Expires()}
+	e = effect{Protocol: h.Protocol, Accepted: h.Accepted, Live: h.Live, Resume: h.Resume, Close: a.Closing(), Expires: a.Expires(), Relay: a.Relay()}
 	e.Cache = [2]string{fields.Get("Cache-Control"), fields.Get("Vary")}
 	from := session.Membership{User: "before", State: "before", Channels: []string{"z", "c", "d"}}
 	if e.After, err = a.Membership(from, 0); err != nil {

@@ -17,8 +17,6 @@ class_exists(Wire::class) || require __DIR__ . '/Wire.php';
  */
 final class Answer
 {
-    /** The names of all channels of a connection, a comma each. */
-    private const CHANNEL_BYTES = 61440;
 
     /** @var iterable<mixed>|null the lines of a stream */
     private ?iterable $lines = null;
@@ -125,7 +123,7 @@ final class Answer
     {
         $names = Command::names($channels, 'join');
         $live ? array_push($this->live, ...$names) : $this->add('join', $names);
-        $this->count();
+        Wire::checkChannels([...$this->own['join'] ?? [], ...$this->live], $this->own['leave'] ?? []);
         return $this;
     }
 
@@ -137,7 +135,7 @@ final class Answer
     public function leave(string|int|array $channels): self
     {
         $this->add('leave', Command::names($channels, 'leave', true));
-        $this->count();
+        Wire::checkChannels([...$this->own['join'] ?? [], ...$this->live], $this->own['leave'] ?? []);
         return $this;
     }
 
@@ -205,31 +203,44 @@ final class Answer
         return $this;
     }
 
+    /**
+     * From now on these frames of the client go to an address without PHP (docs/relay.md): binary ones, texts with a prefix, or both.
+     *
+     * @param string $to a channel that the client is in, a user or a connection
+     * @param bool $raw texts as they are, without their sender around them
+     * @param bool $echo the client gets its own frames too
+     * @param int $rate frames a second; 0: the gateway's limit
+     * @param int $latest in milliseconds: of such a span only the newest frame is sent; 0: all are
+     * @param int $copy in seconds: PHP gets what was sent at most so often, as Event::$relayed; 0: never
+     */
+    public function relay(string $to, bool $binary = false, string $prefix = '', bool $raw = false, bool $echo = false, int $rate = 0, int $latest = 0, int $copy = 0): self
+    {
+        $flags = array_filter(['binary' => $binary, 'raw' => $raw, 'echo' => $echo]);
+        return $this->header('WS-Relay', Wire::relay($to, $flags, $prefix, array_filter(['rate' => $rate, 'latest' => $latest, 'copy' => $copy])));
+    }
+
+    /** Ends the client's relay: such frames are dropped from now on, or with $php come to PHP again. */
+    public function endRelay(bool $php = false): self
+    {
+        return $this->header('WS-Relay', $php ? 'php' : '');
+    }
+
     /** On connect: agrees on this subprotocol, which the client has offered. */
     public function protocol(string $protocol): self
     {
-        if (preg_match('/^[!#$%&\'*+.^_`|~0-9A-Za-z-]+$/D', $protocol) !== 1) {
-            throw new Refused('protocol: want a token, such as "v2"');
-        }
-        $this->headers['WS-Protocol'] = [$protocol];
-        return $this;
+        return $this->header('WS-Protocol', Wire::token($protocol));
     }
 
     /** On connect: accepts the client on a route with accept = "header". */
     public function accept(): self
     {
-        $this->headers['WS-Accept'] = ['1'];
-        return $this;
+        return $this->header('WS-Accept', '1');
     }
 
     /** On connect: the client gets only missed messages after this position; null: none of them (docs/contract.md, 7). */
     public function resume(?string $position): self
     {
-        if ($position !== null && preg_match('/^(?:0|[1-9]\d{0,18})-(?:0|[1-9]\d{0,18})-(?:0|[0-9a-f]{6})$/D', $position) !== 1) {
-            throw new Refused('resume: want a position, such as WS_POSITION');
-        }
-        $this->headers['WS-Resume'] = [$position ?? 'no'];
-        return $this;
+        return $this->header('WS-Resume', $position === null ? 'no' : Wire::position($position));
     }
 
     /**
@@ -239,14 +250,7 @@ final class Answer
      */
     public function cache(int $seconds, array $vary = []): self
     {
-        if ($seconds < 1) {
-            throw new Refused("cache: $seconds seconds: want at least 1");
-        }
-        if (preg_grep('/^[0-9A-Za-z-]+$/D', $vary, PREG_GREP_INVERT) !== []) {
-            throw new Refused('cache: vary: want names of headers');
-        }
-        $this->headers['Cache-Control'] = ["public, max-age=$seconds"];
-        $vary === [] || $this->headers['Vary'] = [implode(', ', $vary)];
+        $this->headers += Wire::cache($seconds, $vary);
         return $this;
     }
 
@@ -343,7 +347,7 @@ final class Answer
     private function checkParts(): void
     {
         $effects = $this->own !== [] || $this->others !== [] || $this->live !== [];
-        $extras = array_intersect(['WS-Protocol', 'WS-Accept', 'WS-Resume'], array_keys($this->headers)) !== [];
+        $extras = preg_grep('/^WS-/', array_keys($this->headers)) !== [];
         if ($this->status !== 200 && ($effects || $this->headers !== [])) {
             throw new Refused("an answer with status $this->status has no effect but its text: nothing else may be added to it");
         }
@@ -359,10 +363,11 @@ final class Answer
     /** Refuses what this event's answer cannot have. */
     private function checkEvent(Event $event): void
     {
-        $isForOwn = $this->own !== [] || $this->live !== [] || $this->body !== null || $this->lines !== null;
+        $isForOwn = $this->own !== [] || $this->live !== [] || $this->body !== null || $this->lines !== null || isset($this->headers['WS-Relay']);
         if ($event->isDisconnect() && $isForOwn) {
             throw new Refused('the client has gone: an answer to disconnect can only publish, disconnect others and purge');
         }
+        Wire::checkRelay($event, $this->headers['WS-Relay'][0] ?? '', $this->own['leave'] ?? [], [...$this->own['join'] ?? [], ...$this->live]);
         Wire::checkHandshake($event, $this->headers['WS-Protocol'][0] ?? null, isset($this->headers['WS-Resume']));
     }
 
@@ -372,17 +377,11 @@ final class Answer
         $names === [] || $this->own[$field] = [...$this->own[$field] ?? [], ...$names];
     }
 
-    private function count(): void
+    private function header(string $name, string $value): self
     {
-        $joined = [...$this->own['join'] ?? [], ...$this->live];
-        $count = count($joined) + count($this->own['leave'] ?? []);
-        if ($count > Command::MAX_ITEMS) {
-            throw new Refused("join and leave: $count channels, at most " . Command::MAX_ITEMS . ' are allowed');
-        }
-        $bytes = strlen(implode(',', array_unique($joined))) + 1;
-        if ($bytes > self::CHANNEL_BYTES) {
-            throw new Refused("join: the names have $bytes bytes, at most " . self::CHANNEL_BYTES . ' are allowed for all channels of a connection');
-        }
+        isset($this->headers[$name]) && throw new Refused("$name stands twice");
+        $this->headers[$name] = [$value];
+        return $this;
     }
 
     private function once(string $part): void

@@ -19,12 +19,12 @@ final class Command
     public const MAX_REASON = 123;
     /** The most commands in a list, addresses, channels, or paths in a command. */
     public const MAX_ITEMS = 1000;
-    /** The last second of the year 9999. */
-    public const MAX_TIME = 253402300799;
+    /** The largest Unix time in seconds: of 11 digits. */
+    public const MAX_TIME = 99_999_999_999;
     /** The longest path to purge, in bytes. */
     public const MAX_PATH = 1000;
 
-    private const FIELDS = ['to', 'except', 'data', 'base64', 'join', 'leave', 'close', 'purge', 'durable', 'user', 'state', 'expires'];
+    private const FIELDS = ['to', 'except', 'data', 'base64', 'join', 'leave', 'close', 'purge', 'durable', 'user', 'state', 'expires', 'relay'];
 
     /**
      * The JSON of one command or of a list, after a check of all.
@@ -186,12 +186,12 @@ final class Command
         return $state;
     }
 
-    /** The end of a session: a Unix time in seconds up to the year 9999, "never" or "". */
+    /** The end of a session: a Unix time in seconds, "never" or "". */
     public static function expires(mixed $at, string $what): string
     {
         $at = self::string($at, $what, 'a Unix time or "never"');
         if ($at !== 'never' && $at !== '' && (preg_match('/^0*\d{1,12}$/D', $at) !== 1 || (int) $at > self::MAX_TIME)) {
-            throw new Refused("$what: " . self::shown($at) . ': want a Unix time in seconds up to the year 9999, or "never"');
+            throw new Refused("$what: " . self::shown($at) . ': want a Unix time in seconds, such as time() + 3600, or "never"');
         }
         return $at;
     }
@@ -298,14 +298,17 @@ final class Command
         if (array_key_exists('expires', $command)) {
             self::expires($command['expires'], "{$where}expires");
         }
+        if (array_key_exists('relay', $command) && $command['relay'] !== '') {
+            throw new Refused("{$where}relay: want \"\", which ends it: an answer begins one");
+        }
         if (array_key_exists('purge', $command)) {
             self::paths($command['purge'], "{$where}purge");
         }
         if (array_key_exists('durable', $command)) {
             $durable = $command['durable'];
-            $beside = array_intersect(['join', 'leave', 'purge'], array_keys(array_filter($command, fn (mixed $value): bool => $value !== [])));
+            $beside = array_intersect(['join', 'leave', 'purge', 'relay'], array_keys(array_filter($command, fn (mixed $value): bool => $value !== [])));
             if (!is_bool($durable) || $durable && $beside !== []) {
-                throw new Refused("{$where}durable: want true or false, and true not beside join, leave and purge");
+                throw new Refused("{$where}durable: want true or false, and true not beside join, leave, purge and relay");
             }
             $durable && self::durable($command, "{$where}durable");
         }

@@ -44,6 +44,11 @@ final class Event
     /** 1, or 2 when an earlier attempt may have run; 0 without an id. */
     public readonly int $attempt;
 
+    /** The message is a copy of so many relayed frames (docs/relay.md): json() is the list; else 0. */
+    public readonly int $relayed;
+    /** So many relayed frames before them were not kept. */
+    public readonly int $relayMissed;
+
     /** @var list<string> the subprotocols that a connecting client offers */
     public readonly array $protocols;
     /** On connect "new", "ok" (print no state) or "gap" (docs/contract.md, 7), else "". */
@@ -86,6 +91,8 @@ final class Event
         $this->number = (int) $text('SEQ');
         $this->messageId = isset($server['WS_MESSAGE_ID']) ? $text('MESSAGE_ID') : null;
         $this->attempt = (int) $text('ATTEMPT');
+        $this->relayed = (int) $text('RELAYED');
+        $this->relayMissed = (int) $text('RELAY_MISSED');
         $this->protocols = $list('PROTOCOLS');
         $this->resume = $text('RESUME');
         $this->last = $text('LAST');

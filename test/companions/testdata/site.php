@@ -22,6 +22,10 @@ if ($event->isDisconnect()) {
     Answer::nothing()->publish('user:bob', ['left' => $event->user, 'code' => $event->closeCode, 'why' => $event->closeReason, 'held' => $event->duration < 1000])->send();
     exit;
 }
+if ($event->relayed > 0) {
+    Answer::nothing()->publish('user:bob', ['copied' => $event->relayed, 'missed' => $event->relayMissed, 'frames' => $event->json()])->send();
+    exit;
+}
 switch ($event->json()['do'] ?? '') {
     case 'facts':
         Answer::json(['user' => $event->user, 'channels' => $event->channels, 'state' => $event->state, 'number' => $event->number, 'binary' => $event->isBinary])->send();
@@ -58,6 +62,12 @@ switch ($event->json()['do'] ?? '') {
         } catch (Wsfpm\Refused $e) {
             error_log($e->getMessage());
         }
+        break;
+    case 'relay':
+        Answer::text('relayed')->relay('channel:lobby', prefix: 'c:', copy: 3600)->send();
+        break;
+    case 'elsewhere':
+        Answer::nothing()->relay('channel:elsewhere', binary: true)->send();
         break;
     case 'resume':
         Answer::nothing()->resume(null)->send();
