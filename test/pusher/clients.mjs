@@ -71,7 +71,7 @@ export function closeAll() {
 export async function until(what, condition, patience = 30_000) {
   for (const end = Date.now() + patience; !(await condition());) {
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
-    await new Promise((done) => setTimeout(done, 5));
+    await new Promise((done) => setTimeout(done, patience > 30_000 ? 200 : 5));
   }
 }
 

@@ -3,6 +3,10 @@ declare(strict_types=1);
 
 require __DIR__ . '/App.php';
 
+set_exception_handler(function (Throwable $e): void { // PHP's own answer is 200 where display_errors is on
+    error_log((string) $e);
+    answer(500, 'internal error');
+});
 $app = App::configured();
 [$path, $query] = explode('?', $_SERVER['REQUEST_URI'], 2) + [1 => ''];
 $path = rawurldecode($path);                         // as the server has signed it
