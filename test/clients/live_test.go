@@ -23,10 +23,11 @@ type page struct {
 	events chan pageEvent
 }
 
-// pageEvent is a line of live.mjs.
+// pageEvent is a line of live.mjs or compare.mjs.
 type pageEvent struct {
 	State   string
 	Detail  any
+	At      int64 // of a state, in milliseconds
 	Message any
 	Part    any
 	Of, To  int
@@ -44,7 +45,13 @@ func openPage(t *testing.T, urls ...string) *page {
 // openPageIn is openPage with further environment.
 func openPageIn(t *testing.T, environ []string, urls ...string) *page {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), stack.Tool(t, "nodejs", "node"), append([]string{"live.mjs"}, urls...)...)
+	return openProgram(t, environ, append([]string{"live.mjs"}, urls...)...)
+}
+
+// openProgram starts a Node program that reads and writes as live.mjs does.
+func openProgram(t *testing.T, environ []string, args ...string) *page {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), stack.Tool(t, "nodejs", "node"), args...)
 	cmd.Env = append(os.Environ(), environ...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -124,7 +131,7 @@ const pageScript = `<?php
 $in = file_get_contents('php://input');
 $in = json_decode($in) ?? $in; // a string comes as its text
 switch ($_SERVER['WS_EVENT'] === 'message' ? $in : $_SERVER['WS_EVENT']) {
-  case 'connect': echo json_encode(['state' => $_SERVER['WS_RESUME']]); break;
+  case 'connect': if (isset($_GET['ends'])) header('WS-Expires: ' . time() + 1); echo json_encode(['state' => $_SERVER['WS_RESUME']]); break;
   case 'word': echo 'word'; break;
   case 'nothing': break;
   case 'bytes': header('Content-Type: image/png'); echo "\x00\xff"; break;
@@ -212,6 +219,20 @@ func TestThePageComesBack(t *testing.T) {
 		t.Errorf("after the end: got %+v", e)
 	}
 	contract.Row(t, "6.sign")
+}
+
+// The end of a login: the page asks for its address again, which may have a new token.
+func TestThePageComesBackAfterTheEndOfItsLogin(t *testing.T) {
+	_, _, url := pageGateway(t)
+	contract.Row(t, "2.expires", "2.come-back")
+	p := openPage(t, url+"?ends=1", url)
+	p.state("open")
+	p.state("waiting")
+	p.state("open")
+	p.send(`"word"`)
+	if e := p.ended(1); fmt.Sprint(e.Reply) != "word" {
+		t.Errorf("got %+v", e)
+	}
 }
 
 // A page whose time never comes is back by retry alone, once, and only if it waits.

@@ -40,7 +40,7 @@ func betweenRestarts(t *testing.T, restarts int) {
 	}
 	p := openPage(t, urls...)
 	p.state("open")
-	c := tally{replies: map[int]bool{}, failed: map[string]int{}, messages: map[string]int{}}
+	c := newTally()
 	sent := 0
 	for r := range restarts {
 		for range 20 {
@@ -89,6 +89,10 @@ type tally struct {
 	replies  map[int]bool   // of the messages with these numbers
 	failed   map[string]int // messages rejected, by the reason
 	messages map[string]int // how often each came back to the room
+}
+
+func newTally() tally {
+	return tally{replies: map[int]bool{}, failed: map[string]int{}, messages: map[string]int{}}
 }
 
 func (c *tally) note(e pageEvent) {

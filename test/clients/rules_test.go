@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"wsfpm/test/contract"
@@ -48,4 +50,47 @@ func TestThePagesClientIsSmall(t *testing.T) {
 		t.Errorf("%d bytes by gzip without comments, want at most %d", packed.Len(), most)
 	}
 	t.Logf("%d bytes by gzip without comments", packed.Len())
+}
+
+// exported are the names of live.d.ts, and the members of its interfaces.
+var exported = regexp.MustCompile(`(?m)^export (?:function|class|type|interface) (\w+)|^  (\w+)\??[(:]`)
+
+// What live.d.ts says is what a compiler takes: the names that it exports are used in
+// types.ts, and those that live.js exports stand in it.
+func TestTheTypesOfThePagesClient(t *testing.T) {
+	stack.Integration(t)
+	types, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", "live.d.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("types.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", "live.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := regexp.MustCompile(`(?m)^export (?:function|class) \w+|^  [a-z]\w*\(`)
+	said, has := values.FindAllString(string(types), -1), values.FindAllString(string(module), -1)
+	for i := range said {
+		said[i] = strings.TrimSpace(said[i])
+	}
+	for _, what := range has {
+		if what = strings.TrimSpace(what); !slices.Contains(said, what) {
+			t.Errorf("live.d.ts has no %q, which live.js has", what)
+		}
+	}
+	for _, m := range exported.FindAllSubmatch(types, -1) {
+		name := string(m[1]) + string(m[2])
+		if name != "constructor" && !regexp.MustCompile(`\b`+name+`\b`).Match(page) {
+			t.Errorf("types.ts does not use %s", name)
+		}
+	}
+	compiler := filepath.Join(stack.Root(t), "test", "browser", "node_modules", "typescript", "bin", "tsc")
+	out, err := exec.CommandContext(t.Context(), stack.Tool(t, "nodejs", "node"), compiler, "--strict", "--noEmit", "--target", "es2022", "--module", "es2022",
+		"--moduleResolution", "bundler", "--lib", "es2022,dom", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "types.ts").CombinedOutput()
+	if err != nil {
+		t.Errorf("tsc: %v\n%s", err, out)
+	}
 }
