@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,7 +29,7 @@ func TestPlainPHP(t *testing.T) {
 
 // framework starts a project of testdata, with the front controller of examples and the files
 // of the page in it, and a web server for its pages.
-func framework(t *testing.T, name string) (*site, *stack.NginxServer) {
+func framework(t *testing.T, name string, services func(redis string) string) (*site, *stack.NginxServer) {
 	t.Helper()
 	stack.Integration(t)
 	s := &site{t: t, dir: stack.TempDir(t), redis: stack.Redis(t, stack.RedisOptions{})}
@@ -43,8 +44,14 @@ func framework(t *testing.T, name string) (*site, *stack.NginxServer) {
 		t.Fatal(err)
 	}
 	s.write("ws.php", string(front))
+	if services != nil {
+		s.write("config/services.yaml", services(s.redis.Addr))
+	}
 	for _, block := range blocks(t, frameworks, "php") {
 		s.write(fileName.FindStringSubmatch(block)[1], block)
+	}
+	if err := os.Symlink(filepath.Join(stack.Root(t), "client/php"), filepath.Join(s.dir, "vendor/wsfpm")); err != nil {
+		t.Fatal(err)
 	}
 	route, prefix := "", ""
 	for _, block := range blocks(t, frameworks, "toml") {
@@ -98,19 +105,35 @@ func (s *site) works(web *stack.NginxServer, cookie, user string) *stack.Client 
 }
 
 func TestSymfony(t *testing.T) {
-	s, web := framework(t, "symfony")
+	s, web := framework(t, "symfony", func(redis string) string {
+		return strings.Replace(blocks(t, frameworks, "yaml")[0], "127.0.0.1:6379", redis, 1)
+	})
 	resp, err := http.Post(web.URL()+"/login", "application/json", bytes.NewReader([]byte(`{"username":"ann","password":"secret"}`)))
-	s.works(web, cookies(t, resp, err), "ann")
+	login := cookies(t, resp, err)
+	c := s.works(web, login, "ann")
+	other := stack.Dial(t, s.URL+"/ws/app", stack.DialOptions{Cookie: login})
+	other.Send("ready")
+	other.Expect("ready")
+	c.Expect("ready")
+	c.Send(`{"order":7}`)
+	// The push, which is sent while the script runs, and the reply have no order.
+	if got := []string{string(c.Next().Data), string(c.Next().Data)}; !slices.Contains(got, `{"ordered":7}`) || !slices.Contains(got, `{"mailed":7}`) {
+		t.Errorf("got %q", got)
+	}
+	other.Expect(`{"mailed":7}`)
+	other.Expect("ann has ordered")
 }
 
 func TestLaravel(t *testing.T) {
-	s, web := framework(t, "laravel")
+	s, web := framework(t, "laravel", nil)
 	resp, err := http.Get(web.URL() + "/login")
 	login := cookies(t, resp, err)
 	c := s.works(web, login, "42")
 	s.php("push.php")
 	c.Expect("shipped")
 	c.Expect(`{"event":"OrderShipped","channel":"lobby","data":{"order":7}}`)
+	c.Expect(`{"by":"Client"}`)
+	c.Expect(`{"stored":true}`)
 	s.broadcasts(web, c, login)
 }
 

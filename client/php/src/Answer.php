@@ -268,6 +268,7 @@ final class Answer
     public function headers(): array
     {
         $this->checkParts();
+        isset($_SERVER['WS_EVENT']) && $this->checkEvent(new Event($_SERVER));
         $headers = ['Content-Type' => [$this->hasCommands() ? 'application/vnd.wsfpm+json' : $this->type]];
         foreach (array_diff_key($this->own, $this->inBody()) as $field => $value) {
             $headers['WS-' . ucfirst($field)] = [Wire::line($value)];
@@ -303,8 +304,6 @@ final class Answer
     public function send(): void
     {
         Wire::checkPlace();
-        $event = Event::current();
-        $event === null || $this->checkEvent($event);
         $headers = $this->headers();
         $body = $this->lines === null ? $this->body() : '';
         http_response_code($this->status);

@@ -4,3 +4,5 @@ $app = require __DIR__ . '/bootstrap/app.php';
 $app->make(Illuminate\Contracts\Console\Kernel::class)->bootstrap();
 Illuminate\Support\Facades\Redis::publish('ws:user:42', 'shipped');
 event(new App\OrderShipped());
+$app->make(Wsfpm\Client::class)->push('user:42', ['by' => 'Client']);
+$app->make(Wsfpm\Client::class)->store('user:42', ['stored' => true]);

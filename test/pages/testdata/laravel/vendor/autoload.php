@@ -5,4 +5,7 @@ spl_autoload_register(function ($class) {
     if (str_starts_with($class, 'App\\') && is_file($file)) {
         require $file;
     }
+    if (str_starts_with($class, 'Wsfpm\\')) {
+        require_once __DIR__ . '/wsfpm/src/' . substr($class, 6) . '.php';
+    }
 });

@@ -32,6 +32,7 @@ class Kernel extends BaseKernel
             'providers' => ['all' => ['memory' => ['users' => ['ann' => ['password' => 'secret', 'roles' => ['ROLE_USER']]]]]],
             'firewalls' => ['main' => ['json_login' => ['check_path' => '/login']]],
         ]);
+        $container->import($this->getProjectDir() . '/config/services.yaml');
         $container->services()->defaults()->autowire()->autoconfigure()->load('App\\Controller\\', __DIR__ . '/Controller/');
     }
 

@@ -6,4 +6,7 @@ spl_autoload_register(function ($class) {
     if (str_starts_with($class, 'App\\')) {
         require dirname(__DIR__) . '/src/' . strtr(substr($class, 4), '\\', '/') . '.php';
     }
+    if (str_starts_with($class, 'Wsfpm\\')) {
+        require_once __DIR__ . '/wsfpm/src/' . substr($class, 6) . '.php';
+    }
 });
