@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // Verdict is how an event that was run again ended, beside what was recorded.
@@ -66,6 +67,11 @@ func (e *Entry) outcome() map[string]string {
 	}
 	if a := e.Answer; a != nil {
 		spread(parts, "answer", decoded(a))
+		for name, value := range parts {
+			if strings.HasSuffix(name, ".expires") && value != `"never"` {
+				parts[name] = `"a time"` // mostly one from now on
+			}
+		}
 	}
 	if f := e.Failure; f != nil {
 		spread(parts, "failure", decoded(f))

@@ -36,6 +36,7 @@ func event(t *testing.T, body string, header ...string) *gateway.Event {
 func TestAnEntryIsTheSameAfterItsLine(t *testing.T) {
 	for name, e := range map[string]*gateway.Event{
 		"text":     event(t, "hi", "WS-User", "42", "WS-Join", "a,b;live", "WS-State", "s", "WS-Close", "4001 bye", "Set-Cookie", "a=b"),
+		"expires":  event(t, "hi", "WS-Expires", "4102444800"),
 		"nothing":  event(t, ""),
 		"others":   event(t, "hi", "WS-Publish", "channel:a;except=self;durable"),
 		"binary":   event(t, "\xff\x00", "Content-Type", "application/octet-stream"),

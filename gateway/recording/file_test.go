@@ -136,6 +136,8 @@ func TestAnEventRunAgainIsJudged(t *testing.T) {
 		"refused":        {refused(403), refused(403), Same, nil},
 		"refused else":   {refused(403), refused(401), Differs, []string{"failure.status"}},
 		"refused by 503": {refused(503), refused(503), Fails, nil},
+		"another time":   {Of(event(t, "a", "WS-Expires", "1")), Of(event(t, "a", "WS-Expires", "4102444800")), Same, nil},
+		"no more time":   {Of(event(t, "a", "WS-Expires", "1")), Of(event(t, "a", "WS-Expires", "never")), Differs, []string{"answer.commands[0].expires"}},
 		"a stream":       {streamed, streamed, Same, nil},
 	} {
 		verdict, differences := Compare(test.was, test.is)

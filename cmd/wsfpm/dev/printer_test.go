@@ -51,6 +51,8 @@ func TestEventsArePrintedALineEach(t *testing.T) {
 			"connect     klmnop    12 ms  is user:42  joins a, b  keeps 3 bytes of state  → \"welcome\""},
 		{gateway.Event{Kind: "message", Outcome: "ok", User: "42", Data: []byte("hi"), Reply: reply(t, "x", "WS-Publish: channel:a; except=self", "WS-Leave: b", "WS-Close: 4001 out")},
 			"message     klmnop     0 ms  user:42  \"hi\"  leaves b  closes with 4001 \"out\"  → channel:a except self \"x\""},
+		{gateway.Event{Kind: "message", Outcome: "ok", Data: []byte("hi"), Reply: reply(t, "", "WS-Expires: 4102444800")},
+			"message     klmnop     0 ms  \"hi\"  expires 4102444800"},
 		{gateway.Event{Kind: "message", Outcome: "ok", Binary: true, Data: []byte{1, 2}, Streamed: true},
 			"message     klmnop     0 ms  2 bytes of binary  → a stream"},
 		{gateway.Event{Kind: "message", Outcome: "timeout", Data: []byte("slow")},
