@@ -3,9 +3,8 @@ import { page, until } from './clients.mjs';
 
 await Promise.all(process.argv.slice(2).map(Number).map(async (code) => {
   const p = await page();
-  let began;
+  const began = Date.now();
   let end;
-  p.connection.bind('error', () => { began ??= Date.now(); });
   p.connection.bind('state_change', ({ current }) => { if (current === 'disconnected' || current === 'connected') end = current; });
   console.log(JSON.stringify({ socket: p.connection.socket_id, code }));
   await until('a decision', () => end);

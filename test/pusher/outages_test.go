@@ -78,7 +78,7 @@ func (s *site) loseRedis(t *testing.T) {
 func TestPusherJSComesBackAfterTheseCodes(t *testing.T) {
 	stack.Integration(t)
 	s := one
-	codes := map[int]bool{1008: true, 1011: true, 1012: true, 1013: true, 4100: true, 4200: true, 4007: false, 4009: false, 4408: false}
+	codes := map[int]bool{1000: true, 1001: true, 1008: true, 1011: true, 1012: true, 1013: true, 4100: true, 4200: true, 4007: false, 4009: false, 4408: false}
 	decided := 0
 	program := s.node(t, "codes.mjs")
 	for code := range codes {

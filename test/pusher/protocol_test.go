@@ -180,6 +180,31 @@ func TestWhatIsNoProtocolIsRefused(t *testing.T) {
 	s.quiet(t)
 }
 
+func TestAPageHasABoundOfChannelsAndAChannelOfMembers(t *testing.T) {
+	stack.Integration(t)
+	s := one
+	c := s.dial(t)
+	for i := range 61 {
+		c.Send(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"many-%d"}}`, i))
+		c.data("pusher_internal:subscription_succeeded", new(any))
+	}
+	c.Send(`{"event":"pusher:subscribe","data":{"channel":"many-61"}}`)
+	c.Expect(`{"event":"pusher:subscription_error","channel":"many-61","data":{"type":"AuthError","error":"too many channels","status":403}}`)
+
+	members := []any{"hset", "pusher:" + appID + ":members:presence-full"}
+	for i := range 199 {
+		members = append(members, fmt.Sprint("1.", i), `{"user_id":"other","user_info":null,"since":9999999999}`)
+	}
+	s.redis.Do(t, members...)
+	last, late := s.dial(t), s.dial(t)
+	last.enter("presence-full", "ann")
+	last.data("pusher_internal:subscription_succeeded", new(list))
+	late.enter("presence-full", "bob")
+	if got := string(late.Next().Data); !strings.Contains(got, "the channel is full") {
+		t.Errorf("the 201st connection got %s", got)
+	}
+}
+
 // A newcomer's list and the changes after it are whole, also when its script ends late.
 
 func TestNothingFallsBetweenAListAndWhatFollows(t *testing.T) {

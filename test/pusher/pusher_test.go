@@ -55,7 +55,7 @@ func open(t stack.T, nodes int, top string) *site {
 	routes += strings.ReplaceAll(route, filepath.Join(stack.Root(t), folder, "ws.php"), filepath.Join(held, "held.php"))
 	for i := range nodes {
 		s.nodes = append(s.nodes, stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: s.fpm, FPMLines: "max_connections = 3\nmax_idle = 2",
-			Redis: s.redis.URL(), Limits: "connections_per_address = 0", Routes: routes, LogLevel: "info", Top: top}))
+			Redis: s.redis.URL(), Limits: "connections_per_address = 0\nmessages_per_second = 0", Routes: routes, LogLevel: "info", Top: top}))
 	}
 	s.nginx = stack.Nginx(t, s.front(t))
 	return s
