@@ -19,6 +19,9 @@ type broker interface {
 	// for the name. It waits for the answer until ctx ends. After an error the payload
 	// may still arrive.
 	Publish(ctx context.Context, name string, payload []byte) (heard int64, err error)
+	// PublishAll is Publish for several payloads, in order and in one round trip. It returns
+	// the error of each.
+	PublishAll(ctx context.Context, list []redis.Payload) []error
 	// Moves reports whether a failover may leave an open line at another server than the
 	// one that publishes go to, see [Bus.watch].
 	Moves() bool

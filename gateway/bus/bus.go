@@ -74,8 +74,9 @@ type Bus struct {
 	broker   broker   // nil without Redis
 	embedded *redis.Embedded
 
-	hand   Deliver       // set by Listen
-	work   chan struct{} // holds a token if subs may have a command
+	hand   Deliver          // set by Listen
+	work   chan struct{}    // holds a token if subs may have a command
+	frames chan publication // see publishFrames
 	end    context.CancelFunc
 	ended  <-chan struct{}
 	ending sync.WaitGroup // the goroutines
@@ -137,6 +138,7 @@ func (b *Bus) Listen(deliver Deliver) {
 	b.hand, b.end, b.ended = deliver, end, run.Done()
 	if b.broker != nil {
 		b.ending.Go(func() { b.keep(run) })
+		b.ending.Go(func() { b.publishFrames(run) })
 	}
 }
 
@@ -155,6 +157,7 @@ func newBus(cfg Config) (*Bus, error) {
 		log:    cfg.Logger,
 		relays: relays,
 		work:   make(chan struct{}, 1),
+		frames: make(chan publication, mostFrames),
 		end:    func() {},
 		stuck:  make(chan struct{}),
 		subs:   newSubscriptions(len(cfg.Prefixes)),
@@ -276,8 +279,7 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 	}
 	prefix := b.cfg.Prefixes[0]
 	if isFrame(&c) {
-		_, err := b.broker.Publish(ctx, prefix+c.To[0].String(), encodeFrame(&c))
-		return err
+		return b.publishFrame(ctx, redis.Payload{Channel: prefix + c.To[0].String(), Data: encodeFrame(&c)})
 	}
 	if b.fast(c) {
 		_, err := b.broker.Publish(ctx, prefix+c.To[0].String(), c.Message.Data())

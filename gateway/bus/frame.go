@@ -95,6 +95,65 @@ func cutText(s string) (text, rest string, ok bool) {
 	return s[1:end], s[end:], true
 }
 
+// mostFrames is how many frames are sent to Redis at once.
+const mostFrames = 128
+
+// publication is a frame on its way to Redis.
+type publication struct {
+	redis.Payload
+	ended chan error // gets the result; has room for it
+}
+
+// publishFrame publishes a frame with those of other connections that wait at the same time.
+func (b *Bus) publishFrame(ctx context.Context, payload redis.Payload) error {
+	p := publication{payload, make(chan error, 1)}
+	select {
+	case b.frames <- p:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.ended:
+		return ErrClosed
+	}
+	select {
+	case err := <-p.ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.ended:
+		return ErrClosed
+	}
+}
+
+// publishFrames sends the frames that wait in one round trip, then those that came meanwhile
+// (group commit), until ctx ends: a round trip for each of many small frames would cost more
+// than all else.
+func (b *Bus) publishFrames(ctx context.Context) {
+	var batch []publication
+	var payloads []redis.Payload
+	for {
+		batch, payloads = batch[:0], payloads[:0]
+		select {
+		case p := <-b.frames:
+			batch = append(batch, p)
+		case <-ctx.Done():
+			return
+		}
+		for len(batch) < mostFrames && len(b.frames) > 0 {
+			batch = append(batch, <-b.frames)
+		}
+		for _, p := range batch {
+			payloads = append(payloads, p.Payload)
+		}
+		confirm, cancel := context.WithTimeout(ctx, b.cfg.Confirm)
+		for i, err := range b.broker.PublishAll(confirm, payloads) {
+			batch[i].ended <- err
+		}
+		cancel()
+		clear(batch)
+		clear(payloads)
+	}
+}
+
 // deliverFrame delivers a relayed frame.
 func (b *Bus) deliverFrame(ctx context.Context, e redis.Event, to session.Address) error {
 	b.counts.frame.Add(1)

@@ -167,6 +167,38 @@ func (c *Client) Publish(ctx context.Context, channel string, payload []byte) (h
 	return master.Publish(ctx, channel, payload).Result()
 }
 
+// Payload is one payload of [Client.PublishAll].
+type Payload struct {
+	Channel string
+	Data    []byte
+}
+
+// PublishAll is [Client.Publish] for several payloads, in order and in one round trip. It returns
+// the error of each.
+func (c *Client) PublishAll(ctx context.Context, list []Payload) []error {
+	errs := make([]error, len(list))
+	client := c.redis
+	if c.cluster != nil {
+		master, err := c.node(ctx, c.anchor)
+		if err != nil {
+			for i := range errs {
+				errs[i] = err
+			}
+			return errs
+		}
+		client = master
+	}
+	pipe := client.Pipeline()
+	for _, p := range list {
+		pipe.Publish(ctx, p.Channel, p.Data)
+	}
+	commands, _ := pipe.Exec(ctx) // each has its own error
+	for i, command := range commands {
+		errs[i] = command.Err()
+	}
+	return errs
+}
+
 // Moves reports whether a failover may leave an open line at another server than the one
 // that publishes go to.
 func (c *Client) Moves() bool { return c.failover }

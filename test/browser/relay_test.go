@@ -80,7 +80,7 @@ func (e *editors) do(format string, args ...any) string {
 // typing, a late page, a cut with changes on both sides, an outage of Redis. The script runs
 // for copies only, from which a page gets the document when no other is there.
 func TestYjsPagesConverge(t *testing.T) {
-	e := startEditors(t)
+	node(t)
 	contract.Row(t, "2.relay", "2.relay-echo", "2.relay-copy", "2.relay-copy-end", "2.relay-lost", "2.relay-nodes")
 	redis := stack.Redis(t, stack.RedisOptions{})
 	link, trace := stack.Proxy(t, redis.Addr), stack.NewTrace(t)
@@ -99,6 +99,7 @@ func TestYjsPagesConverge(t *testing.T) {
 	}
 	urls := [2]string{nodes[0].URL + "/ws", nodes[1].URL + "/ws"}
 
+	e := startEditors(t)
 	e.do("open a %s", urls[0])
 	e.do("open b %s", urls[0])
 	e.do("type a alone on one node")
