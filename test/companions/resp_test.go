@@ -67,10 +67,11 @@ func reply(text []byte, depth int) (shown string, rest []byte, err error) {
 	return "[" + strings.Join(list, " ") + "]", rest, nil
 }
 
-// decoder runs testdata/resp.php: a function that gives it one text.
-func decoder(t stack.T) func(text []byte) string {
+// lines runs a PHP script that answers each line, of base64, with a line: a function that gives
+// it one text.
+func lines(t stack.T, script string) func(text []byte) string {
 	dir := stack.Root(t) + "/client/php/src"
-	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), "-d", "memory_limit=256M", "testdata/resp.php", dir)
+	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), "-n", "-d", "memory_limit=256M", "testdata/"+script, dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -87,12 +88,12 @@ func decoder(t stack.T) func(text []byte) string {
 		in.Close()
 		_ = cmd.Wait()
 	})
-	lines := bufio.NewReader(out)
+	read := bufio.NewReader(out)
 	return func(text []byte) string {
 		if _, err := io.WriteString(in, base64.StdEncoding.EncodeToString(text)+"\n"); err != nil {
 			return err.Error()
 		}
-		line, err := lines.ReadString('\n')
+		line, err := read.ReadString('\n')
 		if err != nil {
 			return err.Error()
 		}
@@ -110,7 +111,7 @@ func FuzzReplyOfRedis(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	decode := decoder(f)
+	decode := lines(f, "resp.php")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		want := "failed"
 		if shown, rest, err := reply(text, 0); err == nil {

@@ -48,13 +48,18 @@ func verdicts(t *testing.T, kind string, into any) {
 
 func table(t *testing.T, kind string, into any) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/" + kind + ".json")
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
+	if err := json.Unmarshal(readTable(t, kind), into); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func readTable(t stack.T, kind string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + kind + ".json")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return text
 }
 
 // value is what a table writes as {"hex"}, {"times", "of"}, {"numbered", "of", "bytes"},
