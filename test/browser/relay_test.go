@@ -94,7 +94,7 @@ func TestYjsPagesConverge(t *testing.T) {
 	_, limits, _ := strings.Cut(documentedIn(t, "relay.md", "A document (Yjs)", "toml"), "[limits]\n")
 	var nodes [2]*stack.GatewayServer
 	for i := range nodes {
-		nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: "redis://" + link.Addr, RedisTOML: "confirm = \"500ms\"\n", Limits: limits,
+		nodes[i] = stack.Gateway(t, stack.GatewayOptions{Node: fmt.Sprint("node", i+1), FPM: fpm, Redis: "redis://" + link.Addr, RedisTOML: "confirm = \"5s\"\n", Limits: limits,
 			Routes: fmt.Sprintf("[[route]]\npath = \"/ws/{script}\"\nroot = %q\nparams = { TRACE = %q }\n", dir, trace.File)})
 	}
 	urls := [2]string{nodes[0].URL + "/ws", nodes[1].URL + "/ws"}

@@ -21,6 +21,9 @@ func withHeaders(lines ...string) string {
 
 var wrapping = stack.DialOptions{Protocols: []string{"wsfpm.v1"}}
 
+// patient is a gateway that waits for a slow Redis: after redis.confirm a frame is lost.
+var patient = stack.GatewayOptions{RedisTOML: "confirm = \"5s\"\n"}
+
 // frames waits until so many frames had an outcome.
 func (w *world) frames(outcome string, n float64) {
 	w.t.Helper()
@@ -31,7 +34,7 @@ func (w *world) frames(outcome string, n float64) {
 
 func TestFramesGoWithoutPHP(t *testing.T) {
 	for _, redis := range []bool{false, true} {
-		w := start(t, setup{script: "chatty.php", redis: redis},
+		w := start(t, setup{script: "chatty.php", redis: redis, options: patient},
 			"2.relay", "2.relay-prefix", "2.relay-raw", "2.relay-echo", "2.relay-v1", "2.relay-order")
 		a := w.dial(withHeaders("WS-User: 1", "WS-Join: doc", "WS-Relay: channel:doc; binary; prefix=c:"), stack.DialOptions{})
 		b := w.dial(withHeaders("WS-Join: doc", "WS-Relay: channel:doc; prefix={; echo; raw"), stack.DialOptions{})
@@ -63,7 +66,7 @@ func TestFramesGoWithoutPHP(t *testing.T) {
 }
 
 func TestAScriptFixesTheAddress(t *testing.T) {
-	w := start(t, setup{script: "chatty.php", redis: true}, "2.relay-address", "2.relay-fixed", "2.relay-end", "2.relay-ended", "2.relay-php")
+	w := start(t, setup{script: "chatty.php", redis: true, options: patient}, "2.relay-address", "2.relay-fixed", "2.relay-end", "2.relay-ended", "2.relay-php")
 	for _, bad := range []string{"all; binary", "self; binary", "channel:other; binary", "channel:doc", "channel:doc; binary; durable", "channel:doc; binary; rate=x"} {
 		equal(t, bad, w.refused(withHeaders("WS-Join: doc", "WS-Relay: "+bad), stack.DialOptions{}).Status, 502)
 	}
@@ -126,7 +129,7 @@ func (w *world) ended() float64 {
 // A user who is banned, by either of the commands of docs/relay.md, is not heard any more.
 func TestABanStopsTheFrames(t *testing.T) {
 	const page = "relay.md"
-	w := start(t, setup{script: "chatty.php", redis: true}, "4.relay", "2.relay-nodes")
+	w := start(t, setup{script: "chatty.php", redis: true, options: patient}, "4.relay", "2.relay-nodes")
 	far := w.second(t, "far")
 	for _, line := range strings.Split(strings.TrimSpace(codeOf(t, page, "php", "$redis->publish")), "\n") {
 		command := regexp.MustCompile(`'(\{.*\})'`).FindStringSubmatch(line)[1]
@@ -266,7 +269,7 @@ func TestAfterAnOutageTheRoomSynchronises(t *testing.T) {
 	link := stack.Proxy(t, shared.redis.Addr)
 	prefix := newPrefix()
 	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{
-		Redis: "redis://" + link.Addr, RedisTOML: fmt.Sprintf("prefix = %q\nconfirm = \"300ms\"\n", prefix),
+		Redis: "redis://" + link.Addr, RedisTOML: fmt.Sprintf("prefix = %q\nconfirm = \"5s\"\n", prefix),
 	}}, "2.relay-lost")
 	w.prefix = prefix
 	relays := withHeaders("WS-Join: doc", "WS-Relay: channel:doc; binary")
@@ -295,7 +298,7 @@ func TestAfterAnOutageTheRoomSynchronises(t *testing.T) {
 // A payload that is no frame of this version is dropped, as is every frame by versions before:
 // it is not UTF-8.
 func TestAFrameOfAnotherVersionIsDropped(t *testing.T) {
-	w := start(t, setup{script: "chatty.php", redis: true}, "2.relay-versions")
+	w := start(t, setup{script: "chatty.php", redis: true, options: patient}, "2.relay-versions")
 	b := w.dial(withHeaders("WS-Join: doc"), stack.DialOptions{})
 	w.publish("channel:doc", "\xff\xfewsfpm-frame\x02\x00\x06user:9\x00x")
 	w.publish("channel:doc", "\xff\xfewsfpm-frame\x01\x07\x06user:9\x00x")

@@ -41,7 +41,7 @@ func (r *rooms) start(t *testing.T, redis bool) (ran string) {
 		Routes: fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", filepath.Join(dir, "rooms.php"))}
 	if redis {
 		r.redis = stack.Redis(t, stack.RedisOptions{})
-		o.Redis = r.redis.URL()
+		o.Redis, o.RedisTOML = r.redis.URL(), "confirm = \"30s\"\n" // no frame is lost on a slow machine
 	}
 	r.gateway = stack.Gateway(t, o)
 	return filepath.Join(dir, "ran")
