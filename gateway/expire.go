@@ -35,10 +35,19 @@ func (c *connection) expireBy(a *answer.Reply) {
 	default:
 		c.socket.Expire(time.Unix(*at, 0), func() {
 			if c.expire() {
-				c.g.loops.Go(func() { c.drainConn(c.sessionEnd()) })
+				c.g.loops.Go(c.endSession)
 			}
 		})
 	}
+}
+
+// endSession closes the client as a drain does, but no later than an event may last: else the
+// messages that it has sent before would prolong its session.
+func (c *connection) endSession() {
+	with := c.sessionEnd()
+	late := time.AfterFunc(time.Duration(c.route().Timeout), func() { c.close(with) })
+	defer late.Stop()
+	c.drainConn(with)
 }
 
 // expire reports whether this is the first call: a connection is closed once.

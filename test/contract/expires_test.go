@@ -80,6 +80,27 @@ func TestTheCodeOfAnEndedSessionIsTheRoutes(t *testing.T) {
 	equal(t, "exit code", w.Exit(t), 0)
 }
 
+// A client cannot prolong its session by messages that wait.
+func TestMessagesThatWaitDoNotProlongASession(t *testing.T) {
+	w := start(t, setup{script: `
+		if ($_SERVER['WS_EVENT'] === 'connect') header('WS-Expires: ' . time() + 1);
+		if ($_SERVER['WS_EVENT'] === 'message') { usleep(500000); echo 'done'; }`, route: `timeout = "1s"`}, "2.expires-late")
+	const sent = 20
+	c := w.open()
+	for range sent {
+		c.Send("x")
+	}
+	done := 0
+	for f, ok := c.NextOrEnd(); ok; f, ok = c.NextOrEnd() {
+		equal(t, "an answer", string(f.Data), "done")
+		done++
+	}
+	c.ExpectClose(4401)
+	if done == 0 || done == sent {
+		t.Errorf("%d of %d messages were handled, want the first ones", done, sent)
+	}
+}
+
 // A stream ends with its session, as at a drain; one whose session is over already is sent
 // whole.
 func TestAStreamEndsWithItsSession(t *testing.T) {
