@@ -31,9 +31,11 @@ if ($_SERVER['WS_EVENT'] !== 'connect') {
     exit;
 }
 define('WP_USE_THEMES', false);
-define('DISABLE_WP_CRON', true); // no cron run on the back of a handshake
-define('DONOTCACHEPAGE', true);  // for cache plugins: this is not a page
+define('DONOTCACHEPAGE', true); // for cache plugins: this is not a page
+// No cron run on the back of a handshake: by a hook, since wp-config.php may define DISABLE_WP_CRON itself.
+$wp_filter = ['muplugins_loaded' => [10 => [['function' => fn () => remove_action('init', 'wp_cron'), 'accepted_args' => 0]]]];
 require wsfpm_folder() . '/wp-load.php'; // not in a function: plugins expect its variables to be global
+wsfpm_is_active() or exit(http_response_code(404));
 wsfpm_welcome();
 
 /**
@@ -54,7 +56,8 @@ function wsfpm_push(string $to, mixed $data, bool $durable = false): bool
         $sent = $durable
             ? wsfpm_redis()->rawCommand('XADD', "{$prefix}log", '*', 'to', $to, 'data', $text)
             : wsfpm_redis()->rawCommand('PUBLISH', $prefix . $to, $text);
-    } catch (RedisException $e) {
+        $sent === false && error_log('wsfpm_push: ' . wsfpm_redis()->getLastError());
+    } catch (RedisException|Error $e) { // an Error without the extension
         error_log('wsfpm_push: ' . $e->getMessage());
         return false;
     }
@@ -88,6 +91,13 @@ function wsfpm_folder(): string
         $folder = dirname($folder);
     }
     return $folder;
+}
+
+/** Whether WordPress runs this file as a plugin: a deactivated one lets no client in. */
+function wsfpm_is_active(): bool
+{
+    $plugins = [...wp_get_active_and_valid_plugins(), ...wp_get_mu_plugins(), ...(is_multisite() ? wp_get_active_network_plugins() : [])];
+    return in_array(__FILE__, array_map('realpath', $plugins), true);
 }
 
 /**

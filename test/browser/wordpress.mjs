@@ -36,7 +36,7 @@ try {
   if (heard !== 'A new comment') throw new Error(`the author heard ${heard}`);
   await expect(guest, '2 people read this');
 
-  await author.goto(`${url}/wp-admin/post-new.php`);
+  await author.goto(`${url}/wp-admin/post-new.php`, { timeout: 120_000 });
   await author.waitForFunction(() => window.wp?.blocks?.getBlockType('wsfpm/visitors'), null, { timeout: 120_000 });
   await expect(guest, 'You read this alone');
   console.log('ok');

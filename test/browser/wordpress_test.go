@@ -17,10 +17,10 @@ import (
 
 // wordpress is Debian's WordPress with client/wordpress, the block of docs/frameworks.md, a
 // gateway and a web server.
-func wordpress(t *testing.T) (web *stack.NginxServer, g *stack.GatewayServer, ids []string) {
+func wordpress(t *testing.T) (dir string, web *stack.NginxServer, g *stack.GatewayServer, ids []string) {
 	t.Helper()
 	redis := stack.Redis(t, stack.RedisOptions{})
-	dir := filepath.Join(stack.TempDir(t), "site")
+	dir = filepath.Join(stack.TempDir(t), "site")
 	plugin := filepath.Join(dir, "wp-content/plugins/wsfpm.php")
 	copies(t, "/usr/share/wordpress", dir)
 	copies(t, "testdata/wordpress/themes/mini", filepath.Join(dir, "wp-content/themes/mini"))
@@ -38,6 +38,8 @@ func wordpress(t *testing.T) (web *stack.NginxServer, g *stack.GatewayServer, id
 	}
 	block := regexp.MustCompile("(?s)<!-- run by test/browser.TestSoakWordPress -->\n```php\n(.*?)```").FindSubmatch(page)
 	writes(t, filepath.Join(dir, "wp-content/mu-plugins/live.php"), string(block[1]))
+	writes(t, filepath.Join(dir, "wp-content/mu-plugins/cron.php"),
+		"<?php add_action('init', fn () => isset($_SERVER['WS_EVENT']) && has_action('init', 'wp_cron') && error_log('a handshake would run cron'));")
 
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 6})
 	g = stack.Gateway(t, stack.GatewayOptions{FPM: fpm, Redis: redis.URL(), Routes: fmt.Sprintf(
@@ -56,7 +58,7 @@ server { listen LISTEN; root %s; index index.php;
 	if err != nil || len(ids) != 2 {
 		t.Fatalf("install WordPress: %v\n%s", err, out)
 	}
-	return web, g, ids
+	return dir, web, g, ids
 }
 
 func copies(t *testing.T, from, to string) {
@@ -83,7 +85,7 @@ func writes(t *testing.T, file, text string) {
 func TestSoakWordPress(t *testing.T) {
 	program := node(t)
 	stack.Integration(t)
-	web, g, ids := wordpress(t)
+	dir, web, g, ids := wordpress(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, "wordpress.mjs", web.URL(), ids[0]).CombinedOutput()
@@ -103,5 +105,17 @@ func TestSoakWordPress(t *testing.T) {
 	c.Send("count")
 	if text := string(c.Next().Data); !strings.HasPrefix(text, `{"readers":1,`) {
 		t.Errorf("got %s, want one reader, and nothing for other messages", text)
+	}
+	for _, line := range g.LogLines("warn") {
+		if line.Text("msg") == "script wrote to stderr" {
+			t.Errorf("the script complained: %v", line)
+		}
+	}
+	deactivates := `$_SERVER["HTTP_HOST"] = $argv[2]; require "$argv[1]/wp-load.php"; require ABSPATH . "wp-admin/includes/plugin.php"; deactivate_plugins("wsfpm.php");`
+	if out, err := exec.Command(stack.Tool(t, "php-cli", "php"), "-r", deactivates, dir, web.Addr).CombinedOutput(); err != nil || len(out) != 0 {
+		t.Fatalf("deactivate the plugin: %v\n%s", err, out)
+	}
+	if r := stack.Refused(t, "ws://"+web.Addr+"/ws/site?page="+ids[0], stack.DialOptions{}); r.Status != 404 {
+		t.Errorf("after the plugin's deactivation: got %d %q, want 404", r.Status, r.Body)
 	}
 }

@@ -41,8 +41,9 @@ if ($_SERVER['WS_EVENT'] !== 'connect') {
 
 // WordPress is loaded here and not in a function: plugins expect its variables to be global.
 define('WP_USE_THEMES', false);
-define('DISABLE_WP_CRON', true);   // no cron run on the back of a handshake
 define('DONOTCACHEPAGE', true);    // for cache plugins: this is not a page
+// No cron run on the back of a handshake: by a hook, since wp-config.php may define DISABLE_WP_CRON itself.
+$wp_filter = ['muplugins_loaded' => [10 => [['function' => fn () => remove_action('init', 'wp_cron'), 'accepted_args' => 0]]]];
 require $_SERVER['WORDPRESS_DIR'] . '/wp-load.php';
 
 if (!is_user_logged_in()) {

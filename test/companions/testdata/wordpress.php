@@ -1,0 +1,9 @@
+<?php
+// The plugin as WordPress loads it: php wordpress.php FILE REDIS. Prints what wsfpm_push returns for a push and a durable one.
+define('ABSPATH', '/');
+define('WSFPM_REDIS', $argv[2]);
+function add_action(): void
+{
+}
+require $argv[1];
+echo json_encode([wsfpm_push('user:7', 'x'), wsfpm_push('user:7', 'x', true)]);
