@@ -129,15 +129,13 @@ final class App
             }
             $redis->multi()->hDel($key, $socket, ...array_map('strval', array_keys(array_diff_key($all, $next))));
             unset($next[$socket]);
+            $member === null || $next[$socket] = $member;
+            [$was, $is] = [array_column($all, null, 'user_id'), array_column($next, null, 'user_id')];
             if ($member === null) {
                 $redis->sRem($this->key('of', $socket), $channel);
                 $commands = [['to' => "conn:$connection", 'leave' => [$name]]];
             } else {
-                $next[$socket] = $member;
                 $redis->hSet($key, $socket, self::json($member))->sAdd($this->key('of', $socket), $channel);
-            }
-            [$was, $is] = [array_column($all, null, 'user_id'), array_column($next, null, 'user_id')];
-            if ($member !== null) {
                 $list = ['ids' => array_map('strval', array_keys($is)), 'hash' => (object) array_column($is, 'user_info', 'user_id'), 'count' => count($is)];
                 $commands = [['to' => "conn:$connection", 'join' => [$name], 'data' => $event('subscription_succeeded', ['presence' => $list])]];
             }
