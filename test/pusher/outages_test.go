@@ -27,6 +27,9 @@ func (s *site) loseAnEnd(t *testing.T) {
 	a.data("pusher_internal:subscription_succeeded", new(list))
 	ghost.enter("presence-ghost", "ghost")
 	a.data("pusher_internal:member_added", new(any))
+	ghost.data("pusher_internal:subscription_succeeded", new(list))
+	ghost.Send(`{"event":"pusher:ping","data":{}}`)
+	ghost.Expect(`{"event":"pusher:pong","data":{}}`) // so the script before it has ended: the end waits for it
 	s.fpm.Stop()
 	ghost.Conn.CloseNow()
 	stack.Wait(t, "the disconnect event to be given up", func() bool { return s.nodes[0].Metric(t, "wsfpm_disconnects_lost_total") == 1 })
