@@ -26,7 +26,7 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 		return err
 	}
 	if r := a.Relay(); r != nil {
-		c.session.SetRelay(*r)
+		c.session.SetRelay(*r, c.ends)
 	}
 	if len(a.Head.Cookies) > 0 {
 		c.keepCookies(a.Head.Cookies)

@@ -48,6 +48,7 @@ type connection struct {
 	mixed     bool            // env has the params of more than one configuration, see setParams
 	keyed     *keyed          // see keyBase; nil: no message has asked the cache
 	lane      *lane           // of relayed frames; nil: there were none
+	ends      uint64          // Session.RelayEnds when the current event began
 	run       *once.Run       // of the current message; nil: it does not run once
 	running   <-chan struct{} // closed when the last event's script has ended; nil: no script runs
 

@@ -233,7 +233,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	}
 	c.returning = nil // it has entered
 	if r := a.Relay(); r != nil {
-		c.session.SetRelay(*r)
+		c.session.SetRelay(*r, c.ends)
 	}
 	c.cameIn(a.Others)
 	passOn(w.Header(), a.Head.Fields, notOn101)

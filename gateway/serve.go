@@ -184,7 +184,7 @@ func (c *connection) message(m ws.Message) {
 // messages without a reply.
 func (c *connection) perform(e event, excess bool) {
 	rt := c.route()
-	e.route = rt
+	e.route, c.ends = rt, c.session.RelayEnds()
 	c.seq++
 	c.events++
 	e.seq = c.seq

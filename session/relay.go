@@ -97,6 +97,8 @@ func (r *Relay) then(next Relay, m Membership) *Relay {
 		return r.end()
 	case next == Relay{}:
 		return nil
+	case r != nil && *r == next: // frames may wait for it
+		return r
 	case !next.Allows(m): // it has left meanwhile
 		return next.end()
 	}
@@ -117,6 +119,7 @@ func (f *fields) endRelay() (*Relay, error) {
 // relaying is a session's part in relays. It is guarded by Session.mu.
 type relaying struct {
 	relay  *Relay // nil: none
+	ends   uint64 // how many commands of others have ended it, or would have
 	hears  bool   // it was sent relayed frames of others
 	behind bool   // relayed frames were lost that it should have sent or got
 }
@@ -134,11 +137,23 @@ func (s *Session) Relay() (r *Relay, from Address) {
 	return s.relaying.relay, from
 }
 
-// SetRelay changes the relay, as a command with it would.
-func (s *Session) SetRelay(next Relay) {
+// RelayEnds returns a number for [Session.SetRelay], when an event begins.
+func (s *Session) RelayEnds() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.relaying.relay = s.relaying.relay.then(next, s.membership)
+	return s.relaying.ends
+}
+
+// SetRelay changes the relay as the answer to an event says. One that a command has ended
+// since the event began, when [Session.RelayEnds] was ends, stays ended: the script may have
+// decided before.
+func (s *Session) SetRelay(next Relay, ends uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.relaying
+	if p.relay = p.relay.then(next, s.membership); p.ends != ends {
+		p.relay = p.relay.end()
+	}
 }
 
 // Behind reports whether relayed frames of the client or for it were lost, see [Hub.Behind].

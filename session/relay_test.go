@@ -10,7 +10,7 @@ func relayingTo(t *testing.T, h *Hub, id string, m Membership) (*Session, *outle
 	if err := h.Add(s, m); err != nil {
 		t.Fatal(err)
 	}
-	s.SetRelay(Relay{To: Channel("doc"), Binary: true})
+	s.SetRelay(Relay{To: Channel("doc"), Binary: true}, s.RelayEnds())
 	return s, o
 }
 
@@ -21,7 +21,7 @@ func ended(s *Session) bool {
 
 func TestARelayEnds(t *testing.T) {
 	for name, end := range map[string]func(h *Hub, s *Session){
-		"by the script": func(_ *Hub, s *Session) { s.SetRelay(Relay{Ended: true}) },
+		"by the script": func(_ *Hub, s *Session) { s.SetRelay(Relay{Ended: true}, s.RelayEnds()) },
 		"by a command": func(_ *Hub, s *Session) {
 			_, _ = s.Deliver(&Command{To: []Address{User("1")}, Relay: &Relay{Ended: true}})
 		},
@@ -47,7 +47,7 @@ func TestARelayEnds(t *testing.T) {
 			if !ended(s) {
 				t.Error("it came back with the channel")
 			}
-			s.SetRelay(Relay{})
+			s.SetRelay(Relay{}, s.RelayEnds())
 			if r, _ := s.Relay(); r != nil {
 				t.Errorf("got %+v, want none", r)
 			}
@@ -66,7 +66,7 @@ func TestAnEndIsNotUndone(t *testing.T) {
 	if !ended(s) {
 		t.Error("it relays again")
 	}
-	s.SetRelay(Relay{To: Channel("other"), Binary: true})
+	s.SetRelay(Relay{To: Channel("other"), Binary: true}, s.RelayEnds())
 	if !ended(s) {
 		t.Error("it relays to a channel that the client is not in")
 	}
@@ -78,7 +78,7 @@ func TestWhoIsBehind(t *testing.T) {
 	reader, other := New("b", new(outlet)), New("c", new(outlet))
 	_ = h.Add(reader, Membership{Channels: []string{"doc"}})
 	_ = h.Add(other, Membership{})
-	sender.SetRelay(Relay{To: User("2"), Binary: true})
+	sender.SetRelay(Relay{To: User("2"), Binary: true}, sender.RelayEnds())
 	h.Behind(sender, Channel("doc"))
 	if !sender.Behind() || !reader.Behind() || other.Behind() || len(h.TakeBehind()) != 2 || sender.Behind() {
 		t.Error("a lost frame concerns its sender and the address")

@@ -152,6 +152,7 @@ func (s *Session) takeLocked(c *Command) (err error) {
 	}
 	if c.Relay != nil {
 		s.relaying.relay = s.relaying.relay.then(*c.Relay, s.membership)
+		s.relaying.ends++
 	}
 	if c.Message != nil && c.Message.isRelayed() {
 		s.relaying.hears = true
