@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"time"
@@ -13,7 +14,8 @@ import (
 	"wsfpm/session"
 )
 
-// mostCopied is how many bytes of relayed frames wait for the script of one client.
+// mostCopied is how many bytes of relayed frames wait for the script of one client, with
+// [relay.Overhead].
 const mostCopied = 64 << 10
 
 // lane is a connection's [relay.Lane] with its clock. It is owned by the goroutine that runs the
@@ -23,6 +25,7 @@ type lane struct {
 	limiter *rate.Limiter
 	timer   *time.Timer
 	set     time.Time // when the timer fires; zero: it is not set
+	counted int       // bytes of it in Shared.Memory
 }
 
 // relays sends the current message on without PHP, if the client's relay takes it.
@@ -53,6 +56,7 @@ func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Ad
 		}
 		return false
 	}
+	f.Data = bytes.Clone(f.Data) // the message ends before it, and an envelope may be much larger
 	send, replaced := c.lane.Offer(f, r, time.Now())
 	if replaced {
 		frames[frameReplaced].Add(1)
@@ -78,7 +82,7 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 	}
 	c.g.stats.frames[frameSent].Add(1)
 	if c.route().asks[kindMessage] {
-		c.g.sockets.Memory.Take(int64(c.lane.Sent(f, r, time.Now(), mostCopied)))
+		c.lane.Sent(f, r, time.Now(), mostCopied)
 	}
 	return true
 }
@@ -105,15 +109,16 @@ func (c *connection) relayDue() (e event, found bool) {
 	return c.copyEvent(l.Copies(time.Now(), false))
 }
 
-// relayRest is relayDue at the end of the connection: nothing waits any more.
+// relayRest is relayDue at the end of the connection, after which nothing waits any more.
 func (c *connection) relayRest() (e event, found bool) {
 	l := c.lane
-	if l == nil {
-		return e, false
-	}
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+	defer func() { // after a panic too
+		l.Lane = relay.Lane{}
+		c.countLane()
+	}()
 	c.sendHeld(l.Rest())
 	return c.copyEvent(l.Copies(time.Now(), true))
 }
@@ -130,7 +135,6 @@ func (c *connection) copyEvent(copies relay.Copies, found bool) (e event, made b
 	if !found {
 		return e, false
 	}
-	c.g.sockets.Memory.Release(int64(copies.Bytes))
 	body, err := copies.Body()
 	if err != nil {
 		c.log().Error("relayed frames were not copied for the script", zap.Error(err))
@@ -140,12 +144,22 @@ func (c *connection) copyEvent(copies relay.Copies, found bool) (e event, made b
 	return event{kind: kindMessage, body: body, frames: copies.Len(), missed: copies.Missed}, true
 }
 
+// countLane counts the memory of the lane's frames with that of messages, of which they are no
+// part any more.
+func (c *connection) countLane() {
+	if n := c.lane.Bytes(); n != c.lane.counted {
+		c.g.sockets.Memory.Take(int64(n - c.lane.counted))
+		c.lane.counted = n
+	}
+}
+
 // rearm has due called when something in the lane is due.
 func (c *connection) rearm(due func()) {
 	l := c.lane
 	if l == nil {
 		return
 	}
+	c.countLane()
 	at := l.Next()
 	if at.IsZero() || at.Equal(l.set) {
 		return

@@ -219,6 +219,22 @@ func (c *connection) failed(ctx context.Context, rt *route, err error) {
 	}
 }
 
+// endLane handles what the connection's lane holds at the end. A bug in that ends nothing else.
+func (c *connection) endLane() {
+	if c.lane == nil {
+		return
+	}
+	defer c.awaitScript()
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("handler", v)
+		}
+	}()
+	if e, found := c.relayRest(); found {
+		c.perform(e, false)
+	}
+}
+
 // end waits for the running handler and, unless the connection was lost, for the messages
 // received before its end; then the script gets the rest of its copies. Nothing is sent to the
 // client afterwards.
@@ -232,10 +248,7 @@ func (c *connection) end() cause {
 	c.discard(dropped...)
 	c.endStream(true)
 	c.inbox.wait()
-	if e, found := c.relayRest(); found {
-		c.perform(e, false)
-		c.awaitScript()
-	}
+	c.endLane()
 	c.g.admission.moveUser(c.user, "", 0)
 	c.g.admission.release(&c.client)
 	c.g.stats.closed(end.code, c.route())

@@ -4,6 +4,7 @@
 //	var l relay.Lane
 //	send, replaced := l.Offer(frame, of, now)      // send it now, or it waits for the end of a span
 //	l.Sent(frame, of, now, 64<<10)                 // it is sent: the script may get a copy
+//	n := l.Bytes()                                 // the memory of what waits
 //	at := l.Next()                                 // when to call Due and Copies
 //	frame, of, found := l.Due(now)
 //
@@ -19,11 +20,16 @@ import (
 	"wsfpm/session"
 )
 
-// Frame is one message of a client.
+// Frame is one message of a client. Its data has memory of its own, and is not changed.
 type Frame struct {
 	Binary bool
 	Data   []byte
 }
+
+// Overhead is the memory of a frame in a lane beside its data, in bytes.
+const Overhead = 64
+
+func (f Frame) bytes() int { return len(f.Data) + Overhead }
 
 // Command returns what sends a frame on, of the client that from names and its connection:
 // nothing of the frame decides where it goes, and whose word it is.
@@ -43,7 +49,7 @@ type Lane struct {
 	of    *session.Relay // that of held; nil: none is held
 
 	copies []copied
-	bytes  int // of copies
+	bytes  int // memory of copies
 	missed int // copies dropped for lack of room since the last Copies
 	copyAt time.Time
 }
@@ -51,7 +57,7 @@ type Lane struct {
 // copied is a frame that the script is to get.
 type copied struct {
 	Frame
-	to string
+	of *session.Relay
 }
 
 // Offer takes a frame of a client with relay r. It reports whether the frame is to be sent now.
@@ -92,31 +98,36 @@ func (l *Lane) takeHeld(now time.Time) (Frame, *session.Relay, bool) {
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Sent keeps a copy of a frame that was sent, if relay r wants that. At most `most` bytes are
-// kept; the oldest copies give way. It returns the change of their number of bytes.
-func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) (grown int) {
+// kept, with [Overhead] for each; the oldest copies give way. A single one always fits.
+func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) {
 	if r.Copy <= 0 {
-		return 0
+		return
 	}
-	before := l.bytes
 	if len(l.copies) == 0 {
 		l.copyAt = now.Add(ms(r.Copy))
 	}
-	l.copies = append(l.copies, copied{f, r.To.String()})
-	l.bytes += len(f.Data)
+	l.copies = append(l.copies, copied{f, r})
+	l.bytes += f.bytes()
 	dropped := 0
 	for ; l.bytes > most && dropped < len(l.copies)-1; dropped++ {
-		l.bytes -= len(l.copies[dropped].Data)
+		l.bytes -= l.copies[dropped].bytes()
 		l.copies[dropped] = copied{}
 	}
 	l.copies = l.copies[dropped:]
 	l.missed += dropped
-	return l.bytes - before
+}
+
+// Bytes is the memory of the frames in the lane.
+func (l *Lane) Bytes() int {
+	if l.of != nil {
+		return l.bytes + l.held.bytes()
+	}
+	return l.bytes
 }
 
 // Copies are what the script gets as one message.
 type Copies struct {
 	Missed int // frames before them, for which there was no room
-	Bytes  int // of the frames
 	frames []copied
 }
 
@@ -129,7 +140,7 @@ func (l *Lane) Copies(now time.Time, end bool) (c Copies, found bool) {
 	if len(l.copies) == 0 || !end && now.Before(l.copyAt) {
 		return c, false
 	}
-	c = Copies{l.missed, l.bytes, l.copies}
+	c = Copies{l.missed, l.copies}
 	l.copies, l.missed, l.bytes = nil, 0, 0
 	return c, true
 }
@@ -155,7 +166,7 @@ func (c *Copies) Body() ([]byte, error) {
 	}
 	list := make([]object, 0, len(c.frames))
 	for _, f := range c.frames {
-		o, text := object{To: f.to}, string(f.Data)
+		o, text := object{To: f.of.To.String()}, string(f.Data)
 		if o.Data = &text; f.Binary {
 			text = base64.StdEncoding.EncodeToString(f.Data)
 			o.Data, o.Base64 = nil, &text

@@ -56,9 +56,12 @@ func TestOnlyTheNewestOfASpanIsSent(t *testing.T) {
 func TestCopiesAreTheNewestFrames(t *testing.T) {
 	r := &session.Relay{To: session.Channel("doc"), Copy: 5000}
 	var l Lane
-	grown := 0
+	const most = 4 * (3 + Overhead)
 	for i := range 10 {
-		grown += l.Sent(Frame{i%2 == 0, fmt.Appendf(nil, "%03d", i)}, r, at(i), 12)
+		l.Sent(Frame{i%2 == 0, fmt.Appendf(nil, "%03d", i)}, r, at(i), most)
+	}
+	if n := l.Bytes(); n != most {
+		t.Errorf("%d bytes, want %d", n, most)
 	}
 	if _, found := l.Copies(at(4999), false); found || !l.Next().Equal(at(5000)) {
 		t.Error("the copies are due too early")
@@ -66,7 +69,7 @@ func TestCopiesAreTheNewestFrames(t *testing.T) {
 	c, found := l.Copies(at(5000), false)
 	body, err := c.Body()
 	want := `[{"to":"channel:doc","base64":"MDA2"},{"to":"channel:doc","data":"007"},{"to":"channel:doc","base64":"MDA4"},{"to":"channel:doc","data":"009"}]`
-	if !found || err != nil || string(body) != want || c.Missed != 6 || c.Bytes != grown || c.Len() != 4 {
+	if !found || err != nil || string(body) != want || c.Missed != 6 || l.Bytes() != 0 || c.Len() != 4 {
 		t.Errorf("got %s, %+v, %v, want %s", body, c, err, want)
 	}
 	l.Sent(text("x"), r, at(6000), 12)
