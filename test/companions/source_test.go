@@ -53,3 +53,19 @@ func TestEveryMethodHasTypes(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// Error pages dump objects, and frameworks put them into a session or a job.
+func TestAClientShowsNoSecret(t *testing.T) {
+	stack.Integration(t)
+	show := `require $argv[1];
+		foreach (['redis://u:hidden@127.0.0.1/2' => '', 'http://127.0.0.1:1' => 'hidden'] as $to => $token) {
+			$client = new Wsfpm\Client($to, token: $token);
+			var_dump($client);
+			print_r($client);
+			try { echo serialize($client); } catch (Wsfpm\Refused $e) { echo "refused\n"; }
+		}`
+	out, err := exec.Command(stack.Tool(t, "php-cli", "php"), "-r", show, filepath.Join(source(t), "Client.php")).CombinedOutput()
+	if text := string(out); err != nil || strings.Contains(text, "hidden") || strings.Count(text, "refused\n") != 2 || !strings.Contains(text, "127.0.0.1") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

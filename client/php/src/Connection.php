@@ -48,6 +48,22 @@ final class Connection
     }
 
     /**
+     * What var_dump() and error pages show: not the password.
+     *
+     * @return array<string, mixed>
+     */
+    public function __debugInfo(): array
+    {
+        return ['address' => $this->address, 'timeout' => $this->timeout];
+    }
+
+    /** @return array<string, mixed> */
+    public function __serialize(): array
+    {
+        throw new Refused('a connection cannot be serialized: it holds a password and a socket');
+    }
+
+    /**
      * Runs a command and returns its reply: an int, a string, null, or a list of these.
      *
      * @param list<string> $command

@@ -29,6 +29,22 @@ final class Http
     }
 
     /**
+     * What var_dump() and error pages show: not the token.
+     *
+     * @return array<string, mixed>
+     */
+    public function __debugInfo(): array
+    {
+        return ['address' => $this->address, 'timeout' => $this->timeout];
+    }
+
+    /** @return array<string, mixed> */
+    public function __serialize(): array
+    {
+        throw new Refused('a door cannot be serialized: it holds a token');
+    }
+
+    /**
      * Sends commands and returns the gateway's answer.
      *
      * @return array{delivered?: int, ids?: list<string>, error?: string}
