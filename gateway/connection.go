@@ -44,6 +44,7 @@ type connection struct {
 	seq       uint64     // number of the last message
 	re        string     // the id that the current message has in its envelope, "" none
 	limiter   *rate.Limiter
+	counted   bool            // the current message is one of flight
 	told      bool            // a late Set-Cookie was logged
 	mixed     bool            // env has the params of more than one configuration, see setParams
 	keyed     *keyed          // see keyBase; nil: no message has asked the cache

@@ -25,9 +25,19 @@ func (c *connection) unwrap(e *event) bool {
 	return true
 }
 
+// uncount notes that the current message gets its reply, before that is sent: the client may
+// answer it with a further message at once.
+func (c *connection) uncount() {
+	if c.counted {
+		c.counted = false
+		c.flight.Add(-1)
+	}
+}
+
 // inReply makes messages replies to the current message, which has an id. The last of them
 // ends the answer: there is always one.
 func (c *connection) inReply(messages []*session.Message, unkept bool) []*session.Message {
+	c.uncount()
 	if len(messages) == 0 {
 		return append(messages, envelope.Reply{To: c.re, Unkept: unkept}.Message())
 	}
@@ -49,6 +59,7 @@ func (c *connection) replyFailed(word, text string) {
 	if c.re != "" {
 		m = envelope.Reply{To: c.re, Error: word, Data: m}.Message()
 	}
+	c.uncount()
 	if m != nil {
 		_ = c.session.Reply(m) // a client that left needs no message
 	}

@@ -70,13 +70,6 @@ func (c *connection) count(m *ws.Message) {
 	}
 }
 
-// uncount notes that a message has its reply.
-func (c *connection) uncount(m ws.Message) {
-	if m.Mark == markCounted {
-		c.flight.Add(-1)
-	}
-}
-
 // mayRun decides whether the current message is to run. If so, c.run is set when it runs once;
 // the caller calls ended. If not, the client has its reply.
 func (c *connection) mayRun(ctx context.Context, e *event, excess bool) bool {
@@ -146,6 +139,7 @@ func (c *connection) notRun(v once.Verdict, word string) {
 	if v.Err != nil {
 		c.log().Warn("message did not run", zap.String("reply", word), zap.Error(v.Err))
 	}
+	c.uncount()
 	_ = c.session.Reply(envelope.Reply{To: c.re, Error: word}.Message()) // a client that left needs no message
 }
 
@@ -158,7 +152,9 @@ func (c *connection) replies(ctx context.Context, messages []*session.Message) [
 // endReplies ends the replies to the current message after a stream.
 func (c *connection) endReplies(ctx context.Context) {
 	if c.re != "" {
-		_ = c.session.Reply(envelope.Reply{To: c.re, Unkept: c.keep(ctx, once.Done, nil)}.Message()) // a client that left needs no message
+		last := envelope.Reply{To: c.re, Unkept: c.keep(ctx, once.Done, nil)}.Message()
+		c.uncount()
+		_ = c.session.Reply(last) // a client that left needs no message
 		c.re = ""
 	}
 }

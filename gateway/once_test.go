@@ -317,3 +317,34 @@ func TestMessagesBeyondTenWithoutAReplyAreRefused(t *testing.T) {
 		t.Errorf("counted %d", n)
 	}
 }
+
+// A client that has a reply may send a further message at once: it is not one too many,
+// although the event of the reply is not over.
+func TestAMessageAfterAReplyIsNotTooMany(t *testing.T) {
+	store, _ := onceStore(t)
+	received := make(chan struct{})
+	h := startOnce(t, store, func(params map[string]string, body string) (string, string) { return "X-A: b", body }, nil)
+	first := true
+	h.Observe(func(e *Event) {
+		if e.Kind == "message" && first {
+			first = false
+			<-received // the reply is sent, and the event not over
+		}
+	})
+	p := h.dialOnce()
+	for i := range mostOnce {
+		p.send(fmt.Sprintf(`{"id":"k%d","data":"x"}`, i))
+	}
+	p.want(`{"re":"k0","data":"x"}`)
+	p.send(fmt.Sprintf(`{"id":"k%d","data":"x"}`, mostOnce))
+	eventually(t, "all to be received", func() bool {
+		c := h.clients()[0]
+		c.inbox.mu.Lock()
+		defer c.inbox.mu.Unlock()
+		return len(c.inbox.waiting) == mostOnce
+	})
+	close(received)
+	for i := 1; i <= mostOnce; i++ {
+		p.want(fmt.Sprintf(`{"re":"k%d","data":"x"}`, i))
+	}
+}

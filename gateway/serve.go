@@ -171,7 +171,8 @@ func (c *connection) message(m ws.Message) {
 	if !c.unwrap(&e) {
 		return
 	}
-	defer c.uncount(m)
+	c.counted = m.Mark == markCounted
+	defer c.uncount()
 	if c.relays(&e) {
 		return
 	}
