@@ -97,8 +97,6 @@ func (c *Config) warnListeners() []string {
 	case c.Admin == "" && len(c.AdminHosts) > 0:
 		w = append(w, "admin_hosts has no effect: admin is off")
 	case c.Admin == "":
-	case c.AdminToken == "" && !strings.HasPrefix(c.Admin, "unix:"):
-		w = append(w, "admin: without admin_token only /live, /ready and /metrics are open on this TCP listener")
 	case c.AdminToken != "" && !strings.HasPrefix(c.Admin, "unix:") && !loopback(c.Admin):
 		w = append(w, fmt.Sprintf("admin: %q is reachable from other machines: /live, /ready and /metrics are open to all of them", c.Admin))
 	}

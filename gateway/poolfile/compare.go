@@ -22,7 +22,7 @@ const settle = 5 * time.Second
 // fail, warnings do not. A pool of the configuration without a counterpart is a warning
 // if another has one: each may have its own file.
 func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
-	r := &comparison{c: c}
+	r := &comparison{c: c, files: files}
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
 		listens := func(file *Pool) bool { return sameAddress(file.Listen, c.FPM[name]) }
@@ -54,6 +54,7 @@ func Compare(c *config.Config, files []*Pool) (problems, warnings []string) {
 // comparison collects the results of Compare.
 type comparison struct {
 	c                  *config.Config
+	files              []*Pool
 	problems, warnings []string
 }
 
@@ -75,7 +76,7 @@ func (r *comparison) pool(pool *config.FPM, file *Pool) {
 	case pool.MaxConnections > file.MaxChildren:
 		r.bad("%s.max_connections is %d, and pm.max_children of [%s] is %d: events would wait inside FPM, where no timeout of ours sees them; write at most %d",
 			key, pool.MaxConnections, file.Name, file.MaxChildren, file.MaxChildren)
-	case pool.MaxConnections == file.MaxChildren:
+	case pool.MaxConnections == file.MaxChildren && !r.hasOther():
 		r.warn("%s.max_connections takes all %d workers of [%s]: right for a pool of its own, else the web site stops", key, file.MaxChildren, file.Name)
 	}
 	if file.PM == "ondemand" {
@@ -90,6 +91,18 @@ func (r *comparison) pool(pool *config.FPM, file *Pool) {
 	r.timeouts(pool, file, key)
 	r.reload(pool, file)
 	r.ini(pool, file)
+}
+
+// hasOther reports whether the files have a pool that is not wsfpm's: the site's own.
+func (r *comparison) hasOther() bool {
+	return slices.ContainsFunc(r.files, func(file *Pool) bool {
+		for _, pool := range r.c.FPM {
+			if sameAddress(file.Listen, pool) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // timeouts compares request_terminate_timeout, which counts the idle time of a

@@ -117,6 +117,7 @@ func testDebian(t *testing.T, dist string) {
 	if after := d.files(); after != before {
 		t.Errorf("the purge left:\n%s", lacking(after, before))
 	}
+	t.Run("TenMinutes", func(t *testing.T) { d.t = t; testTenMinutes(t, d, deb) })
 }
 
 // lacking is the lines of a text that another has not.
