@@ -25,9 +25,7 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 	if err := c.applyHeld(ctx, a, entries); err != nil {
 		return err
 	}
-	if r := a.Relay(); r != nil {
-		c.session.SetRelay(*r, c.ends)
-	}
+	c.relayBy(a)
 	if len(a.Head.Cookies) > 0 {
 		c.keepCookies(a.Head.Cookies)
 		if !c.told {
@@ -38,6 +36,13 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 	c.expireBy(a)
 	c.effects(ctx, a, len(entries) > 0)
 	return c.drained(ctx)
+}
+
+// relayBy changes the connection's relay as an answer says.
+func (c *connection) relayBy(a *answer.Reply) {
+	if r := a.Relay(); r != nil {
+		c.session.SetRelay(*r, c.ends)
+	}
 }
 
 // applyHeld is applyOwn for an answer that stores entries: the client takes nothing from

@@ -58,14 +58,7 @@ func TestARunningEventOutlivesItsSession(t *testing.T) {
 	p := h.dial("/", nil)
 	p.want("hello")
 	p.send("late")
-	eventually(t, "the end of the session", func() bool {
-		for _, c := range h.connections() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.expired
-		}
-		return false
-	})
+	eventually(t, "the end of the session", h.expired)
 	close(gate)
 	p.want("late")
 	p.wantClose(4401)

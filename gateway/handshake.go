@@ -232,9 +232,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 		return err
 	}
 	c.returning = nil // it has entered
-	if r := a.Relay(); r != nil {
-		c.session.SetRelay(*r, c.ends)
-	}
+	c.relayBy(&a.Reply)
 	c.cameIn(a.Others)
 	passOn(w.Header(), a.Head.Fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {

@@ -35,14 +35,7 @@ func TestAnExpiredConnectionGetsItsAnswer(t *testing.T) {
 	}, func(c *config.Config) { c.Limits.Lifetime = config.Duration(50 * time.Millisecond) })
 	p := h.dial("/", nil)
 	p.send("slow")
-	eventually(t, "the end of the lifetime", func() bool {
-		for _, c := range h.connections() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.expired
-		}
-		return false
-	})
+	eventually(t, "the end of the lifetime", h.expired)
 	close(gate)
 	p.want("slow")
 	p.wantClose(1012)
@@ -91,4 +84,14 @@ func TestAWaveOfConnectionsIsOverWhenFewCome(t *testing.T) {
 			t.Errorf("step %d, %d opened: got %v, want %v", i, step.opened, got, step.over)
 		}
 	}
+}
+
+// expired reports whether the only connection is to end, see connection.expire.
+func (h *harness) expired() bool {
+	for _, c := range h.connections() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.expired
+	}
+	return false
 }
