@@ -52,7 +52,7 @@ func FuzzPush(f *testing.F) {
 }
 
 // FuzzGuard asks for any path with any credentials: without the token nothing
-// but the open paths answers.
+// but the open paths and the files of the page answer.
 func FuzzGuard(f *testing.F) {
 	const token = "0123456789abcdef"
 	for _, path := range []string{"/push", "/connections", "/debug/pprof/heap", "//push", "/./connections", "/metrics", "/live?x=/push", "/%63onnections"} {
@@ -61,7 +61,12 @@ func FuzzGuard(f *testing.F) {
 	}
 	f.Add("CONNECT", "/push", "Basic "+token, "bearer")
 	h := New(Options{Gateway: &fake{}, Token: token})
-	open := []string{"/live", "/ready", "/metrics"}
+	f.Add("GET", "/", "0", "")
+	f.Add("GET", "/page/session", "", "")
+	free := map[string]bool{"/live": true, "/ready": true, "/metrics": true}
+	for path := range pageFiles {
+		free[path] = true
+	}
 	f.Fuzz(func(t *testing.T, method, target, authorization, second string) {
 		scheme, rest, _ := strings.Cut(authorization, " ")
 		if strings.EqualFold(scheme, "Bearer") && rest == token {
@@ -74,7 +79,7 @@ func FuzzGuard(f *testing.F) {
 		r.Header = http.Header{"Authorization": {authorization, second}, "Content-Type": {"application/json"}}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if w.Code >= 200 && w.Code < 300 && (r.URL.Path != open[0] && r.URL.Path != open[1] && r.URL.Path != open[2]) {
+		if w.Code >= 200 && w.Code < 300 && !free[r.URL.Path] {
 			t.Fatalf("%s %q with %q: got %d %.200q", method, r.URL, authorization, w.Code, w.Body)
 		}
 	})
