@@ -145,6 +145,10 @@ install_test_tools() {
 	done
 }
 
+# The tests that run without the race detector: it allocates too, and walks through all
+# states of a model of one goroutine ten times as slowly, for nothing.
+without_race='Allocations$|^TestEvery(Interleaving|Entry)|^TestTheExploration|^TestNoOrderOfSteps'
+
 # test_environment sets what all tests of the whole are run with.
 test_environment() {
 	export WSFPM_INTEGRATION=1

@@ -142,6 +142,7 @@ func (c *chat) do(t *testing.T, word string) {
 }
 
 func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
+	t.Parallel()
 	program := node(t)
 	stack.Tool(t, "php-cli", "php")
 	c := startChat(t)
@@ -153,6 +154,7 @@ func TestTwoPeopleChatOnTwoNodes(t *testing.T) {
 // double, and who is here is right on the pages that remain, also about a person who was on
 // the dead node and does not come back.
 func TestTheChatSurvivesANodesDeath(t *testing.T) {
+	t.Parallel()
 	program := node(t)
 	contract.Row(t, "7.ok", "8.presence", "8.dead-presence")
 	c := startChat(t)
@@ -163,6 +165,7 @@ func TestTheChatSurvivesANodesDeath(t *testing.T) {
 // Two tabs are one person, whatever rooms they are in. While Redis is away the page says that
 // who is here is unknown, and keeps what is written until Redis is back.
 func TestTheChatWithTwoTabsAndWithoutRedis(t *testing.T) {
+	t.Parallel()
 	program := node(t)
 	c := startChat(t)
 	drive(t, []string{program, "tabs.mjs", c.nginx.URL(), "http://" + c.second, screenshots(t)}, func(word string) { c.do(t, word) })

@@ -74,6 +74,7 @@ window.live = live
 // The documented chat, with its page, over two nodes behind nginx: one node is killed while
 // both people type. All that was acknowledged is on both pages, once.
 func TestTheDocumentedChatSurvivesANodesDeath(t *testing.T) {
+	t.Parallel()
 	program := node(t)
 	contract.Row(t, "7.ok", "7.new", "7.envelope")
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 10})

@@ -185,12 +185,12 @@ func (c *compared) row(dir string, stored int) (told string, missed, twice, sile
 }
 
 // The page of live.js beside the same page with other clients: what they lose it does not, and
-// it stays away when it is signed out. Between interruptions each page has some life; for the others, a dead path is
-// watched for the time of silence.
-func compareClients(t *testing.T, ends []string, life, silence time.Duration) {
+// it stays away when it is signed out. The figures are in client/js/README.md.
+func TestSoakThePageBesideOtherClients(t *testing.T) {
+	const life, silence = 12 * time.Second, time.Minute // between interruptions; of a dead path
 	contract.Row(t, "2.come-back", "7.ok", "9.again")
 	w := newComparison(t)
-	for _, how := range ends {
+	for _, how := range slices.Repeat([]string{"cut", "kill", "cut", "restart"}, 3) {
 		w.interrupt(how)
 		for _, c := range w.pages {
 			c.listen(time.After(life / time.Duration(len(w.pages))))
@@ -212,8 +212,8 @@ func compareClients(t *testing.T, ends []string, life, silence time.Duration) {
 		}
 		if back := w.signOut(c); back == (c.name == "live.js") {
 			t.Errorf("%s: back after 4001: %v", c.name, back)
-		} else if back && silence > 0 {
-			c.link.Pause() // a dead path: nothing is closed, nothing comes
+		} else if back {
+			c.link.Pause() // nothing is closed, nothing comes
 			c.listen(time.After(silence))
 			t.Logf("%s: a dead path noticed within %v: %v", c.name, silence, c.closed > 0)
 		}
@@ -227,10 +227,4 @@ func (w *comparison) signOut(c *compared) (back bool) {
 	}
 	c.until("the end, or the next connection", func(e pageEvent) bool { return c.gone || e.State == "open" })
 	return !c.gone
-}
-
-func TestThePageBesideOtherClients(t *testing.T) { compareClients(t, []string{"cut", "restart"}, 0, 0) }
-
-func TestSoakThePageBesideOtherClients(t *testing.T) {
-	compareClients(t, slices.Repeat([]string{"cut", "kill", "cut", "restart"}, 3), 12*time.Second, time.Minute)
 }

@@ -126,6 +126,7 @@ func (c *tally) missing() (n int) {
 }
 
 func TestThePageBetweenRestartingNodes(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "2.come-back", "7.ok", "9.again")
 	betweenRestarts(t, 4)
 }

@@ -18,6 +18,7 @@ if ($_SERVER['WS_RESUME'] !== 'ok') echo json_encode(['state' => $_SERVER['WS_RE
 // A page between two nodes, of which one is killed, gets every stored message once and in
 // order, also those that are stored while it is away.
 func TestThePageMissesNothing(t *testing.T) {
+	t.Parallel()
 	stack.Integration(t)
 	contract.Row(t, "7.ok", "7.envelope", "7.last")
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 4})

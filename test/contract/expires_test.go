@@ -125,6 +125,7 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 }
 
 func TestTheCodeOfASlowReaderIsTheRoutes(t *testing.T) {
+	t.Parallel()
 	w := start(t, setup{script: whoScript, route: "slow_code = 4200", options: stack.GatewayOptions{Limits: "queue = \"64KiB\"\nwrite_timeout = \"5s\""}}, "2.slow-code")
 	w.dial("?h[]=WS-Join:c", stack.DialOptions{Deaf: true})
 	payload := strings.Repeat("x", 60<<10)

@@ -180,6 +180,7 @@ func left(t *testing.T, c *stack.Client) (ids []string) {
 
 // A client that reads nothing is closed, then reads what its system has, and comes back.
 func TestASlowReaderComesBackForTheRest(t *testing.T) {
+	t.Parallel()
 	for limit, limits := range map[string]string{
 		"queue":         "queue = \"256KiB\"\nwrite_timeout = \"1m\"",
 		"write_timeout": "queue = 0\nqueue_messages = 0\nwrite_timeout = \"300ms\"",

@@ -28,6 +28,7 @@ func (s *site) configure(t *testing.T, old, new string) {
 
 // Mistakes of the gateway's own configuration, behind an nginx without any.
 func TestTheGatewaysOwnMistakes(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-finds", "5.doctor-php")
 	s := newSite(t, "")
 	f := nginxFront(t, s, nginxRight)
@@ -62,6 +63,7 @@ func TestTheGatewaysOwnMistakes(t *testing.T) {
 // Behind a load balancer the self-test finds its own gateway among others, and says so where
 // it is not there.
 func TestSeveralGateways(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-right", "5.doctor-php")
 	s, other := newSite(t, ""), newSite(t, "")
 	balanced := "upstream both { server unix:SITE/ws.sock; server unix:" + other.dir + "/ws.sock; }\n" + strings.Replace(nginxRight, "http://unix:SITE/ws.sock", "http://both", 1)
@@ -77,6 +79,7 @@ func TestSeveralGateways(t *testing.T) {
 // Over TLS of a CA that is not known here, all else is looked at too; without TLS nothing
 // is amiss.
 func TestNginxWithOtherTLS(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-right", "5.doctor-finds")
 	s := newSite(t, "")
 	f := nginxFront(t, s, nginxRight)

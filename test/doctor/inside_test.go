@@ -24,6 +24,7 @@ func (s *site) direct(t *testing.T, conf string, args ...string) report {
 }
 
 func TestTheInside(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-inside", "5.doctor-php")
 	s := newSite(t, stack.FreeAddress(t))
 	conf := s.gateway.ConfigText(t)
@@ -48,6 +49,7 @@ func TestTheInside(t *testing.T) {
 }
 
 func TestPHPSettings(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-inside", "5.doctor-php")
 	s := newSite(t, stack.FreeAddress(t))
 	silent := filepath.Join(s.dir, "silent.php")
@@ -89,6 +91,7 @@ func TestPHPSettings(t *testing.T) {
 
 // PHP changes its settings by files beside the scripts, but for those that the pool has fixed.
 func TestSettingsOfTheScriptsFolder(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-inside", "5.doctor-php")
 	s := newSite(t, stack.FreeAddress(t))
 	conf := s.gateway.ConfigText(t)
@@ -122,6 +125,7 @@ func TestSettingsOfTheScriptsFolder(t *testing.T) {
 }
 
 func TestAFullPool(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-inside")
 	s := newSite(t, stack.FreeAddress(t))
 	s.configure(t, "[redis]", "max_connections = 1\nqueue_wait = \"1m\"\n[redis]")
@@ -156,6 +160,7 @@ func (s *site) with(t *testing.T, ini map[string]string) string {
 }
 
 func TestRedisSettings(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-inside")
 	s := newSite(t, stack.FreeAddress(t))
 	for _, m := range []struct {

@@ -63,6 +63,7 @@ var nginxMistakes = []mistake{
 }
 
 func TestNginx(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-right", "5.doctor-finds", "5.doctor-php")
 	s := newSite(t, "")
 	t.Run("right", func(t *testing.T) { clean(t, s.examine(t, nginxFront(t, s, nginxRight)), "dns") })
@@ -77,6 +78,7 @@ func TestNginx(t *testing.T) {
 
 // A gateway that hangs or has ended is the gateway's fault, not the proxy's.
 func TestNginxWithoutAnAnswerBehindIt(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-finds")
 	s := newSite(t, "")
 	f := nginxFront(t, s, strings.Replace(nginxRight, "proxy_read_timeout 75s", "proxy_read_timeout 1s", 1))
@@ -97,6 +99,7 @@ func TestNginxWithoutAnAnswerBehindIt(t *testing.T) {
 
 // What a visitor's machine sees without the control socket.
 func TestNginxFromOutside(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-outside", "5.doctor-php")
 	s := newSite(t, "")
 	inside := []string{"dns", "self-test", "host", "client address", "cookies", "messages", "compression", "php", "workers", "redis server", "system", "silence"}

@@ -27,6 +27,7 @@ var varying = []struct{ pattern, shown string }{
 
 // The page shows what is printed for two mistakes.
 func TestThePageShowsWhatIsPrinted(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor")
 	s := newSite(t, "")
 	conf := strings.NewReplacer("proxy_set_header X-Forwarded-Proto $scheme;", "", "proxy_read_timeout 75s", "proxy_read_timeout 1s").Replace(nginxRight)
@@ -49,6 +50,7 @@ func TestThePageShowsWhatIsPrinted(t *testing.T) {
 
 // An exit status of 1 is for warnings.
 func TestExitStatusForWarnings(t *testing.T) {
+	t.Parallel()
 	contract.Row(t, "5.doctor")
 	s := newSite(t, "")
 	f := nginxFront(t, s, strings.Replace(nginxRight, "/right", "/late", 2))

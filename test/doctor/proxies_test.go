@@ -121,25 +121,21 @@ func (s *site) start(t *testing.T, run func(stack.T, string) *stack.FrontServer,
 	return front{run(t, strings.NewReplacer("PLAIN", plain, "FREE", port, "SITE", s.dir).Replace(conf)).Addr, plain}
 }
 
-func TestOtherProxies(t *testing.T) {
+func TestApache(t *testing.T)  { proxyMistakes(t, stack.Apache, apacheRight, apacheMistakes) }
+func TestHAProxy(t *testing.T) { proxyMistakes(t, stack.HAProxy, haproxyRight, haproxyMistakes) }
+func TestCaddy(t *testing.T)   { proxyMistakes(t, stack.Caddy, caddyRight, caddyMistakes) }
+
+// proxyMistakes looks at a proxy with the right configuration, and with each mistake.
+func proxyMistakes(t *testing.T, run func(stack.T, string) *stack.FrontServer, right string, mistakes []mistake) {
+	t.Parallel()
 	contract.Row(t, "5.doctor-right", "5.doctor-finds", "5.doctor-php")
 	s := newSite(t, "")
-	for _, each := range []struct {
-		name, right string
-		run         func(stack.T, string) *stack.FrontServer
-		mistakes    []mistake
-	}{
-		{"Apache", apacheRight, stack.Apache, apacheMistakes},
-		{"HAProxy", haproxyRight, stack.HAProxy, haproxyMistakes},
-		{"Caddy", caddyRight, stack.Caddy, caddyMistakes},
-	} {
-		t.Run(each.name+"/right", func(t *testing.T) { clean(t, s.examine(t, s.start(t, each.run, each.right)), "dns") })
-		for _, m := range each.mistakes {
-			t.Run(each.name+"/"+m.name, func(t *testing.T) {
-				f := s.start(t, each.run, m.plant(t, each.right))
-				m.only(t, s.examine(t, f, append([]string{"--silence", "100ms"}, m.args...)...))
-			})
-		}
+	t.Run("right", func(t *testing.T) { clean(t, s.examine(t, s.start(t, run, right)), "dns") })
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			f := s.start(t, run, m.plant(t, right))
+			m.only(t, s.examine(t, f, append([]string{"--silence", "100ms"}, m.args...)...))
+		})
 	}
 	s.noRuns(t)
 }

@@ -99,14 +99,6 @@ func TestModulesAreThoseThatGoSumNames(t *testing.T) {
 	}
 }
 
-func TestTheBinaryDoesNotDependOnItsFolder(t *testing.T) {
-	stack.Integration(t)
-	root := stack.Root(t)
-	if first, second := built(t, root, "one"), built(t, root, "another-folder"); first != second {
-		t.Errorf("two builds differ: %s and %s", first, second)
-	}
-}
-
 func TestSoakSupplyChain(t *testing.T) {
 	stack.Integration(t)
 	goal := stack.Promise(t, "G18", "builds are reproducible from the repository")
