@@ -346,10 +346,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	if withCookie < count[refused]-2 {
 		t.Errorf("%d of %d foreign attempts carried the visitor's login: the attack is not real", withCookie, count[refused])
 	}
-	page := "# Which pages may open a socket\n\nMade by `test/browser`; do not edit.\n\n" + table
-	if err := os.WriteFile(filepath.Join(stack.Root(t), "build", "origins.md"), []byte(page), 0o644); err != nil {
-		t.Error(err)
-	}
+	stack.Table(t, "origins.md", "# Which pages may open a socket\n\nMade by `test/browser`; do not edit.\n\n"+table)
 	goal.Reached("%d cells in Chromium: %d foreign refused with 403 before PHP ran (%d of them carried the visitor's login), %d own let in, %d blocked by the browser itself",
 		len(cells), count[refused], withCookie, count[works], count[blocked])
 }

@@ -2,8 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,13 +75,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Logf("%s: %s", at.name, counts(tally))
 	})
-	dir := filepath.Join(stack.Root(t), "build")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "conformance.md"), []byte(report.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	stack.Table(t, "conformance.md", report.String())
 }
 
 // runGroups runs every case and writes the report's table of it.

@@ -50,6 +50,19 @@ func (g *Goal) Reached(format string, args ...any) {
 	g.Figure = strings.TrimPrefix(g.Figure+"; "+fmt.Sprintf(format, args...), "; ")
 }
 
+// Table writes what a test has measured to a file of the folder build.
+func Table(t T, name, text string) {
+	t.Helper()
+	folder := filepath.Join(Root(t), "build")
+	err := os.MkdirAll(folder, 0o755)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatalf("write the table: %v", err)
+	}
+}
+
 func (g *Goal) write(folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
