@@ -147,7 +147,7 @@ install_test_tools() {
 
 # The tests that run without the race detector: it allocates too, and walks through all
 # states of a model of one goroutine ten times as slowly, for nothing.
-without_race='Allocations$|^TestEvery(Interleaving|Entry)|^TestTheExploration|^TestNoOrderOfSteps'
+without_race='Allocations$|^TestEvery(Interleaving|EntryArrives)|^TestTheExploration|^TestNoOrderOfSteps'
 
 # test_environment sets what all tests of the whole are run with.
 test_environment() {
