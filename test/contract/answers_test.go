@@ -55,12 +55,8 @@ func TestNothingIsSentForNothing(t *testing.T) {
 	c.Expect("text")
 	say(c, " ")
 	settle(t, c)
-	if n := len(w.LogLines("", "bom")) + len(w.LogLines("", "byte order mark")); n != 1 {
-		t.Errorf("got %d log lines about the BOM, want 1", n)
-	}
-	if n := len(w.LogLines("", "blank")); n != 1 {
-		t.Errorf("got %d log lines about whitespace, want 1", n)
-	}
+	w.Logged(t, 1, "", "BOM")
+	w.Logged(t, 1, "", "blank")
 }
 
 func TestAnAcceptedHandshakeCarriesTheAnswersHeaders(t *testing.T) {

@@ -65,7 +65,7 @@ func TestWithNothingUsableThePerAddressLimitIsNotApplied(t *testing.T) {
 		w.open().NextEvent()
 	}
 	w.AwaitLog(t, "warn", "proxy_set_header")
-	equal(t, "warnings", len(w.LogLines("warn", "proxy_set_header")), 1)
+	w.Logged(t, 1, "warn", "proxy_set_header")
 }
 
 func TestAForeignHostIsLoggedWithTheRemedy(t *testing.T) {

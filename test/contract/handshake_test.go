@@ -67,7 +67,7 @@ func TestASubprotocolThatIsNotAgreedOnIsLoggedOnce(t *testing.T) {
 	stack.RawDial(t, w.Listen, "/ws")
 	stack.RawDial(t, w.Listen, "/other", "Sec-WebSocket-Protocol: v9")
 	w.AwaitLog(t, "warn", "subprotocols", "path:/other")
-	equal(t, "warnings", len(w.LogLines("warn", "subprotocols")), 2)
-	equal(t, "warnings for /ws", len(w.LogLines("warn", "subprotocols", "path:/ws")), 1)
+	w.Logged(t, 2, "warn", "subprotocols")
+	w.Logged(t, 1, "warn", "subprotocols", "path:/ws")
 	equal(t, "lines with the client's token", len(w.LogLines("", "auth.secret")), 0)
 }

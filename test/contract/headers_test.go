@@ -62,8 +62,7 @@ func TestCookiesLiveInAJarPerConnection(t *testing.T) {
 	if w.session(other).ID == first.ID {
 		t.Error("another connection has the first one's session")
 	}
-	lines := len(w.LogLines("", "cookie"))
-	equal(t, "log lines about cookies set after the 101", lines, 1)
+	w.Logged(t, 1, "", "cookie")
 }
 
 func TestEveryFormOfAnOldDateDeletesACookie(t *testing.T) {
@@ -148,7 +147,7 @@ func TestParametersOfAUnixListener(t *testing.T) {
 	w.AwaitLog(t, "warn", "proxy_set_header")
 	e = w.dial("", stack.DialOptions{Unix: socket, Host: "h", Header: http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"192.0.2.7"}}}).NextEvent()
 	equal(t, "SERVER_PORT behind TLS", e.Var("SERVER_PORT"), "443")
-	equal(t, "warnings", len(w.LogLines("warn", "proxy_set_header")), 1)
+	w.Logged(t, 1, "warn", "proxy_set_header")
 }
 
 func TestRouteParamsWin(t *testing.T) {

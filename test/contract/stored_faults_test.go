@@ -53,9 +53,7 @@ func TestWithoutRightsTheLogIsShut(t *testing.T) {
 	c.Expect("fast")
 	c.Send("WS-Publish: channel:room; durable\n\nx")
 	c.Expect("failed")
-	if n := len(w.LogLines("warn", "durable messages are off")); n != 1 {
-		t.Errorf("%d warnings", n)
-	}
+	w.Logged(t, 1, "warn", "durable messages are off")
 }
 
 func TestWithoutRedisTheLogIsInTheProcess(t *testing.T) {

@@ -51,9 +51,7 @@ func (r *recorded) record(t *testing.T, line string, do func()) (out string, cod
 	}
 	defer func() { _ = cmd.Process.Kill() }()
 	stack.Wait(t, "the recording to begin", func() bool { return strings.Contains(read(t, printed.Name()), "Ctrl-C ends it") })
-	if len(r.LogLines("info", "control", "record for")) != before+1 {
-		t.Errorf("there is no line in the log about %s", line)
-	}
+	r.Logged(t, before+1, "info", "control", "record for")
 	do()
 	_ = cmd.Process.Signal(syscall.SIGINT)
 	err = cmd.Wait()

@@ -76,7 +76,7 @@ func TestAPoolDiesUnderLoad(t *testing.T) {
 	if w.passed() == 0 {
 		t.Error("no event is counted that the first pool did not take")
 	}
-	equal(t, "lines in the log", len(w.LogLines("warn", "events go to a spare pool")), 1)
+	w.Logged(t, 1, "warn", "events go to a spare pool")
 
 	local.Start(t)
 	before := w.Metric(t, "wsfpm_fpm_completed_total", `fpm="default"`)
@@ -128,7 +128,7 @@ func TestAPoolBehindAProxyDies(t *testing.T) {
 		return func() bool { return w.Metric(t, "wsfpm_fpm_up", `fpm="default"`) == want }
 	}
 	stack.Wait(t, "the pool to be down", up(0))
-	equal(t, "lines in the log", len(w.LogLines("warn", "cannot be reached")), 1)
+	w.Logged(t, 1, "warn", "cannot be reached")
 
 	local.Start(t)
 	stack.Wait(t, "the pool to be up", up(1))
