@@ -31,7 +31,8 @@ const defaultAddress = "unix:/run/php/php8.2-fpm.sock"
 type Source struct {
 	// File is the path of the TOML file; "" is none.
 	File string
-	// Environ holds NAME=value pairs, as os.Environ returns them.
+	// Environ holds NAME=value pairs, as os.Environ returns them. Load adds those of
+	// [SecretsFile] whose names it does not have.
 	Environ []string
 	// Flags holds values by key, such as "redis.url" or "fpm.default.address", for the
 	// same keys as the environment.
@@ -61,6 +62,7 @@ func Load(from Source) (*Config, error) {
 		if doc, err = os.ReadFile(from.File); err != nil {
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
+		from.Environ = append(secrets(from.File), from.Environ...)
 	}
 	return load(from, doc)
 }

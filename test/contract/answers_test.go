@@ -55,7 +55,7 @@ func TestNothingIsSentForNothing(t *testing.T) {
 	c.Expect("text")
 	say(c, " ")
 	settle(t, c)
-	w.Logged(t, 1, "", "BOM")
+	w.Logged(t, 1, "", "byte order mark")
 	w.Logged(t, 1, "", "blank")
 }
 
