@@ -179,9 +179,14 @@ func (s *stored) work(name string) *wrapped {
 func (s *stored) survive(name string, fault func()) {
 	s.t.Helper()
 	a := s.work("before " + name)
+	const gaps = "wsfpm_log_gaps_total"
+	before := [2]float64{s.nodes[0].Metric(s.t, gaps), s.nodes[1].Metric(s.t, gaps)}
 	fault()
 	if e := a.next(); !e.Gap {
 		s.t.Errorf("got %+v, want a gap", e)
+	}
+	for i, n := range s.nodes { // a node that has not noticed yet is green, and its next clients get that gap
+		stack.WaitWithin(s.t, failover, "the node to see the gap", func() bool { return n.Metric(s.t, gaps) > before[i] })
 	}
 	ready(s.t, s.nodes[:], true, failover)
 	s.waitFor("1", "HGET", "presence:channel:lobby", "user:42") // written again if it was lost
