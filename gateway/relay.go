@@ -82,7 +82,11 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 	}
 	c.g.stats.frames[frameSent].Add(1)
 	if c.route().asks[kindMessage] {
-		c.lane.Sent(f, r, time.Now(), mostCopied)
+		most := mostCopied
+		if c.g.sockets.Memory.Crowded() {
+			most = 0 // this frame alone: messages need the rest
+		}
+		c.lane.Sent(f, r, time.Now(), most)
 	}
 	return true
 }

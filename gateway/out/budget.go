@@ -116,6 +116,13 @@ func (b *Budget) Used() int64 {
 	return b.used + b.beside
 }
 
+// Crowded reports whether more than half of a bounded budget is held.
+func (b *Budget) Crowded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.size > 0 && b.used+b.beside > b.size/2
+}
+
 // Release gives n bytes back.
 func (b *Budget) Release(n int64) {
 	b.mu.Lock()

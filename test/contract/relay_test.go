@@ -237,6 +237,31 @@ func TestTheScriptGetsCopiesOfFrames(t *testing.T) {
 	}
 }
 
+// Copies of many clients leave room for messages, and the newest of each client.
+func TestCopiesLeaveRoomForMessages(t *testing.T) {
+	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\"\nrelay_per_second = 0"}}, "2.relay-copy-crowded")
+	const clients, size = 8, 4 << 10
+	var all []*stack.Client
+	for range clients {
+		c := w.dial(withHeaders("WS-Join: doc", "WS-Relay: channel:doc; binary; copy=1h"), stack.DialOptions{})
+		for i := range 16 {
+			c.SendBinary(append([]byte{byte(i)}, make([]byte, size-1)...))
+		}
+		settle(t, c)
+		all = append(all, c)
+	}
+	if n := w.Metric(t, "wsfpm_inbound_bytes"); n < 64<<10 || n > 128<<10+clients*2*size {
+		t.Errorf("%v bytes are held", n)
+	}
+	last := all[clients-1]
+	last.Send(strings.Repeat("x", 60<<10))
+	last.Close(1000, "")
+	w.trace.Await(t, "disconnect", 1)
+	if copies := w.trace.Of("message"); copies[len(copies)-1].Var("WS_RELAYED") != "1" || copies[len(copies)-1].Var("WS_RELAY_MISSED") != "15" {
+		t.Errorf("the last client's copies: %v", copies[len(copies)-1].Server)
+	}
+}
+
 // copied is one frame in the body of a message event with copies.
 type copied struct {
 	To, Data string
