@@ -52,33 +52,34 @@ func TestThePagesClientIsSmall(t *testing.T) {
 	t.Logf("%d bytes by gzip without comments", packed.Len())
 }
 
-// exported are the names of live.d.ts, and the members of its interfaces.
+// exported are the names of a file of types, and the members of its interfaces.
 var exported = regexp.MustCompile(`(?m)^export (?:function|class|type|interface) (\w+)|^  (\w+)\??[(:]`)
 
-// What live.d.ts says is what a compiler takes: the names that it exports are used in
-// types.ts, and those that live.js exports stand in it.
+// What live.d.ts and echo.d.ts say is what a compiler takes: the names that they export are used
+// in types.ts, and those that the modules export stand in them.
 func TestTheTypesOfThePagesClient(t *testing.T) {
 	stack.Integration(t)
-	types, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", "live.d.ts"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(name string) []byte {
+		text, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
 	}
+	types := append(read("live.d.ts"), read("echo.d.ts")...)
 	page, err := os.ReadFile("types.ts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", "live.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	values := regexp.MustCompile(`(?m)^export (?:function|class) \w+|^  [a-z]\w*\(`)
-	said, has := values.FindAllString(string(types), -1), values.FindAllString(string(module), -1)
+	said, has := values.FindAllString(string(types), -1), values.FindAllString(string(read("live.js")), -1)
+	has = append(has, regexp.MustCompile(`(?m)^export class \w+`).FindAllString(string(read("echo.js")), -1)...) // its methods are also the connector's own
 	for i := range said {
 		said[i] = strings.TrimSpace(said[i])
 	}
 	for _, what := range has {
 		if what = strings.TrimSpace(what); !slices.Contains(said, what) {
-			t.Errorf("live.d.ts has no %q, which live.js has", what)
+			t.Errorf("the types have no %q, which the module has", what)
 		}
 	}
 	for _, m := range exported.FindAllSubmatch(types, -1) {

@@ -1,6 +1,9 @@
-// A page that uses every type of client/js/live.d.ts, for tsc --strict --noEmit: what is not
+// A page that uses every type of client/js/live.d.ts and echo.d.ts, for tsc --strict --noEmit: what is not
 // to compile is marked, and tsc refuses a mark without an error.
 import { Live, NoReply, isFinal, type Handlers, type Options, type Reason, type SendOptions } from '../../client/js/live.js'
+import {
+  WsfpmChannel, WsfpmConnector, WsfpmPresenceChannel, WsfpmPrivateChannel, type SubscriptionError, type WsfpmOptions,
+} from '../../client/js/echo.js'
 
 const final: boolean = isFinal(4001)
 
@@ -51,4 +54,29 @@ isFinal('4001')
 // @ts-expect-error: no such method
 live.open()
 
-export { final }
+const echo: WsfpmOptions = { url: async () => `/ws/echo?token=${await token()}`, namespace: 'App', live: options, broadcaster: WsfpmConnector }
+const connector = new WsfpmConnector(echo)
+const heard = (data: { text: string }) => console.log(data.text)
+const failed = (error: SubscriptionError) => error.status === 403 && error.type === 'AuthError'
+const shop: WsfpmChannel = connector.channel('shop').listen('Said', heard).listenToAll((event, data) => console.log(event, data)).subscribed(() => {}).error(failed)
+shop.stopListening('Said', heard).stopListeningToAll().notification(heard).stopListeningForNotification(heard).on('Said', heard)
+connector.listen('shop', '.said', heard)
+const orders: WsfpmPrivateChannel = connector.privateChannel('orders.7').whisper('typing', { by: 'ann' })
+orders.listenForWhisper('typing', heard).stopListeningForWhisper('typing')
+const room: WsfpmPresenceChannel = connector.presenceChannel('room.1').here((people) => people.length).joining(heard).leaving(heard)
+const off: () => void = connector.onConnectionChange((status) => status === 'connected' && off())
+const id: string | undefined = connector.socketId()
+if (id && room.isSubscribed && connector.connectionStatus() === 'connected' && connector.channels[room.name]) connector.leave('room.1')
+connector.leaveChannel('private-orders.7')
+connector.disconnect()
+connector.connect()
+const never: never = connector.encryptedPrivateChannel('x')
+
+// @ts-expect-error: a public channel has no whispers
+shop.whisper('typing', {})
+// @ts-expect-error: nor members
+orders.here(() => {})
+// @ts-expect-error: the reply is of the server
+room.isSubscribed = true
+
+export { final, never }

@@ -23,25 +23,43 @@ func TestEachFileCanBeRequiredAlone(t *testing.T) {
 	}
 	for _, file := range files {
 		name := filepath.Base(file)
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(string(text), "<?php\ndeclare(strict_types=1);\n\nnamespace Wsfpm;\n") {
-			t.Errorf("%s does not begin with strict_types and the namespace", name)
-		}
-		if n := strings.Count(string(text), "\n"); n > longest {
-			t.Errorf("%s has %d lines, want at most %d", name, n, longest)
-		}
-		if out, err := exec.Command(php, "-l", file).CombinedOutput(); err != nil {
-			t.Errorf("php -l: %s", out)
-		}
+		hasForm(t, file, `Wsfpm`)
 		// No extension either, but what PHP is never without.
 		load := `require $argv[1]; $class = new ReflectionClass('Wsfpm\\' . basename($argv[1], '.php')); echo count($class->getMethods()) > 0 ? 'ok' : '';`
 		out, err := exec.Command(php, "-n", "-d", "error_reporting=-1", "-r", load, file).CombinedOutput()
 		if err != nil || string(out) != "ok" {
 			t.Errorf("%s alone: %v %s", name, err, out)
 		}
+	}
+}
+
+// hasForm checks what holds for each file of the package.
+func hasForm(t *testing.T, file, namespace string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(text), "<?php\ndeclare(strict_types=1);\n\nnamespace "+namespace+";\n") {
+		t.Errorf("%s does not begin with strict_types and the namespace", file)
+	}
+	if n := strings.Count(string(text), "\n"); n > longest {
+		t.Errorf("%s has %d lines, want at most %d", file, n, longest)
+	}
+	if out, err := exec.Command(stack.Tool(t, "php-cli", "php"), "-l", file).CombinedOutput(); err != nil {
+		t.Errorf("php -l: %s", out)
+	}
+}
+
+// Those for Laravel load only there; test/browser runs them.
+func TestTheFilesForLaravelHaveTheForm(t *testing.T) {
+	stack.Integration(t)
+	files, err := filepath.Glob(filepath.Join(source(t), "Laravel", "*.php"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		hasForm(t, file, `Wsfpm\Laravel`)
 	}
 }
 

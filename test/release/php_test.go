@@ -50,12 +50,15 @@ func composerInstalls(t *testing.T, archive, want string) {
 require 'vendor/autoload.php';
 echo Wsfpm\Answer::text('hi')->join('a')->body(), ' ', (new Wsfpm\Event(['WS_EVENT' => 'connect']))->type, ' ';
 try { new Wsfpm\Client('x'); } catch (Wsfpm\Refused $e) { echo 'refused'; }
+$extra = json_decode(file_get_contents('vendor/composer/installed.json'), true)['packages'][0]['extra'];
+$map = require 'vendor/composer/autoload_classmap.php';
+echo isset($map[$extra['laravel']['providers'][0]]) ? ' discovered' : '';
 `
 	if err := os.WriteFile(filepath.Join(dir, "script.php"), []byte(script), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	contains(t, "the script", must(t, dir, nil, stack.Tool(t, "php-cli", "php"), "script.php"), "hi connect refused")
-	for _, name := range []string{"README.md", "src/GatewayClient.php"} {
+	contains(t, "the script", must(t, dir, nil, stack.Tool(t, "php-cli", "php"), "script.php"), "hi connect refused discovered")
+	for _, name := range []string{"README.md", "src/GatewayClient.php", "src/Laravel/EchoHandler.php"} {
 		if _, err := os.Stat(filepath.Join(dir, "vendor/wsfpm/wsfpm", name)); err != nil {
 			t.Error(fmt.Errorf("the package lacks a file: %w", err))
 		}

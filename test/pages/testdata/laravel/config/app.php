@@ -8,6 +8,6 @@ return [
         Illuminate\Filesystem\FilesystemServiceProvider::class, Illuminate\Foundation\Providers\FoundationServiceProvider::class,
         Illuminate\Hashing\HashServiceProvider::class, Illuminate\Queue\QueueServiceProvider::class, Illuminate\Redis\RedisServiceProvider::class,
         Illuminate\Session\SessionServiceProvider::class, Illuminate\Translation\TranslationServiceProvider::class, Illuminate\View\ViewServiceProvider::class,
-        App\Providers\SiteServiceProvider::class, App\Providers\WsfpmServiceProvider::class,
+        App\Providers\SiteServiceProvider::class, Wsfpm\Laravel\WsfpmServiceProvider::class,
     ],
 ];

@@ -6,6 +6,6 @@ spl_autoload_register(function ($class) {
         require $file;
     }
     if (str_starts_with($class, 'Wsfpm\\')) {
-        require_once __DIR__ . '/wsfpm/src/' . substr($class, 6) . '.php';
+        require_once __DIR__ . '/wsfpm/src/' . strtr(substr($class, 6), '\\', '/') . '.php';
     }
 });

@@ -1,0 +1,50 @@
+<?php
+declare(strict_types=1);
+
+namespace Wsfpm\Laravel;
+
+use Illuminate\Contracts\Container\Container;
+use Illuminate\Http\{Request, Response};
+use Symfony\Component\HttpFoundation\Response as HttpResponse;
+use Wsfpm\{Answer, Event};
+
+/** What Route::websocket() runs: it calls the route's handler with the Event, and makes a response of what that returns. */
+final class Events
+{
+    public function __construct(private readonly Container $app)
+    {
+    }
+
+    /** A request from the web is a 404: WS_EVENT comes from the gateway, and no client can send it. */
+    public function handle(Request $request): HttpResponse
+    {
+        abort_unless($request->server->has('WS_EVENT'), 404);
+        $event = new Event($request->server->all(), (string) $request->getContent());
+        $route = $request->route();
+        $handler = $route->getAction('websocket');
+        if (is_array($handler)) {
+            $handler = [is_string($handler[0]) ? $this->app->make($handler[0]) : $handler[0], $handler[1]];
+        }
+        $response = self::response($this->app->call($handler, [Event::class => $event] + $route->parametersWithoutNulls()));
+        if ($event->isConnect() && $response->isSuccessful()) {
+            $response->headers->set('WS-Accept', '1'); // the handler has come to its end: this is no error page
+        }
+        return $response;
+    }
+
+    /** Of an Answer, a text, a value to be sent as JSON, nothing, or a response of the framework. */
+    private static function response(mixed $answer): HttpResponse
+    {
+        if ($answer instanceof HttpResponse) {
+            return $answer;
+        }
+        if (!$answer instanceof Answer) {
+            $answer = match (true) {
+                $answer === null => Answer::nothing(),
+                is_string($answer) => Answer::text($answer),
+                default => Answer::json($answer),
+            };
+        }
+        return new Response($answer->body(), $answer->status(), $answer->headers());
+    }
+}

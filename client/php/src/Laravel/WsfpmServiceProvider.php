@@ -1,0 +1,62 @@
+<?php
+declare(strict_types=1);
+
+namespace Wsfpm\Laravel;
+
+use Illuminate\Broadcasting\BroadcastManager;
+use Illuminate\Contracts\Container\Container;
+use Illuminate\Foundation\Http\Middleware\VerifyCsrfToken;
+use Illuminate\Routing\{Route, Router};
+use Illuminate\Support\ServiceProvider;
+use Wsfpm\{Client, Redis};
+
+/**
+ * What the package adds to a Laravel application (docs/frameworks.md): Client in the container, the broadcast driver
+ * "wsfpm", and Route::websocket(). Laravel finds this class by composer.json.
+ *
+ * Nothing needs to be configured where Laravel's default Redis is wsfpm's. Else config/broadcasting.php has a connection
+ * "wsfpm": "connection" is one of Laravel's Redis connections, "url" another Redis, as in Client, "prefix" the gateway's
+ * redis.prefix, "timeout" that of the url, in seconds.
+ */
+final class WsfpmServiceProvider extends ServiceProvider
+{
+    private const CONFIG = 'broadcasting.connections.wsfpm';
+
+    public function register(): void
+    {
+        $config = $this->app->make('config');
+        $config->set(self::CONFIG, ['driver' => 'wsfpm', ...$config->get(self::CONFIG, [])]);
+        $this->app->singleton(Client::class, fn (Container $app): Client => new Client(self::server($app), self::prefix($app), timeout: self::timeout($app)));
+        $this->app->singleton(Presence::class, fn (Container $app): Presence => new Presence(new Redis(self::server($app), self::timeout($app)), self::prefix($app)));
+        $this->callAfterResolving(BroadcastManager::class, function (BroadcastManager $manager): void {
+            $manager->extend('wsfpm', fn (Container $app): WsfpmBroadcaster => new WsfpmBroadcaster($app));
+        });
+    }
+
+    public function boot(): void
+    {
+        // Route::websocket('/ws/chat', Chat::class): only events of wsfpm reach it, under the path to which clients connect. The
+        // handler is a class with __invoke(), [class, method] or a Closure, and gets the Event.
+        Router::macro('websocket', function (string $uri, array|string|\Closure $handler): Route {
+            /** @var Router $this */
+            return $this->match(['GET', 'POST'], $uri, ['uses' => '\\' . Events::class . '@handle', 'websocket' => $handler])
+                ->withoutMiddleware([VerifyCsrfToken::class]); // the gateway has compared Origin
+        });
+    }
+
+    private static function server(Container $app): object|string
+    {
+        $config = $app->make('config')->get(self::CONFIG);
+        return $config['url'] ?? $app->make('redis')->connection($config['connection'] ?? null)->client();
+    }
+
+    private static function prefix(Container $app): string
+    {
+        return $app->make('config')->get(self::CONFIG . '.prefix', 'ws:');
+    }
+
+    private static function timeout(Container $app): float
+    {
+        return (float) $app->make('config')->get(self::CONFIG . '.timeout', 3.0);
+    }
+}

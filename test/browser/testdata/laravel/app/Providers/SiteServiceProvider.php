@@ -1,0 +1,38 @@
+<?php
+namespace App\Providers;
+
+use Illuminate\Auth\GenericUser;
+use Illuminate\Contracts\Auth\{Authenticatable, UserProvider};
+use Illuminate\Http\Request;
+use Illuminate\Support\Facades\{Auth, Broadcast, Route};
+use Wsfpm\Event;
+
+/** The site of the test: Ann and Bob, who log in at /login. */
+class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
+{
+    public function boot()
+    {
+        Auth::provider('one', fn () => new class implements UserProvider {
+            private const PEOPLE = [7 => ['name' => 'Ann', 'orders' => ['7']], 9 => ['name' => 'Bob', 'orders' => []]];
+
+            public function retrieveById($id) { return isset(self::PEOPLE[$id]) ? new GenericUser(['id' => (int) $id, 'password' => ''] + self::PEOPLE[$id]) : null; }
+            public function retrieveByToken($id, $token) { return null; }
+            public function updateRememberToken(Authenticatable $user, $token) {}
+            public function retrieveByCredentials(array $credentials) { return null; }
+            public function validateCredentials(Authenticatable $user, array $credentials) { return false; }
+        });
+        Route::middleware('web')->group(function () {
+            Route::get('/login', fn (Request $request) => Auth::guard($request->query('guard'))->loginUsingId($request->query('id')) ? 'in' : '');
+            Route::get('/logout', fn () => Auth::logout() ?? 'out');
+            Route::get('/ship', fn () => broadcast(new \App\OrderShipped())->toOthers() ? 'shipped' : '');
+            Route::websocket('/ws/closure', fn (Event $event, Request $request) => $event->isMessage() ? ['got' => $event->body] : $request->query('say'));
+            Route::get('/revoke', fn (Request $request) => Broadcast::revoke($request->query('id'), $request->query('channel')) ?? 'revoked');
+        });
+        require $this->app->basePath('routes/channels.php');
+        Broadcast::channel('broken', fn () => throw new \RuntimeException('a-secret-of-the-callback'));
+        Broadcast::channel('any.{name}', fn () => true);
+        Broadcast::channel('admins', fn () => true, ['guards' => ['admin']]);
+        Broadcast::channel('bytes', fn () => ["no text: \xff"]);
+        Route::middleware('web')->group($this->app->basePath('routes/web.php'));
+    }
+}

@@ -1,0 +1,1 @@
+<?php return ['default' => 'wsfpm', 'connections' => []];
