@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -28,8 +27,8 @@ func TestPlainPHP(t *testing.T) {
 }
 
 // framework starts a project of testdata, with the front controller of examples and the files
-// of the page in it, and a web server for its pages.
-func framework(t *testing.T, name string, services func(redis string) string) (*site, *stack.NginxServer) {
+// of the page in it, and a web server for its pages; more are further routes.
+func framework(t *testing.T, name, more string) (*site, *stack.NginxServer) {
 	t.Helper()
 	stack.Integration(t)
 	s := &site{t: t, dir: stack.TempDir(t), redis: stack.Redis(t, stack.RedisOptions{})}
@@ -44,16 +43,13 @@ func framework(t *testing.T, name string, services func(redis string) string) (*
 		t.Fatal(err)
 	}
 	s.write("ws.php", string(front))
-	if services != nil {
-		s.write("config/services.yaml", services(s.redis.Addr))
-	}
 	for _, block := range blocks(t, frameworks, "php") {
 		s.write(fileName.FindStringSubmatch(block)[1], block)
 	}
 	if err := os.Symlink(filepath.Join(stack.Root(t), "client/php"), filepath.Join(s.dir, "vendor/wsfpm")); err != nil {
 		t.Fatal(err)
 	}
-	route, prefix := "", ""
+	route, prefix := more, ""
 	for _, block := range blocks(t, frameworks, "toml") {
 		switch rest, top := strings.CutPrefix(block, "[redis]\n"); {
 		case top:
@@ -104,22 +100,6 @@ func (s *site) works(web *stack.NginxServer, cookie, user string) *stack.Client 
 	return c
 }
 
-func TestSymfony(t *testing.T) {
-	s, web := framework(t, "symfony", func(redis string) string {
-		return strings.Replace(blocks(t, frameworks, "yaml")[0], "127.0.0.1:6379", redis, 1)
-	})
-	resp, err := http.Post(web.URL()+"/login", "application/json", bytes.NewReader([]byte(`{"username":"ann","password":"secret"}`)))
-	login := cookies(t, resp, err)
-	c := s.works(web, login, "ann")
-	other := stack.Dial(t, s.URL+"/ws/app", stack.DialOptions{Cookie: login})
-	other.Send("ready")
-	other.Expect("ready")
-	c.Expect("ready")
-	c.Send(`{"order":7}`)
-	expectBoth(t, c, `{"ordered":7}`, `{"mailed":7}`)
-	expectBoth(t, other, `{"mailed":7}`, "ann has ordered")
-}
-
 // expectBoth wants two messages that have no order: what goes through the log, a push past it
 // and a reply take different ways.
 func expectBoth(t *testing.T, c *stack.Client, one, two string) {
@@ -131,7 +111,7 @@ func expectBoth(t *testing.T, c *stack.Client, one, two string) {
 }
 
 func TestLaravel(t *testing.T) {
-	s, web := framework(t, "laravel", nil)
+	s, web := framework(t, "laravel", "")
 	resp, err := http.Get(web.URL() + "/login")
 	login := cookies(t, resp, err)
 	c := s.works(web, login, "42")

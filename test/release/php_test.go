@@ -58,7 +58,12 @@ echo isset($map[$extra['laravel']['providers'][0]]) ? ' discovered' : '';
 		t.Fatal(err)
 	}
 	contains(t, "the script", must(t, dir, nil, stack.Tool(t, "php-cli", "php"), "script.php"), "hi connect refused discovered")
-	for _, name := range []string{"README.md", "src/GatewayClient.php", "src/Laravel/EchoHandler.php"} {
+	classes, err := os.ReadFile(filepath.Join(dir, "vendor/composer/autoload_classmap.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "Composer's list of classes", string(classes), `'Wsfpm\\Symfony\\WebSocket'`)
+	for _, name := range []string{"README.md", "src/GatewayClient.php", "src/Laravel/EchoHandler.php", "src/Symfony/WsfpmBundle.php"} {
 		if _, err := os.Stat(filepath.Join(dir, "vendor/wsfpm/wsfpm", name)); err != nil {
 			t.Error(fmt.Errorf("the package lacks a file: %w", err))
 		}

@@ -279,6 +279,12 @@ final class Answer
         return $headers + $this->headers;
     }
 
+    /** @return iterable<mixed>|null the lines of a stream, which Wire::sendLinesOrExit() sends for a framework's response */
+    public function lines(): ?iterable
+    {
+        return $this->lines;
+    }
+
     /** The body, for a framework's response; that of a stream is all of its lines. */
     public function body(): string
     {

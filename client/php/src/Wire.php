@@ -43,6 +43,22 @@ final class Wire
         }
     }
 
+    /**
+     * Sends the lines of a stream for a framework's streamed response. What they throw ends the script, with PHP's own report in the log:
+     * the framework would print its error page, whose lines would be messages.
+     *
+     * @param iterable<mixed> $lines
+     */
+    public static function sendLinesOrExit(iterable $lines): void
+    {
+        try {
+            self::sendLines($lines);
+        } catch (\Throwable $e) {
+            error_log("PHP Fatal error:  Uncaught $e\n  thrown in {$e->getFile()} on line {$e->getLine()}");
+            exit(255);
+        }
+    }
+
     /** The value of a header for a part of the answer. */
     public static function line(mixed $value): string
     {

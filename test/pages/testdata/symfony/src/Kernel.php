@@ -1,9 +1,7 @@
 <?php
 namespace App;
 
-use Symfony\Bundle\FrameworkBundle\FrameworkBundle;
 use Symfony\Bundle\FrameworkBundle\Kernel\MicroKernelTrait;
-use Symfony\Bundle\SecurityBundle\SecurityBundle;
 use Symfony\Component\DependencyInjection\Loader\Configurator\ContainerConfigurator;
 use Symfony\Component\HttpKernel\Kernel as BaseKernel;
 use Symfony\Component\Routing\Loader\Configurator\RoutingConfigurator;
@@ -11,11 +9,6 @@ use Symfony\Component\Routing\Loader\Configurator\RoutingConfigurator;
 class Kernel extends BaseKernel
 {
     use MicroKernelTrait;
-
-    public function registerBundles(): iterable
-    {
-        return [new FrameworkBundle(), new SecurityBundle()];
-    }
 
     public function getProjectDir(): string
     {
@@ -32,7 +25,6 @@ class Kernel extends BaseKernel
             'providers' => ['all' => ['memory' => ['users' => ['ann' => ['password' => 'secret', 'roles' => ['ROLE_USER']]]]]],
             'firewalls' => ['main' => ['json_login' => ['check_path' => '/login']]],
         ]);
-        $container->import($this->getProjectDir() . '/config/services.yaml');
         $container->services()->defaults()->autowire()->autoconfigure()->load('App\\Controller\\', __DIR__ . '/Controller/');
     }
 

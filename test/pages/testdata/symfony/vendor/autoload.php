@@ -3,10 +3,10 @@ foreach (['Bundle/FrameworkBundle', 'Bundle/SecurityBundle', 'Component/Dotenv',
     require_once "/usr/share/php/Symfony/$part/autoload.php";
 }
 spl_autoload_register(function ($class) {
-    if (str_starts_with($class, 'App\\')) {
-        require dirname(__DIR__) . '/src/' . strtr(substr($class, 4), '\\', '/') . '.php';
-    }
-    if (str_starts_with($class, 'Wsfpm\\')) {
-        require_once __DIR__ . '/wsfpm/src/' . substr($class, 6) . '.php';
+    foreach (['App\\' => dirname(__DIR__) . '/src/', 'Wsfpm\\' => __DIR__ . '/wsfpm/src/'] as $prefix => $folder) {
+        $file = $folder . strtr(substr($class, strlen($prefix)), '\\', '/') . '.php';
+        if (str_starts_with($class, $prefix) && is_file($file)) {
+            require_once $file;
+        }
     }
 });
