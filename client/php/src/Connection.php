@@ -117,8 +117,12 @@ final class Connection
         stream_set_blocking($socket, false);
         [$this->socket, $this->buffer] = [$socket, ''];
         foreach ($this->greeting as $command) {
-            $this->write(self::encoded($command));
-            $reply = $this->reply();
+            try {
+                $this->write(self::encoded($command));
+                $reply = $this->reply();
+            } catch (Failed $e) { // what was to follow has not been sent
+                throw new Failed("$command[0] at $this->address has no answer", cause: $e);
+            }
             if ($reply instanceof Failed) {
                 throw new Failed("$command[0] at $this->address: {$reply->getMessage()}");
             }
@@ -143,13 +147,14 @@ final class Connection
         return $text;
     }
 
+    /** Writes a command. If that fails, Redis has only a part of it, and does not run it. */
     private function write(string $text): void
     {
         while ($text !== '') {
             $this->await(false);
             $n = @fwrite($this->socket, $text);
             if ($n === false || $n === 0 && feof($this->socket)) {
-                throw new Failed('the connection to Redis broke', true);
+                throw new Failed('the connection to Redis broke');
             }
             $text = substr($text, $n);
         }
@@ -163,7 +168,7 @@ final class Connection
         $writable = $read ? null : [$this->socket];
         $none = null;
         if ($left <= 0 || (int) @stream_select($readable, $writable, $none, (int) $left, (int) (fmod($left, 1) * 1e6)) === 0) {
-            throw new Failed("Redis has not answered within $this->timeout s", true);
+            throw new Failed('Redis has not ' . ($read ? 'answered' : 'taken the command') . " within $this->timeout s", $read);
         }
     }
 

@@ -109,7 +109,7 @@ final class Http
         $writable = $write ? [$socket] : null;
         $none = null;
         if ($left <= 0 || (int) @stream_select($readable, $writable, $none, (int) $left, (int) (fmod($left, 1) * 1e6)) === 0) {
-            throw new Failed("$this->address has not answered within $this->timeout s", true);
+            throw new Failed("$this->address has not " . ($write ? 'taken the request' : 'answered') . " within $this->timeout s", !$write);
         }
     }
 }

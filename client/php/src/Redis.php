@@ -43,7 +43,7 @@ final class Redis
             $reply = $redis->rawCommand(...$command);
             $error = $redis->getLastError();
         } catch (\RedisException $e) {
-            throw new Failed("$command[0]: {$e->getMessage()}", true, $e);
+            throw self::failed($command[0], $e);
         }
         return $error === null ? $reply : throw new Failed("$command[0]: $error");
     }
@@ -55,8 +55,15 @@ final class Redis
         try {
             $reply = $redis->executeRaw($command, $isError);
         } catch (\Exception $e) {
-            throw new Failed("$command[0]: {$e->getMessage()}", true, $e);
+            throw self::failed($command[0], $e);
         }
         return $isError ? throw new Failed("$command[0]: $reply") : $reply;
+    }
+
+    /** A library's exception. With an error of Redis, which begins with a word in capitals, or without a connection, the command has not run. */
+    private static function failed(string $command, \Exception $e): Failed
+    {
+        $hasNotRun = preg_match('/^(?:(?:`[A-Z]+` failed: )?[A-Z]{2,} |Connection refused)/', $e->getMessage()) === 1;
+        return new Failed("$command: {$e->getMessage()}", !$hasNotRun, $e);
     }
 }

@@ -21,10 +21,11 @@ function client(string $kind, string $at, string $more): Client|string
             $redis->setOption(Redis::OPT_PREFIX, 'site:');
             $redis->setOption(Redis::OPT_SERIALIZER, Redis::SERIALIZER_PHP);
             return new Client($redis);
+        case 'predis:secret':
         case 'predis':
             require 'Predis/autoload.php';
             [$host, $port] = explode(':', $at);
-            return new Client(new Predis\Client(['host' => $host, 'port' => $port], ['prefix' => 'site:']));
+            return new Client(new Predis\Client(['host' => $host, 'port' => $port, 'password' => explode(':', $kind)[1] ?? null], ['prefix' => 'site:']));
         case 'GatewayClient':
             GatewayClient::$registerAddress = $at;
             return GatewayClient::class;
