@@ -126,6 +126,19 @@ func TestWithoutASecretNothingIsSigned(t *testing.T) {
 	}
 }
 
+func TestAMalformedAddressOfRedisIsNamed(t *testing.T) {
+	stack.Integration(t)
+	for url, good := range map[string]bool{"redis://a": true, "redis://:p%40ss@a:7/3": true, "127.0.0.1:6379": false, "redis://": false, "redis://:hidden@:x": false,
+		"redis://:hidden@a:port": false, "rediss://:hidden@a": false, "unix:///a": false, "redis://:hidden@a/shop": false} {
+		cmd := exec.Command(stack.Tool(t, "php-cli", "php"), "-r", "require $argv[1]; App::configured(); echo 'good';", filepath.Join(stack.Root(t), folder, "App.php"))
+		cmd.Env = []string{"PUSHER_APP_ID=3", "PUSHER_APP_KEY=k", "PUSHER_APP_SECRET=" + appSecret, "WSFPM_REDIS_URL=" + url}
+		out, err := cmd.CombinedOutput()
+		if text := string(out); good != (err == nil && text == "good") || !good && !strings.Contains(text, "WSFPM_REDIS_URL: want redis://") || strings.Contains(text, "hidden") {
+			t.Errorf("%s: got %s, %v", url, text, err)
+		}
+	}
+}
+
 func TestWhatIsNoProtocolIsRefused(t *testing.T) {
 	stack.Integration(t)
 	s := one

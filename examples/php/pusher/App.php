@@ -11,7 +11,7 @@ final class App
 
     private ?Redis $redis = null;
 
-    private function __construct(public readonly string $id, private string $key, private string $secret, private string $redisURL)
+    private function __construct(public readonly string $id, private string $key, private string $secret, private array $redisURL)
     {
     }
 
@@ -20,7 +20,10 @@ final class App
     {
         $of = fn ($name) => ($_SERVER[$name] ?? getenv($name)) ?: throw new LogicException("$name is not set");
         strlen($of('PUSHER_APP_SECRET')) >= 20 || throw new LogicException('PUSHER_APP_SECRET has less than 20 bytes');
-        return new self($of('PUSHER_APP_ID'), $of('PUSHER_APP_KEY'), $of('PUSHER_APP_SECRET'), $of('WSFPM_REDIS_URL'));
+        $url = parse_url($of('WSFPM_REDIS_URL'));
+        isset($url['host']) && ($url['scheme'] ?? '') === 'redis' && preg_match('~^/?\d*$~D', $url['path'] ?? '')
+            || throw new LogicException('WSFPM_REDIS_URL: want redis://[[user:]password@]host[:port][/database]');
+        return new self($of('PUSHER_APP_ID'), $of('PUSHER_APP_KEY'), $of('PUSHER_APP_SECRET'), $url);
     }
 
     /**
@@ -178,11 +181,11 @@ final class App
         return "pusher:$this->id:$kind:$of";
     }
 
-    /** wsfpm's Redis: redis://[[user:]password@]host[:port][/database] */
+    /** wsfpm's Redis, of which redisURL has the parts. */
     private function redis(): Redis
     {
         if ($this->redis === null) {
-            $url = parse_url($this->redisURL);
+            $url = $this->redisURL;
             $redis = new Redis();
             $redis->connect($url['host'], $url['port'] ?? 6379, 3.0);
             isset($url['pass']) && $redis->auth(array_values(array_filter([rawurldecode($url['user'] ?? ''), rawurldecode($url['pass'])], 'strlen')));
