@@ -12,7 +12,7 @@
  *   path   = "/ws/site"                      # another one: define('WSFPM_PATH', …) in wp-config.php
  *   script = "/var/www/html/wp-content/plugins/wsfpm.php"
  *   accept = "header"                        # no client is let in without WS-Accept
- *   params = { WSFPM_REDIS = "127.0.0.1:6379" }
+ *   params = { WSFPM_REDIS = "127.0.0.1:6379" }   # WSFPM_REDIS_PASSWORD and WSFPM_REDIS_USER, if it needs them
  *
  *   [presence]
  *   channels = ["page-*"]                    # whose readers are counted
@@ -64,7 +64,7 @@ function wsfpm_push(string $to, mixed $data, bool $durable = false): bool
     return $sent !== false;
 }
 
-/** A constant of wp-config.php, or a parameter of the gateway's route: WSFPM_REDIS, WSFPM_PREFIX, WSFPM_PATH. */
+/** A constant of wp-config.php, or a parameter of the gateway's route: WSFPM_REDIS, WSFPM_REDIS_USER, WSFPM_REDIS_PASSWORD, WSFPM_PREFIX, WSFPM_PATH. */
 function wsfpm_setting(string $name, string $default): string
 {
     return (string) (defined("WSFPM_$name") ? constant("WSFPM_$name") : $_SERVER["WSFPM_$name"] ?? $default);
@@ -76,8 +76,10 @@ function wsfpm_redis(): Redis
     static $redis = null;
     if ($redis === null) {
         [$host, $port] = explode(':', wsfpm_setting('REDIS', '127.0.0.1:6379'), 2) + [1 => '0'];
+        [$user, $password] = [wsfpm_setting('REDIS_USER', 'default'), wsfpm_setting('REDIS_PASSWORD', '')];
         $new = new Redis();
-        $new->pconnect($host, (int) $port, 2.0, 'wsfpm', 0, 2.0);
+        $new->pconnect($host, (int) $port, 2.0, "wsfpm $user", 0, 2.0);
+        $password === '' || $new->auth([$user, $password]);
         $redis = $new;
     }
     return $redis;

@@ -1,6 +1,7 @@
 package companions
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,46 @@ func TestAFailedPushOfWordPressIsLogged(t *testing.T) {
 		out, err := cmd.Output()
 		if err != nil || string(out) != c.result || !strings.Contains(log.String(), c.logs) {
 			t.Errorf("%s: got %s, %v, logged %q, want %s and %q", name, out, err, log.String(), c.result, c.logs)
+		}
+	}
+}
+
+// A Redis that needs a password, of the default user and of one that may do what docs/frameworks.md names.
+func TestWordPressSignsInToRedis(t *testing.T) {
+	stack.Integration(t)
+	page, err := os.ReadFile(filepath.Join(stack.Root(t), "docs/frameworks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rights, _ := strings.Cut(string(page), "That user needs `")
+	rights, _, _ = strings.Cut(rights, "`,")
+	user := append([]string{"--requirepass", "p@ss word", "--user", "site", "on", ">of-site"}, strings.Fields(rights)...)
+	redis := stack.Redis(t, stack.RedisOptions{Args: append(user, "~ws:*", "&ws:*")})
+	plugin := filepath.Join(stack.Root(t), "client/wordpress/wsfpm.php")
+	php := stack.Tool(t, "php-cli", "php")
+	for _, c := range []struct {
+		words  []string
+		pushes string
+		counts bool
+	}{
+		{[]string{"p@ss word"}, "[true,true]", true},
+		{[]string{"of-site", "site"}, "[true,true]", true},
+		{[]string{"wrong"}, "[false,false]", false},
+		{[]string{"p@ss word", "site"}, "[false,false]", false},
+		{nil, "[false,false]", false},
+	} {
+		push := exec.Command(php, append([]string{"-d", "log_errors=0", "testdata/wordpress.php", plugin, redis.Addr}, c.words...)...)
+		if out, err := push.Output(); err != nil || string(out) != c.pushes {
+			t.Errorf("%q: got %s, %v, want %s", c.words, out, err, c.pushes)
+		}
+		// The gateway's script, without WordPress.
+		count := exec.Command(php, "-d", "display_errors=0", plugin)
+		count.Env = []string{"WS_EVENT=disconnect", "WS_CHANNELS=page-7", "WSFPM_REDIS=" + redis.Addr}
+		for i, name := range []string{"PASSWORD", "USER"}[:len(c.words)] {
+			count.Env = append(count.Env, "WSFPM_REDIS_"+name+"="+c.words[i])
+		}
+		if out, _ := count.Output(); c.counts != strings.HasPrefix(string(out), `{"readers":0,`) {
+			t.Errorf("%q: the count is %q", c.words, out)
 		}
 	}
 }
