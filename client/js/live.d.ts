@@ -23,8 +23,12 @@ export interface Handlers {
   /**
    * Connect's body, pushes and replies to others; binary data is a Uint8Array. One that throws is reported on the
    * console and does not get the message again. Promises are not awaited.
+   *
+   * from is the sender of a relayed frame (WS-Relay), "user:42" or "conn:<id>": the data is that client's word, which no
+   * script has seen. Without it the data is a script's word. With options.plain there is none: such a text is the
+   * object { from, data } itself.
    */
-  message?(data: any): void
+  message?(data: any, from?: string): void
   /**
    * Messages are missing. Connect's body, which follows, is the state: nothing needs to be done here, but the page
    * may say so.

@@ -122,7 +122,7 @@ export class Live {
     if (m.hello) this.#welcome(ws, m.hello)
     this.#expect(ws, ws.quiet)
     if (m.re !== undefined) this.#settle(m)
-    else if ('data' in m || 'base64' in m) this.#hand(payload(m))
+    else if ('data' in m || 'base64' in m) this.#hand(payload(m), m.from)
     if (m.id && !ws.placeless) this.#last = m.id
   }
 
@@ -153,9 +153,9 @@ export class Live {
   }
 
   /** A handler that throws has had the message: it does not come again. */
-  #hand(data) {
+  #hand(data, from) {
     try {
-      this.#on.message?.(data)
+      this.#on.message?.(data, from)
     } catch (error) {
       console.error(error)
     }

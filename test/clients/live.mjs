@@ -1,6 +1,6 @@
 // Drives client/js/live.js for a test: node live.mjs URL..., of which each attempt takes the next one. Each line of its input is a JSON value to send, or "retry";
 // with NO_TIMERS=1 no time ever comes, neither that of the next attempt nor that of a hello. Each
-// line of its output is an event: {"state", "detail"}, {"message"}, {"part", "of"}, {"reply", "to"} or {"failed", "to"}.
+// line of its output is an event: {"state", "detail"}, {"message", "from"}, {"part", "of"}, {"reply", "to"} or {"failed", "to"}.
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { Live } from '../../client/js/live.js';
@@ -15,7 +15,7 @@ const urls = process.argv.slice(2);
 if (process.env.NO_TIMERS) globalThis.setTimeout = () => 1;
 let attempt = 0;
 const live = new Live(() => urls[attempt++ % urls.length], {
-  message: (data) => say({ message: data }),
+  message: (data, from) => say({ message: data, from }),
   state: (state, detail) => say({ state, detail }),
 }, { WebSocket });
 

@@ -29,6 +29,7 @@ type pageEvent struct {
 	Detail  any
 	At      int64 // of a state, in milliseconds
 	Message any
+	From    string // of a message that was relayed
 	Part    any
 	Of, To  int
 	Reply   any

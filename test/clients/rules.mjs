@@ -52,9 +52,9 @@ class Socket {
 /** page returns a Live and what it was told. */
 function page(options, url = 'ws://h/ws?x=1') {
   Socket.all = [];
-  const told = { messages: [], gaps: 0, states: [], waits: [] };
+  const told = { messages: [], from: [], gaps: 0, states: [], waits: [] };
   const client = new Live(url, {
-    message: (m) => { told.messages.push(m); if (m === 'throw') throw new Error('a handler of the page'); },
+    message: (m, from) => { told.messages.push(m); told.from.push(from); if (m === 'throw') throw new Error('a handler of the page'); },
     gap: () => told.gaps++,
     state: (name, detail) => { told.states.push(name); if (name === 'waiting') told.waits.push(detail); },
   }, { WebSocket: Socket, ...options });
@@ -311,6 +311,14 @@ const rules = {
     p.socket().ends(1006);
     await pass(5001);
     assert.equal(p.socket().url.searchParams.get('ws_last'), '5-0-a');
+    p.client.close();
+  },
+  async 'a relayed frame has its sender, and no other message has'() {
+    const p = await open({});
+    p.own.gets({ from: 'user:7', data: 'c:1' });
+    p.own.gets({ from: 'conn:c2', base64: 'AA==' });
+    p.own.gets({ data: { from: 'user:1', data: 'a script has said so' } });
+    assert.deepEqual([p.told.from, p.told.messages[1]], [['user:7', 'conn:c2', undefined], new Uint8Array([0])]);
     p.client.close();
   },
   async 'a silent path is given up after two and a half pings'() {

@@ -12,7 +12,7 @@ const words: Record<'connecting' | 'open' | 'waiting' | 'stopped', string> = {
 }
 
 const handlers: Handlers = {
-  message: (data) => console.log(data.text),
+  message: (data, from) => console.log(from?.startsWith('user:') ? `${from}: ${data}` : data.text),
   gap: () => {},
   state(name, detail) {
     document.title = words[name]
@@ -45,6 +45,8 @@ new Live()
 new Live('/ws')
 // @ts-expect-error: no such handler
 new Live('/ws', { onmessage() {} })
+// @ts-expect-error: from may be missing
+new Live('/ws', { message: (data, from) => console.log(from.length) })
 // @ts-expect-error: the number is in most
 new Live('/ws', {}, { most: '10' })
 // @ts-expect-error: no such option
