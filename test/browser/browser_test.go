@@ -36,12 +36,9 @@ func node(t *testing.T) string {
 func TestChromiumEchoes(t *testing.T) {
 	program := node(t)
 	fpm := stack.FPM(t, stack.FPMOptions{Ini: map[string]string{"post_max_size": "32M", "memory_limit": "256M"}})
-	dir := stack.Scripts(t, nil)
+	dir := stack.Scripts(t, map[string]string{"page.html": "<!doctype html><title>echo</title>"})
 	g := stack.Gateway(t, stack.GatewayOptions{FPM: fpm, Limits: "messages_per_second = 0", Routes: fmt.Sprintf(
 		"[[route]]\npath = \"/ws\"\nscript = %q\nmessage_limit = \"16MiB\"\nanswer_limit = \"16MiB\"\n", dir+"/echo.php")})
-	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte("<!doctype html><title>echo</title>"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	nginx := stack.Nginx(t, fmt.Sprintf(`
 map $http_upgrade $wsfpm_upgrade { default ""; websocket websocket; }
 server { listen LISTEN; root %s;

@@ -80,22 +80,16 @@ func TestTheDocumentedChatSurvivesANodesDeath(t *testing.T) {
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 10})
 	redis := stack.Redis(t, stack.RedisOptions{})
 	php := strings.Replace(documented(t, "A chat with history", "php"), "<?php", "", 1)
-	dir := stack.Scripts(t, map[string]string{
-		"chat.php":  table + php,
-		"login.php": `session_start(); $_SESSION['user'] = $_GET['user']; header('Location: /page.html');`,
-	})
 	client, err := os.ReadFile(filepath.Join(stack.Root(t), "client", "js", "live.js"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
+	dir := stack.Scripts(t, map[string]string{
+		"chat.php":  table + php,
+		"login.php": `session_start(); $_SESSION['user'] = $_GET['user']; header('Location: /page.html');`,
 		"live.js":   string(client),
 		"page.html": fmt.Sprintf(chatPage, strings.Replace(documented(t, "A chat with history", "js"), "import ", "// import ", 1)),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	var nodes []*stack.GatewayServer
 	var servers string
 	for i := range 2 {

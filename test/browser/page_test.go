@@ -1,10 +1,8 @@
 package browser
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -45,50 +43,33 @@ type seen struct {
 
 // visitor is Chromium with the operators' page.
 type visitor struct {
-	t   *testing.T
-	in  io.Writer
-	out *bufio.Scanner
-	dir string
+	*stack.Dialogue
+	t *testing.T
 }
 
 // visit starts Chromium.
 func visit(t *testing.T) *visitor {
 	t.Helper()
-	v := &visitor{t: t, dir: os.Getenv("WSFPM_PICTURES")}
-	if v.dir == "" {
-		v.dir = stack.TempDir(t)
+	pictures := os.Getenv("WSFPM_PICTURES")
+	if pictures == "" {
+		pictures = stack.TempDir(t)
 	}
-	cmd := exec.CommandContext(t.Context(), node(t), "page.mjs", v.dir)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.in, v.out = in, bufio.NewScanner(out)
-	v.out.Buffer(nil, 1<<20)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
-	return v
+	return &visitor{stack.StartDialogue(t, exec.CommandContext(t.Context(), node(t), "page.mjs", pictures)), t}
 }
 
 // do has the browser do something, and returns what it shows then.
 func (v *visitor) do(command map[string]any) seen {
 	v.t.Helper()
 	text, err := json.Marshal(command)
-	if err == nil {
-		_, err = fmt.Fprintf(v.in, "%s\n", text)
+	if err != nil {
+		v.t.Fatal(err)
 	}
-	if err != nil || !v.out.Scan() {
-		v.t.Fatalf("%s: %v, %v", text, err, v.out.Err())
+	answer, err := v.Ask(string(text))
+	if err != nil {
+		v.t.Fatalf("%s: %v", text, err)
 	}
 	var s seen
-	if err := json.Unmarshal(v.out.Bytes(), &s); err != nil || s.Error != "" {
+	if err := json.Unmarshal([]byte(answer), &s); err != nil || s.Error != "" {
 		v.t.Fatalf("%s: %v %s\n%s", text, err, s.Error, s.Text)
 	}
 	return s

@@ -1,11 +1,9 @@
 package browser
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,9 +17,8 @@ import (
 
 // editors are Node with pages that share documents by Yjs.
 type editors struct {
-	t   *testing.T
-	in  io.Writer
-	out *bufio.Scanner
+	*stack.Dialogue
+	t *testing.T
 }
 
 // startEditors runs yjs.mjs with the documented page.
@@ -32,48 +29,26 @@ func startEditors(t *testing.T) *editors {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := stack.TempDir(t)
 	page := documentedIn(t, "relay.md", "A document (Yjs)", "js")
 	connected := strings.Replace(page, "'wss://example.com/ws'", "globalThis.server", 1) + "\nexport { doc, provider }\n"
-	if err := os.WriteFile(filepath.Join(dir, "page.mjs"), []byte(connected), 0o644); err != nil || connected == page {
-		t.Fatal(err)
-	}
+	dir := stack.Scripts(t, map[string]string{"page.mjs": connected})
 	if err := os.Symlink(filepath.Join(here, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	cmd := exec.CommandContext(ctx, program, "yjs.mjs", filepath.Join(dir, "page.mjs"))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait() // its output was checked
-		cancel()
-	})
-	return &editors{t: t, in: in, out: bufio.NewScanner(out)}
+	t.Cleanup(cancel)
+	return &editors{stack.StartDialogue(t, exec.CommandContext(ctx, program, "yjs.mjs", filepath.Join(dir, "page.mjs"))), t}
 }
 
 // do runs one command and returns its answer.
 func (e *editors) do(format string, args ...any) string {
 	e.t.Helper()
 	command := fmt.Sprintf(format, args...)
-	if _, err := fmt.Fprintln(e.in, command); err != nil {
-		e.t.Fatalf("%s: %v", command, err)
+	answer, err := e.Ask(command)
+	if err != nil || !strings.HasPrefix(answer, "ok") {
+		e.t.Fatalf("%s: got %q, %v", command, answer, err)
 	}
-	if !e.out.Scan() || !strings.HasPrefix(e.out.Text(), "ok") {
-		e.t.Fatalf("%s: got %q, %v", command, e.out.Text(), e.out.Err())
-	}
-	return strings.TrimPrefix(strings.TrimPrefix(e.out.Text(), "ok"), " ")
+	return strings.TrimPrefix(strings.TrimPrefix(answer, "ok"), " ")
 }
 
 // Unmodified y-websocket clients share the document of docs/relay.md over one node and two:
@@ -168,10 +143,7 @@ func TestTheDocumentedCursorsMove(t *testing.T) {
 		t.Fatal("the page connects to another address")
 	}
 	trace := stack.NewTrace(t)
-	dir := stack.Scripts(t, map[string]string{"doc.php": "require __DIR__ . '/event.php'; wsfpm_trace();\n" + cursorsSignIn + php})
-	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte(page), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	dir := stack.Scripts(t, map[string]string{"doc.php": "require __DIR__ . '/event.php'; wsfpm_trace();\n" + cursorsSignIn + php, "page.html": page})
 	g := stack.Gateway(t, stack.GatewayOptions{FPM: stack.FPM(t, stack.FPMOptions{}), Routes: fmt.Sprintf(
 		"[[route]]\npath = \"/ws/{script}\"\nroot = %q\nparams = { TRACE = %q }\n", dir, trace.File)})
 	nginx := stack.Nginx(t, fmt.Sprintf(`

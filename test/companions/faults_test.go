@@ -167,8 +167,8 @@ func TestClientRefusesWrongURLs(t *testing.T) {
 	stack.Integration(t)
 	for _, url := range []string{"127.0.0.1:6379", "rediss://a", "redis://", "http://a", "http://a:1/x", "https://a:1", "http+unix://a", ""} {
 		php := startClient(t, "own", url)
-		if !php.out.Scan() || !strings.Contains(php.out.Text(), `Refused","message":"want `) {
-			t.Errorf("%q: PHP printed %s", url, php.out.Text())
+		if line, err := php.Next(); err != nil || !strings.Contains(line, `Refused","message":"want `) {
+			t.Errorf("%q: PHP printed %s, %v", url, line, err)
 		}
 	}
 }

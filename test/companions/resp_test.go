@@ -1,13 +1,10 @@
 package companions
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -71,33 +68,13 @@ func reply(text []byte, depth int) (shown string, rest []byte, err error) {
 // it one text.
 func lines(t stack.T, script string) func(text []byte) string {
 	dir := stack.Root(t) + "/client/php/src"
-	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), "-n", "-d", "memory_limit=256M", "testdata/"+script, dir)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v", err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
-	read := bufio.NewReader(out)
+	d := stack.StartDialogue(t, exec.Command(stack.Tool(t, "php-cli", "php"), "-n", "-d", "memory_limit=256M", "testdata/"+script, dir))
 	return func(text []byte) string {
-		if _, err := io.WriteString(in, base64.StdEncoding.EncodeToString(text)+"\n"); err != nil {
-			return err.Error()
-		}
-		line, err := read.ReadString('\n')
+		line, err := d.Ask(base64.StdEncoding.EncodeToString(text))
 		if err != nil {
 			return err.Error()
 		}
-		return strings.TrimSuffix(line, "\n")
+		return line
 	}
 }
 

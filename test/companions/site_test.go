@@ -1,11 +1,8 @@
 package companions
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -46,9 +43,8 @@ func (s *site) enter(user string) *stack.Client {
 
 // phpClient is a running testdata/client.php.
 type phpClient struct {
-	t   *testing.T
-	in  io.Writer
-	out *bufio.Scanner
+	*stack.Dialogue
+	t *testing.T
 }
 
 // startClient runs it; more is a token, then a timeout in seconds.
@@ -61,38 +57,17 @@ func startClient(t *testing.T, kind, at string, more ...string) *phpClient {
 	if !strings.Contains(kind, "redis") {
 		args = append([]string{"-n"}, args...) // without extensions: PHP starts sooner, and Client needs none
 	}
-	cmd := exec.Command(stack.Tool(t, "php-cli", "php"), args...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = cmd.Wait()
-	})
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 64<<20)
-	return &phpClient{t: t, in: in, out: lines}
+	return &phpClient{stack.StartDialogue(t, exec.Command(stack.Tool(t, "php-cli", "php"), args...)), t}
 }
 
 // call calls a method, given as JSON: `["push","all","x"]`.
 func (p *phpClient) call(line string) string {
 	p.t.Helper()
-	if _, err := io.WriteString(p.in, strings.ReplaceAll(line, "\n", " ")+"\n"); err != nil {
-		p.t.Fatal(err)
+	answer, err := p.Ask(strings.ReplaceAll(line, "\n", " "))
+	if err != nil {
+		p.t.Fatalf("%.300s: %v", line, err)
 	}
-	if !p.out.Scan() {
-		p.t.Fatalf("%s: PHP has ended, %v", line, p.out.Err())
-	}
-	return p.out.Text()
+	return answer
 }
 
 // want calls a method whose result must be this.

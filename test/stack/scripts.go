@@ -14,9 +14,10 @@ import (
 //go:embed php/*.php
 var library embed.FS
 
-// Scripts writes the given PHP files into a temporary folder, beside the
+// Scripts writes the given files into a temporary folder, beside the
 // package's own library (echo.php, dump.php, …), and returns the folder. A
-// source that does not begin with <?php is given it.
+// name.php that does not begin with <?php is given it; other files, such as
+// pages, are written as they are.
 func Scripts(t T, sources map[string]string) string {
 	t.Helper()
 	dir := TempDir(t)
@@ -37,10 +38,10 @@ func Scripts(t T, sources map[string]string) string {
 	return dir
 }
 
-// AddScript writes one more PHP file into a folder made by Scripts.
+// AddScript writes one more file into a folder made by Scripts.
 func AddScript(t T, dir, name, source string) {
 	t.Helper()
-	if !strings.HasPrefix(source, "<?php") {
+	if strings.HasSuffix(name, ".php") && !strings.HasPrefix(source, "<?php") {
 		source = "<?php\n" + source
 	}
 	path := filepath.Join(dir, name)
