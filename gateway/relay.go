@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"time"
@@ -56,7 +55,6 @@ func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Ad
 		}
 		return false
 	}
-	f.Data = bytes.Clone(f.Data) // the message ends before it, and an envelope may be much larger
 	send, replaced := c.lane.Offer(f, r, time.Now())
 	if replaced {
 		frames[frameReplaced].Add(1)

@@ -12,6 +12,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"time"
@@ -20,10 +21,20 @@ import (
 	"wsfpm/session"
 )
 
-// Frame is one message of a client. Its data has memory of its own, and is not changed.
+// Frame is one message of a client. Its data may be a part of an envelope, which can be much
+// larger, and ends with the message: a [Lane] keeps copies only.
 type Frame struct {
 	Binary bool
 	Data   []byte
+	own    bool // Data is a copy already
+}
+
+// kept returns the frame with memory of its own.
+func (f Frame) kept() Frame {
+	if !f.own {
+		f.Data, f.own = bytes.Clone(f.Data), true
+	}
+	return f
 }
 
 // Overhead is the memory of a frame in a lane beside its data, in bytes.
@@ -32,7 +43,8 @@ const Overhead = 64
 func (f Frame) bytes() int { return len(f.Data) + Overhead }
 
 // Command returns what sends a frame on, of the client that from names and its connection:
-// nothing of the frame decides where it goes, and whose word it is.
+// nothing of the frame decides where it goes, and whose word it is. The command has a copy of the
+// data.
 func Command(f Frame, r *session.Relay, from session.Address, conn string) session.Command {
 	c := session.Command{To: []session.Address{r.To}, Message: envelope.Relayed(from.String(), r.Raw, f.Binary, f.Data)}
 	if !r.Echo {
@@ -68,7 +80,7 @@ func (l *Lane) Offer(f Frame, r *session.Relay, now time.Time) (send, replaced b
 		return true, false
 	}
 	replaced = l.of != nil
-	l.held, l.of = f, r
+	l.held, l.of = f.kept(), r
 	return false, replaced
 }
 
@@ -106,7 +118,7 @@ func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) {
 	if len(l.copies) == 0 {
 		l.copyAt = now.Add(ms(r.Copy))
 	}
-	l.copies = append(l.copies, copied{f, r})
+	l.copies = append(l.copies, copied{f.kept(), r})
 	l.bytes += f.bytes()
 	dropped := 0
 	for ; l.bytes > most && dropped < len(l.copies)-1; dropped++ {

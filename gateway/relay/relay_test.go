@@ -58,7 +58,7 @@ func TestCopiesAreTheNewestFrames(t *testing.T) {
 	var l Lane
 	const most = 4 * (3 + Overhead)
 	for i := range 10 {
-		l.Sent(Frame{i%2 == 0, fmt.Appendf(nil, "%03d", i)}, r, at(i), most)
+		l.Sent(Frame{Binary: i%2 == 0, Data: fmt.Appendf(nil, "%03d", i)}, r, at(i), most)
 	}
 	if n := l.Bytes(); n != most {
 		t.Errorf("%d bytes, want %d", n, most)
@@ -85,6 +85,47 @@ func TestCopiesAreTheNewestFrames(t *testing.T) {
 	}
 }
 
+// The reader may use its memory again as soon as a message has ended: what the lane keeps and
+// what is sent on are copies. Of a frame that is sent at once, without copies for the script, the
+// lane makes none.
+func TestNothingRefersToTheReadersMemory(t *testing.T) {
+	r := &session.Relay{To: session.Channel("doc"), Prefix: "c", Latest: 50, Copy: 5000}
+	data := []byte("c1")
+	var l Lane
+	c := Command(Frame{Data: data}, r, session.Conn("a"), "a")
+	l.Sent(Frame{Data: data}, r, at(0), 1<<10)
+	l.Offer(Frame{Data: data}, r, at(0)) // it is sent at once, and begins a span
+	l.Offer(Frame{Data: data}, r, at(1))
+	end := make(chan struct{})
+	go func() { // the next message
+		defer close(end)
+		copy(data, "xx")
+	}()
+	if got := string(c.Message.Data()); !strings.Contains(got, `"c1"`) {
+		t.Errorf("sent on: %s", got)
+	}
+	held, _, found := l.Due(at(50))
+	if !found || string(held.Data) != "c1" {
+		t.Errorf("held: %q, %v", held.Data, found)
+	}
+	l.Sent(held, r, at(50), 1<<10)
+	copies, _ := l.Copies(at(5000), false)
+	if body, err := copies.Body(); err != nil || strings.Count(string(body), `"c1"`) != 2 {
+		t.Errorf("copied: %s, %v", body, err)
+	}
+	<-end
+
+	plain := &session.Relay{To: session.Channel("doc"), Prefix: "c"}
+	if n := testing.AllocsPerRun(100, func() {
+		if send, _ := l.Offer(Frame{Data: data}, plain, at(6000)); !send {
+			t.Error("the frame waits")
+		}
+		l.Sent(Frame{Data: data}, plain, at(6000), 1<<10)
+	}); n != 0 {
+		t.Errorf("%v allocations for a frame that is sent at once", n)
+	}
+}
+
 // Whatever a client sends: it goes where the script said, from the client, and what others get
 // as text is the object around it, unless the script wants it raw.
 func FuzzCommand(f *testing.F) {
@@ -101,7 +142,7 @@ func FuzzCommand(f *testing.F) {
 			from = session.User(user)
 		}
 		r := &session.Relay{To: session.Channel("doc"), Binary: true, Prefix: "c", Raw: raw, Echo: echo}
-		c := Command(Frame{binary, data}, r, from, "n-1")
+		c := Command(Frame{Binary: binary, Data: data}, r, from, "n-1")
 		h := c.Message.Head()
 		switch {
 		case !slices.Equal(c.To, []session.Address{r.To}), echo != (len(c.Except) == 0), h.From != from.String():
