@@ -30,8 +30,25 @@ func (c *Config) checkLimits(r *report) {
 			r.bad("limits."+n.key, "%v: write at least %v", n.value, n.least)
 		}
 	}
+	c.checkRelayFrame(r)
 	if n := l.HandshakeHeaderCount; n > 0 && n < leastHeaders {
 		r.bad("limits.handshake_header_count", "%d: write at least %d, or 0 for no limit: a browser behind nginx sends some 15", n, leastHeaders)
+	}
+}
+
+// frameHead is room for what stands in front of a relayed frame in Redis, in bytes.
+const frameHead = 1 << 10
+
+// checkRelayFrame keeps relayed frames within redis.push_limit: the nodes that should deliver a
+// longer one would drop it. A small push_limit lowers the default.
+func (c *Config) checkRelayFrame(r *report) {
+	l, most := &c.Limits, max(c.Redis.PushLimit-frameHead, 1)
+	switch {
+	case c.Redis.URL == "" || l.RelayFrame <= most:
+	case l.RelayFrame <= Default().Limits.RelayFrame:
+		l.RelayFrame = most
+	default:
+		r.bad("limits.relay_frame", "%v: write at most %v, or raise redis.push_limit: of %v, less 1KiB for the sender, longer frames are dropped", l.RelayFrame, most, c.Redis.PushLimit)
 	}
 }
 

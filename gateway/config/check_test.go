@@ -73,6 +73,7 @@ var broken = map[string]struct {
 	"durable memory":   {func(c *Config) { c.Durable.Memory = 4<<20 - 1 }, "durable.memory: 4194303: write at least 4MiB"},
 	"durable tag":      {func(c *Config) { c.Durable.Tag = "" }, "durable.tag"},
 	"durable replay":   {func(c *Config) { c.Durable.Replay = 0 }, "durable.replay"},
+	"relay frame":      {func(c *Config) { c.Redis.URL, c.Limits.RelayFrame = "redis://h", 1<<20-1<<10+1 }, "limits.relay_frame: 1047553: write at most 1023KiB, or raise redis.push_limit"},
 	"push limit":       {func(c *Config) { c.Redis.PushLimit = 0 }, "redis.push_limit"},
 	"relay none":       {func(c *Config) { c.Redis.Relays = []Relay{{To: "all"}} }, "redis.relay[1].pattern: is missing"},
 	"relay to":         {func(c *Config) { c.Redis.Relays = []Relay{{Pattern: "a*", To: "lobby"}} }, "redis.relay[1].to"},
@@ -313,5 +314,20 @@ func TestWarnings(t *testing.T) {
 	}
 	if got := c.Warnings(); len(got) != 0 {
 		t.Errorf("got %q for a plain configuration, want none", got)
+	}
+}
+
+func TestASmallPushLimitLowersTheDefaultOfRelayedFrames(t *testing.T) {
+	for limit, want := range map[Size]Size{4 << 10: 3 << 10, 10: 1, 5 << 10: 4 << 10, 1 << 20: 4 << 10} {
+		c := minimal()
+		c.Redis.URL, c.Redis.PushLimit, c.Durable.Memory = "redis://h", limit, 4<<20
+		if err := c.Check(); err != nil || c.Limits.RelayFrame != want {
+			t.Errorf("push_limit %v: relay_frame is %v, %v, want %v", limit, c.Limits.RelayFrame, err, want)
+		}
+	}
+	c := minimal()
+	c.Limits.RelayFrame = 2 << 20
+	if err := c.Check(); err != nil {
+		t.Errorf("without Redis: %v", err)
 	}
 }

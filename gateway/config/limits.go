@@ -42,7 +42,9 @@ type Limits struct {
 	// MessagesPerSecond, which does not count them.
 	RelayPerSecond float64 `toml:"relay_per_second"`
 
-	// RelayFrame is the largest of these frames; a larger one is dropped. Default: 4KiB.
+	// RelayFrame is the largest of these frames; a larger one is dropped. Default: 4KiB. With
+	// redis.url, at most redis.push_limit less 1KiB; a smaller push_limit lowers the default.
+	// 0: only route.message_limit and redis.push_limit apply.
 	RelayFrame Size `toml:"relay_frame"`
 
 	// Queue is the size of the pushes that may wait for one client; beyond it
