@@ -49,10 +49,7 @@ func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Ad
 		frames[frameEnded].Add(1)
 		return false
 	case l.RelayFrame > 0 && len(f.Data) > int(l.RelayFrame):
-		frames[frameTooLarge].Add(1)
-		if c.g.once.first("relay " + c.script) {
-			c.log().Warn("frame not relayed: it is larger than limits.relay_frame", zap.Int("bytes", len(f.Data)))
-		}
+		c.frameTooLarge("limits.relay_frame", len(f.Data))
 		return false
 	}
 	send, replaced := c.lane.Offer(f, r, time.Now())
@@ -62,10 +59,19 @@ func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Ad
 	return !send || c.sendFrame(f, r, from)
 }
 
+// frameTooLarge counts a frame that is dropped, and logs the first of a script.
+func (c *connection) frameTooLarge(limit string, size int) {
+	c.g.stats.frames[frameTooLarge].Add(1)
+	if c.g.once.first("relay " + c.script) {
+		c.log().Warn("frame not relayed: it is too large", zap.String("limit", limit), zap.Int("bytes", size))
+	}
+}
+
 // sendFrame publishes a frame as soon as the rate allows it. The connection's next message waits
 // for Redis meanwhile, which keeps the order.
 func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Address) bool {
-	perSecond := c.g.settings.Load().Limits.RelayPerSecond
+	s := c.g.settings.Load()
+	perSecond := s.Limits.RelayPerSecond
 	if r.Rate > 0 && (perSecond <= 0 || r.Rate < perSecond) {
 		perSecond = r.Rate
 	}
@@ -74,7 +80,12 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 		c.g.stats.frames[frameEnded].Add(1)
 		return false
 	}
-	if c.session.Behind() || c.g.bus.Publish(context.Background(), relay.Command(f, r, from, c.id())) != nil {
+	command := relay.Command(f, r, from, c.id())
+	if size := len(command.Message.Data()); size > int(s.Redis.MostFrame()) { // its sender and escapes are around a text
+		c.frameTooLarge("redis.push_limit", size)
+		return false
+	}
+	if c.session.Behind() || c.g.bus.Publish(context.Background(), command) != nil {
 		c.g.lostFrame(c.session, r.To)
 		return false
 	}

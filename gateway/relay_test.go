@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -205,6 +206,26 @@ func TestFramesHaveLimitsOfTheirOwn(t *testing.T) {
 	limits := h.Stats().Limits
 	if limits["relay_per_second"] == 0 || limits["relay_frame"] != 1 || limits["messages_per_second"] != 0 || h.frames("too_large") != 1 {
 		t.Errorf("got %v", limits)
+	}
+}
+
+// A text that only its sender's address and escapes make too long for the nodes that should
+// deliver it is dropped here, where the client hears of it.
+func TestAFrameThatGrowsTooLargeIsDropped(t *testing.T) {
+	h := start(t, relaying, func(c *config.Config) {
+		c.Redis.URL, c.Redis.PushLimit, c.Limits.RelayFrame = "redis://none", 2<<10, 1000
+	})
+	a := h.dialWrapped("/?prefix=c")
+	for id, text := range map[string]string{"k1": strings.Repeat(`"`, 900), "k2": strings.Repeat("x", 900)} {
+		data, err := json.Marshal("c" + text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.send(fmt.Sprintf(`{"id":%q,"data":%s}`, id, data))
+		a.want(map[string]string{"k1": `{"re":"k1","error":"failed"}`, "k2": `{"re":"k2"}`}[id])
+	}
+	if n := h.frames("too_large"); n != 1 || h.frames("sent") != 1 {
+		t.Errorf("%d frames are too large, %d were sent", n, h.frames("sent"))
 	}
 }
 

@@ -1,5 +1,7 @@
 package config
 
+import "math"
+
 // checkLimits checks the limits and their consistency.
 func (c *Config) checkLimits(r *report) {
 	l := &c.Limits
@@ -39,12 +41,21 @@ func (c *Config) checkLimits(r *report) {
 // frameHead is room for what stands in front of a relayed frame in Redis, in bytes.
 const frameHead = 1 << 10
 
+// MostFrame returns the size of the largest relayed frame that other nodes take from Redis, with
+// its sender around it if others get it so. Without Redis any frame is delivered.
+func (r *Redis) MostFrame() Size {
+	if r.URL == "" {
+		return math.MaxInt64
+	}
+	return max(r.PushLimit-frameHead, 1)
+}
+
 // checkRelayFrame keeps relayed frames within redis.push_limit: the nodes that should deliver a
 // longer one would drop it. A small push_limit lowers the default.
 func (c *Config) checkRelayFrame(r *report) {
-	l, most := &c.Limits, max(c.Redis.PushLimit-frameHead, 1)
+	l, most := &c.Limits, c.Redis.MostFrame()
 	switch {
-	case c.Redis.URL == "" || l.RelayFrame <= most:
+	case l.RelayFrame <= most:
 	case l.RelayFrame <= Default().Limits.RelayFrame:
 		l.RelayFrame = most
 	default:
