@@ -21,7 +21,7 @@ var phpErrors = map[string]string{
 }
 
 func errorScripts() map[string]string {
-	scripts := map[string]string{"broken.inc": "this is ( not PHP"}
+	scripts := map[string]string{"broken.inc": "<?php this is ( not PHP"}
 	for name, source := range phpErrors {
 		file := strings.ReplaceAll(name, " ", "_")
 		scripts[file+"_c.php"] = source
