@@ -8,7 +8,8 @@
 import { Live } from './live.js'
 
 const MOST = 60             // channels in one message, as EchoHandler takes
-const AGAIN = 5_000         // ms, the least until channels are asked for again that were neither granted nor refused
+const AGAIN = 5_000         // ms, the least until channels are asked for again that were neither granted nor refused; doubled each time
+const LONGEST = 30_000
 
 /** A channel. Its callbacks stay over lost connections, after which it is subscribed again. */
 export class WsfpmChannel {
@@ -208,8 +209,7 @@ export class WsfpmConnector {
   leaveChannel(name) {
     if (!this.channels[name]) return
     delete this.channels[name]
-    this.#wanted.delete(name)
-    this.send({ leave: name })
+    if (!this.#wanted.delete(name)) this.send({ leave: name }) // else it was not asked for yet
   }
 
   socketId() {
@@ -248,18 +248,23 @@ export class WsfpmConnector {
     for (const name of names) this.#wanted.add(name)
   }
 
-  async #subscribe() {
+  #subscribe() {
     if (!this.#socket) return this.#wanted.clear() // all are wanted when there is one
     const names = [...this.#wanted].slice(0, MOST)
     if (names.length === 0) return
     for (const name of names) this.#wanted.delete(name)
     if (this.#wanted.size) queueMicrotask(() => this.#subscribe())
+    this.#ask(names, AGAIN)
+  }
+
+  async #ask(names, wait) {
     const socket = this.#socket
-    const replies = await this.#live.send({ subscribe: names }).catch(() => ({}))
+    const replies = await this.#live.send({ subscribe: names }).catch(() => {}) ?? {}
     if (socket !== this.#socket) return
     for (const name of names) this.channels[name]?.answered(replies[name]?.status ?? 500)
-    const isOpen = name => this.channels[name]?.isSubscribed === false && (replies[name]?.status ?? 200) === 200
-    setTimeout(() => socket === this.#socket && this.#want(names.filter(isOpen)), AGAIN * (1 + Math.random()))
+    const open = () => names.filter(name => this.channels[name]?.isSubscribed === false && (replies[name]?.status ?? 200) === 200)
+    const again = () => socket === this.#socket && open().length && this.#ask(open(), Math.min(wait * 2, LONGEST))
+    if (open().length) setTimeout(again, wait * (1 + Math.random()))
   }
 
   #received(m) {

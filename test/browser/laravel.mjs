@@ -137,6 +137,16 @@ try {
     }
   });
   if (encrypted !== 'Broadcaster function WsfpmConnector does not support encrypted private channels.') throw new Error(`encrypted: ${encrypted}`);
+
+  // A login that ends: the page comes back as a guest, and may join public channels only.
+  await get(bob, '/logout');
+  const before = await bob.evaluate(() => {
+    window.echo.private('any.1').error((e) => window.shown.push(['ended', e.status]));
+    return window.echo.socketId();
+  });
+  await bob.waitForFunction((id) => (window.echo.socketId() ?? id) !== id, before, { timeout: 20_000 });
+  await bob.waitForFunction(() => window.shown.some(([what, status]) => what === 'ended' && status === 403), null, { timeout: 20_000 });
+
   await bob.evaluate(() => window.echo.disconnect());
   if (await bob.evaluate(() => window.echo.connectionStatus()) !== 'disconnected') throw new Error('not disconnected');
   await again.close();

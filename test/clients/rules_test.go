@@ -29,6 +29,19 @@ func TestThePageKeepsItsRules(t *testing.T) {
 	}
 }
 
+// So does the connector of Laravel Echo, with replies that no server can be made to give at the
+// right moment.
+func TestEchoKeepsItsRules(t *testing.T) {
+	stack.Integration(t)
+	out, err := exec.CommandContext(t.Context(), stack.Tool(t, "nodejs", "node"), "laravel.mjs").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if rules := bytes.Count(out, []byte("\n")); rules != 6 {
+		t.Errorf("%d rules were held to, want 6:\n%s", rules, out)
+	}
+}
+
 // comments are the lines that a site may leave out of what it serves.
 var comments = regexp.MustCompile(`(?m)^ *//.*\n|^ */\*\*(?s:.*?)\*/\n`)
 
