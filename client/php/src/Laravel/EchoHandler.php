@@ -3,6 +3,7 @@ declare(strict_types=1);
 
 namespace Wsfpm\Laravel;
 
+use Illuminate\Auth\Access\AuthorizationException;
 use Illuminate\Contracts\Broadcasting\Factory;
 use Illuminate\Contracts\Debug\ExceptionHandler;
 use Illuminate\Http\Request;
@@ -66,7 +67,7 @@ class EchoHandler
             return Answer::nothing()->close(4401, 'the login has changed'); // the page comes back as who it is now
         }
         $free = self::CHANNELS - count($event->channels);
-        $replies = $join = [];
+        $replies = $join = $leave = [];
         foreach (array_unique($names) as $channel) {
             $name = self::nameOf($channel);
             $isNew = !in_array($name, $event->channels, true);
@@ -75,9 +76,11 @@ class EchoHandler
             if ($status === 200) {
                 $free -= (int) $isNew;
                 self::isPresence($channel) || $join[] = $name;
+            } elseif (!$isNew) { // the right has ended
+                $leave[] = $this->left($event, $name, $channel);
             }
         }
-        return Answer::json((object) $replies)->join($join);
+        return Answer::json((object) $replies)->join($join)->leave($leave);
     }
 
     /** 200, or why the user may not join a channel. One who may is in a presence channel then. */
@@ -95,6 +98,8 @@ class EchoHandler
             return 200;
         } catch (Failed $e) {
             throw $e;
+        } catch (AuthorizationException) { // of a Gate
+            return 403;
         } catch (HttpExceptionInterface $e) {
             return $e->getStatusCode();
         } catch (\Throwable $e) {
@@ -109,10 +114,16 @@ class EchoHandler
         if ($name === null) {
             return Answer::json(['status' => 400]);
         }
+        return Answer::json(['status' => 200])->leave($this->left($event, $name, $channel));
+    }
+
+    /** Takes a connection out of a channel's members, and returns the name that it is to leave. */
+    private function left(Event $event, string $name, string $channel): string
+    {
         if (self::isPresence($channel)) {
             $this->broadcaster()->presence()->remove($name, $channel, $event->address());
         }
-        return Answer::json(['status' => 200])->leave($name);
+        return $name;
     }
 
     /** A client's own event, for the others of a private or presence channel that it is in. */

@@ -15,17 +15,22 @@ final class Events
     {
     }
 
-    /** A request from the web is a 404: WS_EVENT comes from the gateway, and no client can send it. */
-    public function handle(Request $request): HttpResponse
+    /**
+     * A request from the web is a 404: WS_EVENT comes from the gateway, and no client can send it.
+     *
+     * @param array{object|string, string}|string|\Closure $handler
+     */
+    public function handle(Request $request, array|string|\Closure $handler): HttpResponse
     {
         abort_unless($request->server->has('WS_EVENT'), 404);
+        if ($request->hasSession()) {
+            $request->session()->reflash(); // it is for the next page
+        }
         $event = new Event($request->server->all(), (string) $request->getContent());
-        $route = $request->route();
-        $handler = $route->getAction('websocket');
         if (is_array($handler)) {
             $handler = [is_string($handler[0]) ? $this->app->make($handler[0]) : $handler[0], $handler[1]];
         }
-        $response = self::response($this->app->call($handler, [Event::class => $event] + $route->parametersWithoutNulls()));
+        $response = self::response($this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
         if ($event->isConnect() && $response->isSuccessful()) {
             $response->headers->set('WS-Accept', '1'); // the handler has come to its end: this is no error page
         }

@@ -16,6 +16,8 @@ final class Presence
     private const UNCOUNTED = 60;
     /** Seconds for which Redis remembers which lists a connection is in. */
     private const REMEMBERED = 86400;
+    /** Seconds without a change after which a list ends: all disconnect events of its members were lost. */
+    private const KEPT = 30 * 86400;
 
     /**
      * KEYS: the gateway's presence of the channel; the list, address of a connection => time, member and info; the lists of the
@@ -51,6 +53,8 @@ final class Presence
           for of, its in pairs(is) do here[#here + 1] = '[' .. cjson.encode(of) .. ',' .. its .. ']' end
           own = '"join":["' .. name .. '"],"data":{"channel":' .. cjson.encode(channel) .. ',"here":[' .. table.concat(here, ',') .. ']}'
         end
+
+        redis.call('EXPIRE', list, {{kept}})
 
         local commands, joined, left = {'{"to":' .. cjson.encode(who) .. ',' .. own .. '}'}, {}, {}
         for of, its in pairs(is) do if not was[of] then joined[#joined + 1] = '[' .. cjson.encode(of) .. ',' .. its .. ']' end end
@@ -100,7 +104,7 @@ final class Presence
 
     private function change(string $name, string $channel, string $who, string $member, string $info): void
     {
-        $script = strtr(self::CHANGE, ['{{uncounted}}' => self::UNCOUNTED, '{{remembered}}' => self::REMEMBERED]);
+        $script = strtr(self::CHANGE, ['{{uncounted}}' => self::UNCOUNTED, '{{remembered}}' => self::REMEMBERED, '{{kept}}' => self::KEPT]);
         $keys = ["presence:channel:$name", "members:$name", "members:of:$who"];
         $this->redis->run('EVAL', $script, '3', ...array_map(fn (string $key): string => $this->prefix . $key, $keys),
             ...["{$this->prefix}command", $name, $channel, $who, $member, $info]);

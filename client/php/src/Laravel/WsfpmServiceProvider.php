@@ -6,8 +6,10 @@ namespace Wsfpm\Laravel;
 use Illuminate\Broadcasting\BroadcastManager;
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Foundation\Http\Middleware\VerifyCsrfToken;
+use Illuminate\Http\Request;
 use Illuminate\Routing\{Route, Router};
 use Illuminate\Support\ServiceProvider;
+use Symfony\Component\HttpFoundation\Response;
 use Wsfpm\{Client, Redis};
 
 /**
@@ -39,8 +41,8 @@ final class WsfpmServiceProvider extends ServiceProvider
         // handler is a class with __invoke(), [class, method] or a Closure, and gets the Event.
         Router::macro('websocket', function (string $uri, array|string|\Closure $handler): Route {
             /** @var Router $this */
-            return $this->match(['GET', 'POST'], $uri, ['uses' => '\\' . Events::class . '@handle', 'websocket' => $handler])
-                ->withoutMiddleware([VerifyCsrfToken::class]); // the gateway has compared Origin
+            $run = static fn (Events $events, Request $request): Response => $events->handle($request, $handler); // which route:cache can store
+            return $this->match(['GET', 'POST'], $uri, $run)->withoutMiddleware([VerifyCsrfToken::class]); // the gateway has compared Origin
         });
     }
 
@@ -52,11 +54,11 @@ final class WsfpmServiceProvider extends ServiceProvider
 
     private static function prefix(Container $app): string
     {
-        return $app->make('config')->get(self::CONFIG . '.prefix', 'ws:');
+        return $app->make('config')->get(self::CONFIG . '.prefix') ?? 'ws:';
     }
 
     private static function timeout(Container $app): float
     {
-        return (float) $app->make('config')->get(self::CONFIG . '.timeout', 3.0);
+        return (float) ($app->make('config')->get(self::CONFIG . '.timeout') ?? 3.0);
     }
 }

@@ -28,7 +28,11 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
             Route::websocket('/ws/closure', fn (Event $event, Request $request) => $event->isMessage() ? ['got' => $event->body] : $request->query('say'));
             Route::get('/revoke', fn (Request $request) => Broadcast::revoke($request->query('id'), $request->query('channel')) ?? 'revoked');
         });
+        Route::middleware('web')->get('/save', fn () => redirect('/saved')->with('status', 'saved'));
+        Route::middleware('web')->get('/saved', fn () => session('status', 'lost'));
         require $this->app->basePath('routes/channels.php');
+        Broadcast::channel('gate', fn () => throw new \Illuminate\Auth\Access\AuthorizationException());
+        Broadcast::channel('while.{file}', fn ($user, $file) => is_file($this->app->basePath("storage/$file")) ? ['id' => $user->id] : false);
         Broadcast::channel('broken', fn () => throw new \RuntimeException('a-secret-of-the-callback'));
         Broadcast::channel('any.{name}', fn () => true);
         Broadcast::channel('admins', fn () => true, ['guards' => ['admin']]);

@@ -1,0 +1,97 @@
+package browser
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"wsfpm/test/stack"
+)
+
+// What the site keeps for the next page stays, whatever events run meanwhile.
+func TestLaravelKeepsFlashedData(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	cookie := l.login(t, "7")
+	ann := l.dial(t, cookie)
+	stack.HTTP(t, "GET", l.web.URL()+"/save", http.Header{"Cookie": {cookie}})
+	ann.ask(`{"subscribe":["shop"]}`, `{"shop":{"status":200}}`)
+	ann.ask(`{"leave":"shop"}`, `{"status":200}`)
+	for _, want := range []string{"saved", "lost"} {
+		if r := stack.HTTP(t, "GET", l.web.URL()+"/saved", http.Header{"Cookie": {cookie}}); r.Body != want {
+			t.Errorf("the next page has %d %.200q, want %q", r.Status, r.Body, want)
+		}
+	}
+}
+
+// A client that asks again for a channel after its right has ended is in it no longer.
+func TestLaravelEndsARightThatIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	flag := filepath.Join(l.dir, "storage/flag")
+	writes(t, flag, "")
+	ann, bob := l.dial(t, l.login(t, "7")), l.dial(t, l.login(t, "9"))
+	bob.ask(`{"subscribe":["private-while.flag"]}`, `{"private-while.flag":{"status":200}}`)
+	for _, c := range []*echoClient{ann, bob} {
+		c.Send(`{"subscribe":["presence-while.flag"]}`)
+		c.Next()
+		c.Next()
+	}
+	ann.Expect(`{"channel":"presence-while.flag","joined":[["user:9",{"id":9}]],"left":[]}`)
+	if err := os.Remove(flag); err != nil {
+		t.Fatal(err)
+	}
+	bob.ask(`{"subscribe":["private-while.flag","presence-while.flag","private-gate"]}`,
+		`{"private-while.flag":{"status":403},"presence-while.flag":{"status":403},"private-gate":{"status":403}}`)
+	ann.Expect(`{"channel":"presence-while.flag","joined":[],"left":["user:9"]}`)
+	for _, channel := range []string{"private-while.flag", "presence-while.flag"} {
+		bob.ask(`{"whisper":"typing","channel":"`+channel+`"}`, `{"status":403}`)
+		l.redis.Do(t, "PUBLISH", "ws:channel:echo:"+channel, "no longer for Bob")
+	}
+	bob.ask(`{"leave":"shop"}`, `{"status":200}`)
+}
+
+// cachesRoutes does what artisan route:cache does, and finds a route then.
+const cachesRoutes = `<?php
+require 'vendor/autoload.php';
+$app = require 'bootstrap/app.php';
+$app->make(Illuminate\Contracts\Console\Kernel::class)->bootstrap();
+$routes = $app['router']->getRoutes();
+foreach ($routes as $route) {
+    $route->prepareForSerialization();
+}
+file_put_contents('routes.php', '<?php return ' . var_export($routes->compile(), true) . ';');
+$app['router']->setCompiledRoutes(require 'routes.php');
+foreach (['/ws/echo', '/ws/closure?say=hi'] as $path) {
+    $request = Illuminate\Http\Request::create($path, 'GET', [], [], [], ['WS_EVENT' => 'connect', 'WS_CONNECTION' => 'c1']);
+    echo $app->make(Illuminate\Contracts\Http\Kernel::class)->handle($request)->getContent(), "\n";
+}`
+
+func TestLaravelCachesRoutes(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	writes(t, filepath.Join(l.dir, "cache.php"), cachesRoutes)
+	run := exec.CommandContext(t.Context(), stack.Tool(t, "php-cli", "php"), "cache.php")
+	run.Dir = l.dir
+	if out, err := run.CombinedOutput(); err != nil || string(out) != "{\"socket\":\"c1\"}\nhi\n" {
+		t.Errorf("%v: %.2000s", err, out)
+	}
+}
+
+// A list of members whose last disconnect events were lost ends one day.
+func TestLaravelListsOfMembersEnd(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	ann := l.dial(t, l.login(t, "7"))
+	ann.Send(`{"subscribe":["presence-room.1"]}`)
+	ann.Next()
+	ann.Next()
+	for _, key := range []string{"echo:presence-room.1", "of:conn:" + ann.conn} {
+		if ttl, err := strconv.Atoi(l.redis.Do(t, "TTL", "ws:members:"+key)); err != nil || ttl < 0 {
+			t.Errorf("ws:members:%s has the time to live %d", key, ttl)
+		}
+	}
+}
