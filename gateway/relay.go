@@ -91,13 +91,21 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 	}
 	c.g.stats.frames[frameSent].Add(1)
 	if c.route().asks[kindMessage] {
-		most := mostCopied
-		if c.g.sockets.Memory.Crowded() {
-			most = 0 // this frame alone: messages need the rest
-		}
-		c.lane.Sent(f, r, time.Now(), most)
+		c.lane.Sent(f, r, time.Now(), copied(c.g.sockets.Memory.Share()))
 	}
 	return true
+}
+
+// copied returns how many bytes of frames may wait for the script of one client when so much of
+// the memory of messages is held.
+func copied(share float64) int {
+	switch {
+	case share > 2./3:
+		return relay.None // those that sent nothing since keep theirs, and messages need the rest
+	case share > 1./2:
+		return 0 // the newest frame alone
+	}
+	return mostCopied
 }
 
 // answerFrame replies to the current message, if it has an id, that its frame was taken or not.

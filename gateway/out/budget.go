@@ -116,11 +116,15 @@ func (b *Budget) Used() int64 {
 	return b.used + b.beside
 }
 
-// Crowded reports whether more than half of a bounded budget is held.
-func (b *Budget) Crowded() bool {
+// Share returns how much of a bounded budget is held: 0.5 is half of it, and more than 1 is
+// possible; 0 without a bound.
+func (b *Budget) Share() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.size > 0 && b.used+b.beside > b.size/2
+	if b.size <= 0 {
+		return 0
+	}
+	return float64(b.used+b.beside) / float64(b.size)
 }
 
 // Release gives n bytes back.

@@ -109,8 +109,12 @@ func (l *Lane) takeHeld(now time.Time) (Frame, *session.Relay, bool) {
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
+// None as the most that is kept drops the newest copy too.
+const None = -1
+
 // Sent keeps a copy of a frame that was sent, if relay r wants that. At most `most` bytes are
-// kept, with [Overhead] for each; the oldest copies give way. A single one always fits.
+// kept, with [Overhead] for each; the oldest copies give way. A single one fits always but in
+// [None].
 func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) {
 	if r.Copy <= 0 {
 		return
@@ -121,7 +125,7 @@ func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) {
 	l.copies = append(l.copies, copied{f.kept(), r})
 	l.bytes += f.bytes()
 	dropped := 0
-	for ; l.bytes > most && dropped < len(l.copies)-1; dropped++ {
+	for ; l.bytes > most && (dropped < len(l.copies)-1 || most == None && dropped < len(l.copies)); dropped++ {
 		l.bytes -= l.copies[dropped].bytes()
 		l.copies[dropped] = copied{}
 	}

@@ -262,6 +262,21 @@ func TestCopiesLeaveRoomForMessages(t *testing.T) {
 	}
 }
 
+// Nor do the newest ones of very many clients fill the memory: they would for as long as their
+// spans.
+func TestNewestCopiesLeaveRoomForMessages(t *testing.T) {
+	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\"\nrelay_per_second = 0"}}, "2.relay-copy-crowded")
+	const clients, size = 80, 4 << 10
+	for range clients {
+		c := w.dial(withHeaders("WS-Join: doc", "WS-Relay: channel:doc; binary; copy=1h"), stack.DialOptions{})
+		c.SendBinary(make([]byte, size))
+		settle(t, c)
+	}
+	if n := w.Metric(t, "wsfpm_inbound_bytes"); n < 128<<10 || n > 2*256<<10/3+2*size {
+		t.Errorf("%v bytes are held", n)
+	}
+}
+
 // copied is one frame in the body of a message event with copies.
 type copied struct {
 	To, Data string
