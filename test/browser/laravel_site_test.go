@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"wsfpm/test/stack"
@@ -93,5 +94,17 @@ func TestLaravelListsOfMembersEnd(t *testing.T) {
 		if ttl, err := strconv.Atoi(l.redis.Do(t, "TTL", "ws:members:"+key)); err != nil || ttl < 0 {
 			t.Errorf("ws:members:%s has the time to live %d", key, ttl)
 		}
+	}
+}
+
+// The info of one member cannot be so large that no other one gets the list.
+func TestLaravelRefusesLargeMembers(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	ann, bob := l.dial(t, l.login(t, "7")), l.dial(t, l.login(t, "9"))
+	bob.ask(`{"subscribe":["presence-large.1"]}`, `{"presence-large.1":{"status":500}}`)
+	ann.Send(`{"subscribe":["presence-large.1"]}`)
+	if got := string(ann.Next().Data) + string(ann.Next().Data); !strings.Contains(got, `{"presence-large.1":{"status":200}}`) || !strings.Contains(got, `"here":[["user:7",`) {
+		t.Errorf("got %.300s", got)
 	}
 }

@@ -3,7 +3,7 @@ declare(strict_types=1);
 
 namespace Wsfpm\Laravel;
 
-use Wsfpm\{Command, Redis};
+use Wsfpm\{Command, Redis, Refused};
 
 /**
  * Who is in the presence channels of Laravel Echo, and what the others hear of them. One script in Redis changes the list of a channel
@@ -12,6 +12,8 @@ use Wsfpm\{Command, Redis};
  */
 final class Presence
 {
+    /** The longest info of a member, in bytes of JSON: each newcomer gets that of all. */
+    private const INFO = 4096;
     /** Seconds until the gateway has counted a member for certain. */
     private const UNCOUNTED = 60;
     /** Seconds for which Redis remembers which lists a connection is in. */
@@ -76,11 +78,15 @@ final class Presence
      * @param string $name the channel's in wsfpm
      * @param string $connection its address
      * @param string $member as the gateway counts it: "user:42", or the address of a connection without a user
-     * @param mixed $info what the others hear of it, sent as JSON
+     * @param mixed $info what the others hear of it, sent as JSON of at most 4096 bytes
      */
     public function enter(string $name, string $channel, string $connection, string $member, mixed $info): void
     {
-        $this->change($name, $channel, $connection, $member, Command::json($info, 'the info of a member'));
+        $json = Command::json($info, "the info of a member of $channel");
+        if (strlen($json) > self::INFO) {
+            throw new Refused("the info of a member of $channel has " . strlen($json) . ' bytes, at most ' . self::INFO . ' are allowed');
+        }
+        $this->change($name, $channel, $connection, $member, $json);
     }
 
     /** A connection, or all of a user's, leave a channel; the others hear of it when the member has no other one there. */

@@ -32,6 +32,7 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
         Route::middleware('web')->get('/saved', fn () => session('status', 'lost'));
         require $this->app->basePath('routes/channels.php');
         Broadcast::channel('gate', fn () => throw new \Illuminate\Auth\Access\AuthorizationException());
+        Broadcast::channel('large.{room}', fn ($user) => ['id' => $user->id, 'about' => str_repeat('x', $user->id === 9 ? 8_000_000 : 3_900)]);
         Broadcast::channel('while.{file}', fn ($user, $file) => is_file($this->app->basePath("storage/$file")) ? ['id' => $user->id] : false);
         Broadcast::channel('broken', fn () => throw new \RuntimeException('a-secret-of-the-callback'));
         Broadcast::channel('any.{name}', fn () => true);
