@@ -176,6 +176,7 @@ export class WsfpmConnector {
   }
 
   connect() {
+    this.#live?.close()     // one connection at a time
     this.#live = new Live(this.options.url, {
       message: m => this.#received(m),
       state: (name, detail) => this.#changed(name, detail),

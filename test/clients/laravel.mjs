@@ -21,9 +21,9 @@ globalThis.clearTimeout = (timer) => { timers = timers.filter((t) => t !== timer
 /** page returns a connector that is connected; answer makes of a message what the server replies, without its id. */
 async function page(answer) {
   const sent = [];
-  let own;
+  const all = [];
   class Socket {
-    constructor() { own = this; }
+    constructor() { all.push(this); }
     send(text) {
       const { id, data } = JSON.parse(text);
       sent.push(data);
@@ -34,10 +34,10 @@ async function page(answer) {
   }
   const echo = new WsfpmConnector({ live: { WebSocket: Socket } });
   await settle();
-  own.gets({ hello: { conn: 'c1', resume: 'off', ping: 0 } });
-  own.gets({ data: { socket: 'c1' } });
+  all[0].gets({ hello: { conn: 'c1', resume: 'off', ping: 0 } });
+  all[0].gets({ data: { socket: 'c1' } });
   timers = [];
-  return { echo, sent, gets: (data) => own.gets({ data }) };
+  return { echo, sent, gets: (data, n = -1) => all.at(n).gets({ data }) };
 }
 
 const granted = (m) => ({ data: m.subscribe ? Object.fromEntries(m.subscribe.map((name) => [name, { status: 200 }])) : { status: 200 } });
@@ -107,6 +107,17 @@ const rules = {
     echo.leave('a');
     await settle();
     assert.deepEqual([sent, first.isSubscribed], [[{ subscribe: ['private-a'] }, { leave: 'private-a' }], false]);
+  },
+  async 'a second connect ends the first connection'() {
+    const { echo, gets } = await page(granted);
+    const seen = [];
+    echo.channel('shop').listen('.sold', (data) => seen.push(data));
+    await settle();
+    echo.connect();
+    gets({ channel: 'shop', event: 'sold', data: 1 }, 0);
+    await settle();
+    gets({ channel: 'shop', event: 'sold', data: 2 });
+    assert.deepEqual(seen, [2]);
   },
   async 'without a connection there is no id, and nothing fails'() {
     const echo = new WsfpmConnector({ live: { WebSocket: class { close() {} } } });
