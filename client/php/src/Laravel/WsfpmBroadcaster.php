@@ -88,11 +88,7 @@ class WsfpmBroadcaster extends Broadcaster
             $commands[] = ['to' => 'channel:' . self::name($channel), 'except' => $except, 'data' => $data];
         }
         try {
-            match (count($commands)) {
-                0 => null,
-                1 => $this->client()->push($commands[0]['to'], $commands[0]['data'], $except),
-                default => $this->client()->command(...$commands),
-            };
+            $commands === [] || $this->client()->command(...$commands);
         } catch (Failed $e) {
             throw new BroadcastException("wsfpm: {$e->getMessage()}", 0, $e);
         }
