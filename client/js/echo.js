@@ -210,7 +210,7 @@ export class WsfpmConnector {
   leaveChannel(name) {
     if (!this.channels[name]) return
     delete this.channels[name]
-    if (!this.#wanted.delete(name)) this.send({ leave: name }) // else it was not asked for yet
+    if (!this.#wanted.delete(name)) this.#leave(name, AGAIN) // else it was not asked for yet
   }
 
   socketId() {
@@ -266,6 +266,13 @@ export class WsfpmConnector {
     const open = () => names.filter(name => this.channels[name]?.isSubscribed === false && (replies[name]?.status ?? 200) === 200)
     const again = () => socket === this.#socket && open().length && this.#ask(open(), Math.min(wait * 2, LONGEST))
     if (open().length) setTimeout(again, wait * (1 + Math.random()))
+  }
+
+  /** Until the server has heard it: others would see the page in the channel. */
+  #leave(name, wait) {
+    const socket = this.#socket
+    const again = () => socket === this.#socket && !this.channels[name] && this.#leave(name, Math.min(wait * 2, LONGEST))
+    if (socket) this.#live.send({ leave: name }).catch(() => setTimeout(again, wait * (1 + Math.random())))
   }
 
   #received(m) {

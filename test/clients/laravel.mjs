@@ -108,6 +108,22 @@ const rules = {
     await settle();
     assert.deepEqual([sent, first.isSubscribed], [[{ subscribe: ['private-a'] }, { leave: 'private-a' }], false]);
   },
+  async 'a channel is left until the server has heard it, unless the page wants it again'() {
+    const { echo, sent } = await page((m) => (m.leave ? { error: 'failed' } : granted(m)));
+    echo.channel('shop');
+    await settle();
+    echo.leave('shop');
+    await settle();
+    await settle();
+    timers.pop().run();
+    await settle();
+    await settle();
+    assert.deepEqual(sent.splice(0), [{ subscribe: ['shop'] }, { leave: 'shop' }, { leave: 'shop' }]);
+    echo.channel('shop');
+    timers.pop().run();
+    await settle();
+    assert.deepEqual(sent, [{ subscribe: ['shop'] }]);
+  },
   async 'a second connect ends the first connection'() {
     const { echo, gets } = await page(granted);
     const seen = [];
