@@ -238,17 +238,18 @@ func TestAPushThatManyWaitForCountsOnce(t *testing.T) {
 }
 
 // readSlowly takes so many bytes of the answer to a message, a part of them every tenth of
-// a second, on a new connection. It fails the test if that does not succeed, and tries again
-// if it was the machine that paused for as long as this reader may.
+// a second, on a new connection. It fails the test if that does not succeed, or the gateway
+// misses a pong meanwhile, and tries again if the machine paused for as long as this reader may.
 func readSlowly(t *testing.T, w *world, bytes, part int64, may time.Duration) (rest net.Conn) {
 	t.Helper()
+	missed := func() float64 { return w.Metric(t, "wsfpm_pongs_missed_total") }
 	pace := time.NewTicker(100 * time.Millisecond)
 	defer pace.Stop()
 	for range 5 {
 		conn := stack.RawDial(t, w.Listen, "/ws")
 		conn.Write(stack.ClientFrame(0x81, []byte("x")))
 		conn.SetReadDeadline(time.Now().Add(stack.Patience))
-		left, paused := bytes, time.Duration(0)
+		left, paused, already := bytes, time.Duration(0), missed()
 		for before := time.Now(); left > 0; left -= part {
 			<-pace.C
 			paused, before = max(paused, time.Since(before)), time.Now()
@@ -257,11 +258,11 @@ func readSlowly(t *testing.T, w *world, bytes, part int64, may time.Duration) (r
 				break
 			}
 		}
-		if left <= 0 {
+		if left <= 0 && missed() == already {
 			return conn
 		}
 		if paused < may/2 {
-			t.Fatalf("closed, although this reader never paused for more than %v", paused)
+			t.Fatalf("lost, although this reader never paused for more than %v", paused)
 		}
 	}
 	t.Fatal("the machine pauses for seconds")
