@@ -81,7 +81,7 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 		return false
 	}
 	command := relay.Command(f, r, from, c.id())
-	if size := len(command.Message.Data()); size > int(s.Redis.MostFrame()) { // its sender and escapes are around a text
+	if size := len(command.Message.Data()); int64(size) > int64(s.Redis.MostFrame()) { // its sender and escapes are around a text
 		c.frameTooLarge("redis.push_limit", size)
 		return false
 	}
@@ -90,7 +90,7 @@ func (c *connection) sendFrame(f relay.Frame, r *session.Relay, from session.Add
 		return false
 	}
 	c.g.stats.frames[frameSent].Add(1)
-	if c.route().asks[kindMessage] {
+	if r.Copy > 0 && c.route().asks[kindMessage] {
 		c.lane.Sent(f, r, time.Now(), copied(c.g.sockets.Memory.Share()))
 	}
 	return true

@@ -124,8 +124,11 @@ func (l *Lane) Sent(f Frame, r *session.Relay, now time.Time, most int) {
 	}
 	l.copies = append(l.copies, copied{f.kept(), r})
 	l.bytes += f.bytes()
-	dropped := 0
-	for ; l.bytes > most && (dropped < len(l.copies)-1 || most == None && dropped < len(l.copies)); dropped++ {
+	dropped, least := 0, 1
+	if most == None {
+		least = 0
+	}
+	for ; l.bytes > most && dropped < len(l.copies)-least; dropped++ {
 		l.bytes -= l.copies[dropped].bytes()
 		l.copies[dropped] = copied{}
 	}

@@ -85,9 +85,9 @@ func TestCopiesAreTheNewestFrames(t *testing.T) {
 	}
 }
 
-// The reader may use its memory again as soon as a message has ended: what the lane keeps and
-// what is sent on are copies. Of a frame that is sent at once, without copies for the script, the
-// lane makes none.
+// The reader may use its memory again as soon as a message has ended: the lane keeps copies, and
+// the command has one. Of a frame that is sent at once, without copies for the script, the lane
+// makes none.
 func TestNothingRefersToTheReadersMemory(t *testing.T) {
 	r := &session.Relay{To: session.Channel("doc"), Prefix: "c", Latest: 50, Copy: 5000}
 	data := []byte("c1")
