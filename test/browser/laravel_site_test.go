@@ -12,7 +12,7 @@ import (
 	"wsfpm/test/stack"
 )
 
-// What the site keeps for the next page stays, whatever events run meanwhile.
+// Flashed data stays for the next page, also if events run before it.
 func TestLaravelKeepsFlashedData(t *testing.T) {
 	t.Parallel()
 	l := startLaravel(t)

@@ -222,7 +222,7 @@ func TestLaravelRefusesHostileMessages(t *testing.T) {
 
 	// A name that is a channel of the site's own joins another one.
 	l.redis.Do(t, "PUBLISH", "ws:channel:lobby", "for the site's own channel")
-	// What a page whispers, objects as they are, is its own event, whatever its name.
+	// A whisper is a client event of its page under any name, and its objects stay as they are.
 	ann.ask(`{"subscribe":["private-any.a,b;*"]}`, `{"private-any.a,b;*":{"status":200}}`)
 	ann.ask(`{"whisper":"App\\OrderShipped","channel":"private-any.a,b;*","data":{"a":{},"b":[],"c":1.0}}`, `{"status":200}`)
 	bob.Expect(`{"event":"client-App\\OrderShipped","channel":"private-any.a,b;*","data":{"a":{},"b":[],"c":1.0}}`)

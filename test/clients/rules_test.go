@@ -68,7 +68,7 @@ func TestThePagesClientIsSmall(t *testing.T) {
 // exported are the names of a file of types, and the members of its interfaces.
 var exported = regexp.MustCompile(`(?m)^export (?:function|class|type|interface) (\w+)|^  (\w+)\??[(:]`)
 
-// What live.d.ts and echo.d.ts say is what a compiler takes: the names that they export are used
+// A compiler takes live.d.ts and echo.d.ts: the names that they export are used
 // in types.ts, and those that the modules export stand in them.
 func TestTheTypesOfThePagesClient(t *testing.T) {
 	stack.Integration(t)

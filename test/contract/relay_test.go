@@ -318,7 +318,7 @@ func TestAfterAnOutageTheRoomSynchronises(t *testing.T) {
 	a.SendBinary([]byte("1"))
 	b.ExpectBinary([]byte("1"))
 	reader.ExpectBinary([]byte("1"))
-	w.frames("sent", 1) // Redis's answer comes behind the frame
+	w.frames("sent", 1) // Redis's answer comes after the frame
 	link.Cut()
 	stack.Wait(t, "the node to notice", func() bool { return !w.Ready() })
 	a.SendBinary([]byte("2"))

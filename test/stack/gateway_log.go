@@ -66,7 +66,7 @@ func (g *GatewayServer) LogLines(level string, words ...string) []LogLine {
 	return found
 }
 
-// Logged waits for n lines, since the log is written behind the events, and fails the
+// Logged waits for n lines, since the log is written after the events, and fails the
 // test if there are more.
 func (g *GatewayServer) Logged(t T, n int, level string, words ...string) {
 	t.Helper()
