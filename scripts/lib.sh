@@ -107,6 +107,7 @@ check() { # a name, then a command that ends with 0 when all is well
 	else
 		failed=$((failed + 1))
 		echo "--- FAIL $name"
+		echo "FAIL $name" >>"${FAILURES:-/dev/null}"
 		echo "$out"
 	fi
 }
@@ -120,8 +121,19 @@ fuzz_target() { # its folder, its name, a time, further flags
 	[ "$status" = 0 ] || { grep -qx ' *context deadline exceeded' <<<"$out" && ! grep -q 'Failing input' <<<"$out"; }
 }
 
+# keep_failures makes a file to which this script and those that it runs append what has
+# failed. closing shows it once more, where a reader of a long output looks first.
+keep_failures() {
+	[ -z "${FAILURES:-}" ] || return 0
+	export FAILURES
+	FAILURES=$(mktemp)
+	keeps_failures=true
+}
+
 # closing prints the one line that ends a run, and reports whether it was good.
 closing() {
+	cat "${FAILURES:-/dev/null}"
+	[ -z "${keeps_failures:-}" ] || rm -f "$FAILURES"
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }

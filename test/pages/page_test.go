@@ -26,7 +26,7 @@ func (s *site) openPage(script, cookie string) *page {
 	}
 	cmd := exec.Command(stack.Tool(s.t, "nodejs", "node"), "testdata/page.mjs", s.URL, file)
 	cmd.Env = append(os.Environ(), "PAGE_COOKIE="+cookie)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = s.t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)

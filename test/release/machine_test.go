@@ -146,7 +146,7 @@ func (m machine) visit(t *testing.T, last string) {
 		name, args = "sudo", append([]string{"-n", name}, args...)
 	}
 	browser := exec.CommandContext(t.Context(), name, args...)
-	browser.Dir, browser.Stderr = filepath.Join(stack.Root(t), "test", "browser"), os.Stderr
+	browser.Dir, browser.Stderr = filepath.Join(stack.Root(t), "test", "browser"), t.Output()
 	out, err := browser.StdoutPipe()
 	if err == nil {
 		err = browser.Start()

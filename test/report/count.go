@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,10 +18,11 @@ type tally struct {
 	output                  map[string][]string // of tests that run, by package and name
 	parents                 map[string]bool     // tests that have subtests: not counted
 	broken                  map[string]bool     // packages and tests of which a part has been counted as failed
+	failures                io.Writer           // gets a few lines for each failure
 }
 
 func newTally() *tally {
-	return &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool)}
+	return &tally{output: make(map[string][]string), parents: make(map[string]bool), broken: make(map[string]bool), failures: io.Discard}
 }
 
 // countCommand is report count.
@@ -27,23 +30,30 @@ func countCommand(flags *flag.FlagSet) func() error {
 	noSkips := flags.Bool("no-skips", false, "count a skipped test as failed")
 	file := flags.String("copy", "", "append the input to this file")
 	return func() error {
-		copied := io.Discard
-		if *file != "" {
-			f, err := os.OpenFile(*file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			copied = f
+		copied, err := appendTo(*file)
+		if err != nil {
+			return err
 		}
+		defer copied.Close()
+		failures, err := appendTo(os.Getenv("FAILURES"))
+		if err != nil {
+			return err
+		}
+		defer failures.Close()
 		t := newTally()
-		err := readEvents(os.Stdin, func(e event) {
+		t.failures = failures
+		err = readEvents(os.Stdin, func(e event) {
 			_, _ = copied.Write(e.line) // a whole line at once: others append too
 			t.add(e, *noSkips)
 		})
 		fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 		return err
 	}
+}
+
+// appendTo opens a file to append to, "" none.
+func appendTo(file string) (*os.File, error) {
+	return os.OpenFile(cmp.Or(file, os.DevNull), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 }
 
 func (t *tally) add(e event, noSkips bool) {
@@ -83,12 +93,29 @@ func (t *tally) cutShort(pkg string) {
 // cutLines bounds what is shown of a test that was cut short.
 const cutLines = 400
 
+// lastWords are the last lines that a test has written itself, and not the servers that it
+// has started: among them is what was wrong.
+func lastWords(output []string) string {
+	var own []string
+	for _, line := range output {
+		if ownLine.MatchString(line) && !strings.Contains(line, "contract-row: ") {
+			own = append(own, fmt.Sprintf("  %.300s\n", strings.TrimSpace(line)))
+		}
+	}
+	return strings.Join(own[max(0, len(own)-5):], "")
+}
+
+var ownLine = regexp.MustCompile(`^ +\w+_test\.go:\d+: |^panic: |DATA RACE`)
+
 func (t *tally) end(e event, key string, noSkips bool) {
 	bad := e.Action == "fail" || e.Action == "skip" && noSkips && e.Test != ""
 	if bad {
 		fmt.Printf("--- %s %s (%.1fs)\n", strings.ToUpper(e.Action), key, e.Elapsed)
 		for _, line := range slices.Compact(t.output[key]) {
 			fmt.Print("    ", line)
+		}
+		if e.Test != "" {
+			fmt.Fprintf(t.failures, "%s %s (%.1fs)\n%s", strings.ToUpper(e.Action), key, e.Elapsed, lastWords(t.output[key]))
 		}
 	}
 	delete(t.output, key)

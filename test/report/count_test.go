@@ -33,6 +33,23 @@ func TestEachFailureCountsOnce(t *testing.T) {
 	}
 }
 
+// The list of failures has what the test has written itself, not its servers' logs.
+func TestAFailureIsListedWithItsOwnLines(t *testing.T) {
+	var list strings.Builder
+	counted := newTally()
+	counted.failures = &list
+	printed(t, func() {
+		for _, line := range []string{"    x_test.go:3: contract-row: 1.a\n", "    x_test.go:4: got 1, want 2\n", "    process.go:1: log of redis:\n", "        Ready\n"} {
+			counted.add(event{Action: "output", Package: "p", Test: "A", Output: line}, false)
+		}
+		counted.add(event{Action: "fail", Package: "p", Test: "A", Elapsed: 1}, false)
+		counted.add(event{Action: "fail", Package: "p"}, false)
+	})
+	if want := "FAIL p A (1.0s)\n  x_test.go:4: got 1, want 2\n"; list.String() != want {
+		t.Errorf("got %q, want %q", list.String(), want)
+	}
+}
+
 // The panic of a test that hangs is written as output of that test, which never ends.
 func TestATestThatDidNotEndIsShown(t *testing.T) {
 	counted := newTally()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 )
@@ -20,7 +19,7 @@ type Dialogue struct {
 // waits for the program.
 func StartDialogue(t T, cmd *exec.Cmd) *Dialogue {
 	t.Helper()
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatalf("%s: %v", cmd.Path, err)

@@ -3,6 +3,7 @@ package stack
 import (
 	"debug/buildinfo"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,7 @@ type T interface {
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Skipf(format string, args ...any)
+	Output() io.Writer // of the test's log
 }
 
 // Suite owns the servers that all tests of a package share. It stands in for
@@ -63,6 +65,9 @@ func (s *Suite) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 func (s *Suite) Logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, s.name+": "+format+"\n", args...)
 }
+
+// Output is standard error.
+func (s *Suite) Output() io.Writer { return os.Stderr }
 
 // Errorf writes one line and marks the suite as failed.
 func (s *Suite) Errorf(format string, args ...any) {
