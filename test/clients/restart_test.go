@@ -60,15 +60,10 @@ func betweenRestarts(t *testing.T, restarts int) {
 		}
 		node.Start(t)
 		stack.Wait(t, "the node", node.Ready)
-		p.next("an end of each message", func(e pageEvent) bool {
-			c.note(e)
-			return c.settled() == sent
-		})
+		c.hear(p, "an end of each message", func() bool { return c.settled() == sent })
 	}
-	p.next("the last message", func(e pageEvent) bool {
-		c.note(e)
-		return c.missing() == 0
-	})
+	// The log may have brought all of them before the last reply.
+	c.hear(p, "the last message", func() bool { return c.missing() == 0 })
 	told, err := os.ReadFile(filepath.Join(dir, "told"))
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +88,14 @@ type tally struct {
 
 func newTally() tally {
 	return tally{replies: map[int]bool{}, failed: map[string]int{}, messages: map[string]int{}}
+}
+
+// hear notes events until all that is wanted is there.
+func (c *tally) hear(p *page, what string, all func() bool) {
+	p.t.Helper()
+	for !all() {
+		c.note(p.next(what, func(pageEvent) bool { return true }))
+	}
 }
 
 func (c *tally) note(e pageEvent) {
