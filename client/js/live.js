@@ -200,8 +200,7 @@ export class Live {
   #lost(ws, code, reason) {
     if (ws !== this.#ws) return
     if (isFinal(code)) return this.#stop(code, reason)
-    if (ws?.opened && Date.now() - ws.opened > STABLE) this.#failures = 0
-    this.#again(ws, code, this.#wait(code))
+    this.#again(ws, code)
   }
 
   #wait(code) {
@@ -212,6 +211,8 @@ export class Live {
 
   #again(ws, code, wait) {
     if (ws !== this.#ws) return
+    if (ws?.opened && Date.now() - ws.opened > STABLE) this.#failures = 0
+    wait ??= this.#wait(code)
     this.#drop()
     // After these codes one of the messages may be what the server does not bear.
     const poisoned = [1002, 1003, 1007, 1009, 1011].includes(code)
