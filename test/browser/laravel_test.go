@@ -280,6 +280,34 @@ func TestLaravelKnowsItsUser(t *testing.T) {
 	ann.ExpectClose(4401)
 }
 
+// An event that runs while a page logs out does not bring the login back, and what a handler
+// puts into the session stays.
+func TestLaravelKeepsTheSessionsState(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	cookie := l.login(t, "7")
+	get := func(path, want string) {
+		t.Helper()
+		if r := stack.HTTP(t, "GET", l.web.URL()+path, http.Header{"Cookie": {cookie}}); r.Body != want {
+			t.Errorf("%s: got %d %.300s, want %s", path, r.Status, r.Body, want)
+		}
+	}
+	c := stack.Dial(t, "ws://"+l.web.Addr+"/ws/closure?say=hi", stack.DialOptions{Cookie: cookie, Host: l.web.Addr})
+	c.Expect("hi")
+	c.Send("count")
+	c.Expect(`{"got":"count"}`)
+	get("/who", "7 1")
+	held := filepath.Join(l.dir, "storage/held")
+	c.Send("hold")
+	stack.Wait(t, "the handler", func() bool { _, err := os.Stat(held); return err == nil })
+	get("/logout", "out")
+	if err := os.Remove(held); err != nil {
+		t.Fatal(err)
+	}
+	c.Expect(`{"got":"hold"}`)
+	get("/who", "guest 1")
+}
+
 // A member whose disconnect event was lost, as while PHP is away for long, is in no new list,
 // and the others hear that it has left.
 func TestLaravelForgetsLostMembers(t *testing.T) {

@@ -23,14 +23,21 @@ final class Events
     public function handle(Request $request, array|string|\Closure $handler): HttpResponse
     {
         abort_unless($request->server->has('WS_EVENT'), 404);
-        if ($request->hasSession()) {
-            $request->session()->reflash(); // it is for the next page
-        }
+        $session = $request->hasSession() ? $request->session() : null;
         $event = new Event($request->server->all(), (string) $request->getContent());
         if (is_array($handler)) {
             $handler = [is_string($handler[0]) ? $this->app->make($handler[0]) : $handler[0], $handler[1]];
         }
-        $response = self::response($this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
+        $before = [$session?->getId(), $session?->all()];
+        try {
+            $response = self::response($this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
+        } finally {
+            if ($session !== null && [$session->getId(), $session->all()] === $before) {
+                $session->flush();
+                $session->start(); // Laravel saves it next: what a page has done meanwhile, such as a logout, stays done
+            }
+            $session?->reflash(); // it is for the next page
+        }
         if ($event->isConnect() && $response->isSuccessful()) {
             $response->headers->set('WS-Accept', '1'); // the handler has come to its end: this is no error page
         }

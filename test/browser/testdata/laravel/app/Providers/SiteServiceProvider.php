@@ -15,7 +15,7 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
         Auth::provider('one', fn () => new class implements UserProvider {
             private const PEOPLE = [7 => ['name' => 'Ann', 'orders' => ['7']], 9 => ['name' => 'Bob', 'orders' => []]];
 
-            public function retrieveById($id) { return isset(self::PEOPLE[$id]) ? new GenericUser(['id' => (int) $id, 'password' => ''] + self::PEOPLE[$id]) : null; }
+            public function retrieveById($id) { return isset(self::PEOPLE[$id]) ? new GenericUser(['id' => (int) $id, 'password' => '', 'remember_token' => ''] + self::PEOPLE[$id]) : null; }
             public function retrieveByToken($id, $token) { return null; }
             public function updateRememberToken(Authenticatable $user, $token) {}
             public function retrieveByCredentials(array $credentials) { return null; }
@@ -25,7 +25,15 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
             Route::get('/login', fn (Request $request) => Auth::guard($request->query('guard'))->loginUsingId($request->query('id')) ? 'in' : '');
             Route::get('/logout', fn () => Auth::logout() ?? 'out');
             Route::get('/ship', fn () => broadcast(new \App\OrderShipped())->toOthers() ? 'shipped' : '');
-            Route::websocket('/ws/closure', fn (Event $event, Request $request) => $event->isMessage() ? ['got' => $event->body] : $request->query('say'));
+            Route::websocket('/ws/closure', function (Event $event, Request $request) {
+                if ($event->body === 'hold') {
+                    touch($held = storage_path('held'));
+                    for ($i = 0; $i < 1000 && file_exists($held); $i++, clearstatcache()) usleep(20_000);
+                }
+                if ($event->body === 'count') $request->session()->increment('count');
+                return match (true) { $event->isConnect() => $request->query('say'), $event->isMessage() => ['got' => $event->body], default => null };
+            });
+            Route::get('/who', fn (Request $request) => ($request->user()->id ?? 'guest') . ' ' . $request->session()->get('count', 0));
             Route::get('/revoke', fn (Request $request) => Broadcast::revoke($request->query('id'), $request->query('channel')) ?? 'revoked');
         });
         Route::middleware('web')->get('/save', fn () => redirect('/saved')->with('status', 'saved'));
