@@ -178,11 +178,15 @@ func (p *logProgramme) judge(v *visit, ends []finish) string {
 
 // excepts reports whether a node's death may be why a connection has got no event or two.
 func (p *logProgramme) excepts(v *visit, ends []finish, death harm) bool {
-	if death.kind != "node-kill" || death.node != v.node || death.began.Before(v.began) {
+	if death.kind != "node-kill" || death.node != v.node {
 		return false
 	}
-	if v.unseen && len(ends) == 0 && death.began.Sub(v.began) < underWay {
-		return true // PHP let it in, and there was no record yet
+	// PHP let it in, and there was no record yet; PHP-FPM may begin with what a dead node has sent.
+	if v.unseen && len(ends) == 0 && death.began.Sub(v.began).Abs() < underWay {
+		return true
+	}
+	if death.began.Before(v.began) {
+		return false
 	}
 	left := !v.ended.IsZero() && v.ended.Before(death.began.Add(-underWay))
 	for _, h := range p.harms {
@@ -236,6 +240,9 @@ func TestTheProgrammeOfTheLogJudgesDisconnects(t *testing.T) {
 		{"none, Redis had the record", []harm{kill, {"redis-kill", 0, at(12), at(13)}}, visit{died: at(10), began: at(0), ended: at(10)}, nil, false},
 		{"none, it had left long before", []harm{{"flushall", 0, at(9), at(9)}, kill}, visit{began: at(0), ended: at(3)}, nil, false},
 		{"none, and it was just let in", []harm{kill}, visit{began: at(9), unseen: true}, nil, true},
+		{"none, and PHP let it in after the kill", []harm{kill}, visit{began: at(12), unseen: true}, nil, true},
+		{"none, and another node let it in after", []harm{kill}, visit{node: 1, began: at(12), unseen: true}, nil, false},
+		{"none, and it was let in long after", []harm{kill}, visit{began: at(16), unseen: true}, nil, false},
 		{"none, and it was let in before", []harm{kill}, visit{began: at(2), unseen: true}, nil, false},
 		{"two, the first in an outage", []harm{{"redis-freeze", 0, at(7), at(9)}, kill}, visit{began: at(0), ended: at(8)}, ran(8, 60), true},
 		{"two, the first before the outage", []harm{{"redis-freeze", 0, at(7), at(9)}, kill}, visit{began: at(0), ended: at(5)}, ran(5, 60), false},
