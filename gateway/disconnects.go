@@ -37,7 +37,8 @@ type disconnect struct {
 	c     *connection
 	event event
 	since time.Time // when the connection ended
-	err   error     // of the last try; nil before the first
+	tries int       // so far
+	err   error     // of the last one; nil before the first
 
 	lost     *registry.Lost     // the connection is a dead node's; nil: it is our own
 	decision *registry.Decision // who runs it; nil: not asked yet
@@ -99,6 +100,7 @@ func (q *disconnects) serve() {
 			f.over(q.untried(tooLate))
 			continue
 		}
+		f.tries++
 		f.err = f.try()
 		if !unsent(f.err) || errors.Is(f.err, errTakenOver) {
 			q.went()
@@ -216,7 +218,7 @@ func (q *disconnects) prune() {
 	paused := q.timer != nil
 	q.mu.Unlock()
 	if paused {
-		q.remove((*disconnect).outlived, q.untried(tooLate))
+		q.remove(func(f *disconnect) bool { return f.outlived() && f.tries != 1 }, q.untried(tooLate))
 	}
 }
 
@@ -294,10 +296,17 @@ func (f *disconnect) outlived() bool {
 	return time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
 }
 
-// overdue reports whether there is no time left for a try. The first try may be as late as
-// that of any event that waits for a worker.
+// overdue reports whether there is no time left for a try. The first may be as late as that
+// of any event that waits for a worker. A single one proves nothing: it may have failed
+// because this machine stood still, for as long as disconnect_retry.
 func (f *disconnect) overdue() bool {
-	return f.outlived() && (f.err != nil || time.Since(f.since) > f.c.route().upstream.wait)
+	switch f.tries {
+	case 0:
+		return f.outlived() && time.Since(f.since) > f.c.route().upstream.wait
+	case 1:
+		return false
+	}
+	return f.outlived()
 }
 
 // over ends the event and its connection; why is nil if the event ran. An event that PHP

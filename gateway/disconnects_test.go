@@ -147,6 +147,26 @@ func TestADisconnectEventThatWasNotTriedSaysWhy(t *testing.T) {
 	}
 }
 
+// A machine that stands still during the only try costs no event.
+func TestADisconnectEventHasTwoTries(t *testing.T) {
+	f := startFlaky(t, func(c *config.Config) { c.DisconnectRetry = config.Duration(time.Minute) })
+	c := &connection{g: f.Gateway, rt: f.settings.Load().routes[0]}
+	for _, test := range []struct {
+		tries int
+		age   time.Duration
+		over  bool
+	}{
+		{0, time.Second, false}, {0, 2 * time.Minute, true},
+		{1, time.Second, false}, {1, time.Hour, false},
+		{2, time.Second, false}, {2, 2 * time.Minute, true},
+	} {
+		d := disconnect{c: c, since: time.Now().Add(-test.age), tries: test.tries}
+		if got := d.overdue(); got != test.over {
+			t.Errorf("after %d tries in %v: over is %v, want %v", test.tries, test.age, got, test.over)
+		}
+	}
+}
+
 // setMost bounds the events that wait, apart from limits.connections.
 func (f *flaky) setMost(n int) {
 	f.eachQueue(func(q *disconnects) { q.resize(n, 1) })
