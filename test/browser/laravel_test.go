@@ -297,15 +297,40 @@ func TestLaravelKeepsTheSessionsState(t *testing.T) {
 	c.Send("count")
 	c.Expect(`{"got":"count"}`)
 	get("/who", "7 1")
-	held := filepath.Join(l.dir, "storage/held")
 	c.Send("hold")
+	l.releases(t, func() { get("/logout", "out") })
+	c.Expect(`{"got":"hold"}`)
+	get("/who", "guest 1")
+}
+
+// releases waits until a handler holds, and lets it go on after meanwhile.
+func (l *laravel) releases(t *testing.T, meanwhile func()) {
+	t.Helper()
+	held := filepath.Join(l.dir, "storage/held")
 	stack.Wait(t, "the handler", func() bool { _, err := os.Stat(held); return err == nil })
-	get("/logout", "out")
+	meanwhile()
 	if err := os.Remove(held); err != nil {
 		t.Fatal(err)
 	}
-	c.Expect(`{"got":"hold"}`)
-	get("/who", "guest 1")
+}
+
+// A stream comes line by line, on connect whole; what fails in it is no message.
+func TestLaravelStreams(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	c := stack.Dial(t, "ws://"+l.web.Addr+"/ws/closure?say=lines", stack.DialOptions{Host: l.web.Addr})
+	c.Expect("one")
+	c.Expect(`{"n":2}`)
+	c.Send("lines")
+	l.releases(t, func() { c.Expect("one") })
+	c.Expect(`{"n":2}`)
+	c.Send("breaks")
+	c.Expect("one")
+	c.Send("next")
+	c.Expect(`{"got":"next"}`)
+	if log := l.g.LogText(); !strings.Contains(log, "a-secret-of-the-stream") {
+		t.Error("the log does not say what has failed")
+	}
 }
 
 // A member whose disconnect event was lost, as while PHP is away for long, is in no new list,

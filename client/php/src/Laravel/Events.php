@@ -5,8 +5,8 @@ namespace Wsfpm\Laravel;
 
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Http\{Request, Response};
-use Symfony\Component\HttpFoundation\Response as HttpResponse;
-use Wsfpm\{Answer, Event};
+use Symfony\Component\HttpFoundation\{Response as HttpResponse, StreamedResponse};
+use Wsfpm\{Answer, Event, Wire};
 
 /** What Route::websocket() runs: it calls the route's handler with the Event, and makes a response of what that returns. */
 final class Events
@@ -30,7 +30,7 @@ final class Events
         }
         $before = [$session?->getId(), $session?->all()];
         try {
-            $response = self::response($this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
+            $response = self::response($event, $this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
         } finally {
             if ($session !== null && [$session->getId(), $session->all()] === $before) {
                 $session->flush();
@@ -44,8 +44,11 @@ final class Events
         return $response;
     }
 
-    /** Of an Answer, a text, a value to be sent as JSON, nothing, or a response of the framework. */
-    private static function response(mixed $answer): HttpResponse
+    /**
+     * Of an Answer, a text, a value to be sent as JSON, nothing, or a response of the framework. On connect a stream's lines are made
+     * before the headers are sent: what fails in them must not let the client in.
+     */
+    private static function response(Event $event, mixed $answer): HttpResponse
     {
         if ($answer instanceof HttpResponse) {
             return $answer;
@@ -56,6 +59,10 @@ final class Events
                 is_string($answer) => Answer::text($answer),
                 default => Answer::json($answer),
             };
+        }
+        $lines = $answer->lines();
+        if ($lines !== null && !$event->isConnect()) {
+            return new StreamedResponse(static fn () => Wire::sendLinesOrExit($lines), $answer->status(), $answer->headers());
         }
         return new Response($answer->body(), $answer->status(), $answer->headers());
     }

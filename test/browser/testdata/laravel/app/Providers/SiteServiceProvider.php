@@ -5,7 +5,7 @@ use Illuminate\Auth\GenericUser;
 use Illuminate\Contracts\Auth\{Authenticatable, UserProvider};
 use Illuminate\Http\Request;
 use Illuminate\Support\Facades\{Auth, Broadcast, Route};
-use Wsfpm\Event;
+use Wsfpm\{Answer, Event};
 
 /** The site of the test: Ann and Bob, who log in at /login. */
 class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
@@ -26,9 +26,23 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
             Route::get('/logout', fn () => Auth::logout() ?? 'out');
             Route::get('/ship', fn () => broadcast(new \App\OrderShipped())->toOthers() ? 'shipped' : '');
             Route::websocket('/ws/closure', function (Event $event, Request $request) {
-                if ($event->body === 'hold') {
+                $hold = function () {
                     touch($held = storage_path('held'));
                     for ($i = 0; $i < 1000 && file_exists($held); $i++, clearstatcache()) usleep(20_000);
+                };
+                if ($event->body === 'hold') $hold();
+                if ($event->body === 'lines' || $request->query('say') === 'lines' && $event->isConnect()) {
+                    return Answer::stream((function () use ($event, $hold) {
+                        yield 'one';
+                        if ($event->isMessage()) $hold();
+                        yield ['n' => 2];
+                    })());
+                }
+                if ($event->body === 'breaks') {
+                    return Answer::stream((function () {
+                        yield 'one';
+                        throw new \RuntimeException('a-secret-of-the-stream');
+                    })());
                 }
                 if ($event->body === 'count') $request->session()->increment('count');
                 return match (true) { $event->isConnect() => $request->query('say'), $event->isMessage() => ['got' => $event->body], default => null };
