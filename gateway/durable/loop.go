@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// pace is the pause between two rounds. It bounds the rounds that Redis answers: ten
-	// nodes that are woken by each entry would cost it more than the entries.
-	pace = 10 * time.Millisecond
 	// block is how long a round waits for an entry.
 	block = time.Second
 	// Bounds of the exponential backoff between attempts to connect.
@@ -103,7 +100,7 @@ func (l *Log) epoch(ctx context.Context) (used bool, err error) {
 		}
 		used = true
 		if _, own := line.(*local); !own {
-			rest(ctx, pace)
+			rest(ctx, l.reader.pause())
 		}
 		if err := ctx.Err(); err != nil {
 			return used, err

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,26 @@ func TestRoundsAreAimedAtFourMegabytes(t *testing.T) {
 	r.judge(redis.Round{Entries: []redis.Entry{raw("1-0", "all", "x")}})
 	if r.count() != mostCount {
 		t.Errorf("got %d small entries", r.count())
+	}
+}
+
+func TestThePauseGrowsWithTheEntriesOfARound(t *testing.T) {
+	for _, tt := range []struct {
+		got  int
+		want time.Duration
+	}{
+		{0, pace}, {many - 1, pace}, {many, manyPace}, {mostCount / 2, manyPace},
+		{mostCount/2 + 1, pace}, {mostCount, pace}, // more may wait
+	} {
+		r := &reader{own: session.NoTag}
+		var list []redis.Entry
+		for i := range tt.got {
+			list = append(list, raw(fmt.Sprint(i+1, "-0"), "all", "x"))
+		}
+		r.judge(redis.Round{Entries: list})
+		if got := r.pause(); got != tt.want {
+			t.Errorf("after %d entries: got %v, want %v", tt.got, got, tt.want)
+		}
 	}
 }
 
