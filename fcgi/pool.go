@@ -40,6 +40,7 @@ type Pool struct {
 	queue    queue
 	spare    []*waiter
 	service  time.Duration // moving average of a slot's time, starting at 0
+	done     throughput    // requests that held a slot
 	probing  probing
 	circuit  circuit
 	trying   bool   // tryAgain is running
@@ -112,7 +113,7 @@ func (p *Pool) acquire(ctx context.Context, r *Request) (slot, time.Time, error)
 		p.mu.Unlock()
 		return s, until, nil
 	}
-	if err := p.refuseLocked(r.Lane, o); err != nil {
+	if err := p.refuseLocked(r.Lane, o, now); err != nil {
 		p.queue.forget(o)
 		p.mu.Unlock()
 		return slot{}, until, err
@@ -152,8 +153,9 @@ func (p *Pool) popIdleLocked() *conn {
 // refuseLocked is the load shedding: it returns an error if the lane is full, or if the
 // requests ahead are expected to take longer than QueueWait. The head of the queue is
 // never shed by the second rule, so at least one request keeps updating the moving
-// average. Streams, which may take minutes, count neither as service time nor as slots.
-func (p *Pool) refuseLocked(lane Lane, o *owner) error {
+// average. It counts only if the pace of late agrees with it. Streams, which may take
+// minutes, count neither as service time nor as slots.
+func (p *Pool) refuseLocked(lane Lane, o *owner, now time.Time) error {
 	if p.queue.waiting[lane] >= p.cfg.QueueLen {
 		p.stats.Overloads++
 		return fmt.Errorf("%w: %d requests are waiting", ErrOverloaded, p.queue.waiting[lane])
@@ -161,6 +163,9 @@ func (p *Pool) refuseLocked(lane Lane, o *owner) error {
 	ahead := p.queue.ahead(lane, o)
 	slots := max(1, p.limit.now-p.streams)
 	expected := p.service * time.Duration(ahead) / time.Duration(slots)
+	if expected > p.cfg.QueueWait {
+		expected = min(expected, p.done.takes(ahead, now, p.cfg.QueueWait))
+	}
 	if expected > p.cfg.QueueWait {
 		p.stats.Overloads++
 		return fmt.Errorf("%w: %d requests are waiting, expected wait %v",
@@ -241,6 +246,7 @@ func (p *Pool) release(s slot, keep bool) {
 		p.streams--
 	} else {
 		p.service += (held - p.service) / 16
+		p.done.ended(now, p.cfg.QueueWait)
 	}
 	p.limit.tick(now)
 	drop := p.freeLocked(s, keep, now)

@@ -32,11 +32,11 @@ func TestOneOwnersQueueDoesNotShedOthers(t *testing.T) {
 	for range 100 {
 		p.queue.push(&waiter{lane: LaneHigh, owner: p.queue.owner("greedy")}, p.shareLocked())
 	}
-	if err := p.refuseLocked(LaneHigh, p.queue.owner("greedy")); !errors.Is(err, ErrOverloaded) {
+	if err := p.refuseLocked(LaneHigh, p.queue.owner("greedy"), time.Now()); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("the greedy one: got %v, want ErrOverloaded", err)
 	}
 	for _, lane := range []Lane{LaneHigh, LaneNormal, LaneLow} {
-		if err := p.refuseLocked(lane, p.queue.owner("modest")); err != nil {
+		if err := p.refuseLocked(lane, p.queue.owner("modest"), time.Now()); err != nil {
 			t.Errorf("another, lane %d: %v", lane, err)
 		}
 	}
@@ -46,24 +46,6 @@ func TestOneOwnersQueueDoesNotShedOthers(t *testing.T) {
 	if p.queue.excess != 0 || p.queue.owners["greedy"].excess != 0 {
 		t.Errorf("%d requests are still beyond a share", p.queue.excess)
 	}
-}
-
-// One script that hangs does not cause load shedding for long.
-func TestOneLongScriptDoesNotDominateTheAverage(t *testing.T) {
-	p := newTestPool(t, Config{Address: "/nowhere", MaxConnections: 1, QueueWait: time.Second})
-	p.mu.Lock()
-	p.service, p.open = 5*time.Millisecond, 1
-	p.mu.Unlock()
-	p.release(slot{cfg: p.cfg, since: time.Now().Add(-time.Minute)}, false)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for range 10 {
-		p.queue.push(&waiter{lane: LaneHigh}, 1)
-	}
-	if err := p.refuseLocked(LaneHigh, nil); err != nil {
-		t.Error(err)
-	}
-	p.queue = queue{owners: p.queue.owners}
 }
 
 func TestOwnerWithItsShareLetsOthersPass(t *testing.T) {
