@@ -92,7 +92,7 @@ func (a probe) heardAt(now probe) (heard, lost bool) {
 // awaitRedis waits until both nodes hear Redis, with all names. A node that does
 // not know yet that Redis has closed its connection says that all is well, for as
 // long as it has something to read. So each must hear a push that was published
-// after the fault was mended, too.
+// after the fault was mended, too, on one connection.
 func (p *programme) awaitRedis(f fault) {
 	client := redis.NewClient(&redis.Options{Addr: p.world.redis.Addr, MaxRetries: -1})
 	defer client.Close()
@@ -104,11 +104,10 @@ func (p *programme) awaitRedis(f fault) {
 			heard, lost = probes[node].heardAt(now)
 		}
 		if lost {
-			probes[node] = nil
-			if client.Publish(context.Background(), probeOf(nodeNames[node])+"x", "probe").Err() == nil {
-				probes[node] = &now
-			}
+			probes[node] = &now
 		}
+		// Again each time: a node may be connected, and not have subscribed yet.
+		_ = client.Publish(context.Background(), probeOf(nodeNames[node])+"x", "probe").Err()
 		return heard && m[`wsfpm_redis_state{state="up"}`] == 1 && m["wsfpm_redis_names"] == m["wsfpm_redis_names_confirmed"]
 	})
 }
