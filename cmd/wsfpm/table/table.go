@@ -162,12 +162,20 @@ func (p *page) failures(list Failures, room int) {
 		if r.User != "" {
 			who = "user:" + r.User
 		}
-		why := r.Error
-		for _, known := range []string{`PHP reported "PHP `, "Fatal error:  ", "Uncaught "} {
-			why = strings.TrimPrefix(why, known)
-		}
-		p.add("%s %-10s %s %s", r.Time.Local().Format(time.TimeOnly), terminal.Escape(r.Kind), name(who, 14), terminal.Escape(cmp.Or(why, r.Outcome)))
+		p.add("%s %-10s %s %s", r.Time.Local().Format(time.TimeOnly), terminal.Escape(r.Kind), name(who, 14), terminal.Escape(cmp.Or(cause(r.Error), r.Outcome)))
 	}
+}
+
+// cause is an event's error without the words that all reports of PHP begin with.
+func cause(why string) string {
+	report, quoted := strings.CutPrefix(why, `PHP reported "PHP `)
+	if quoted {
+		report = strings.TrimSuffix(report, `"`)
+	}
+	for _, known := range []string{"Fatal error:  ", "Uncaught "} {
+		report = strings.TrimPrefix(report, known)
+	}
+	return report
 }
 
 // rate returns n a second.

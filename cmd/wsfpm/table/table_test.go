@@ -76,3 +76,15 @@ func TestFailuresAreNewestFirstAndBounded(t *testing.T) {
 		t.Errorf("got %d, the first %s", len(f), f[0].Kind)
 	}
 }
+
+func TestAFailureIsShownByItsCause(t *testing.T) {
+	for why, want := range map[string]string{
+		`PHP reported "PHP Fatal error:  Uncaught RuntimeException…"`: "RuntimeException…",
+		`PHP reported "PHP Parse error:  syntax error"`:               "Parse error:  syntax error",
+		`no end after "data"`: `no end after "data"`,
+	} {
+		if got := cause(why); got != want {
+			t.Errorf("%s: got %s, want %s", why, got, want)
+		}
+	}
+}
