@@ -153,8 +153,8 @@ func (p *Pool) popIdleLocked() *conn {
 // refuseLocked is the load shedding: it returns an error if the lane is full, or if the
 // requests ahead are expected to take longer than QueueWait. The head of the queue is
 // never shed by the second rule, so at least one request keeps updating the moving
-// average. It counts only if the pace of late agrees with it. Streams, which may take
-// minutes, count neither as service time nor as slots.
+// average. The shorter of the times by that average and by the pace of late counts.
+// Streams, which may take minutes, count neither as service time nor as slots.
 func (p *Pool) refuseLocked(lane Lane, o *owner, now time.Time) error {
 	if p.queue.waiting[lane] >= p.cfg.QueueLen {
 		p.stats.Overloads++
@@ -162,10 +162,7 @@ func (p *Pool) refuseLocked(lane Lane, o *owner, now time.Time) error {
 	}
 	ahead := p.queue.ahead(lane, o)
 	slots := max(1, p.limit.now-p.streams)
-	expected := p.service * time.Duration(ahead) / time.Duration(slots)
-	if expected > p.cfg.QueueWait {
-		expected = min(expected, p.done.takes(ahead, now, p.cfg.QueueWait))
-	}
+	expected := min(p.service*time.Duration(ahead)/time.Duration(slots), p.done.takes(ahead, now, p.cfg.QueueWait))
 	if expected > p.cfg.QueueWait {
 		p.stats.Overloads++
 		return fmt.Errorf("%w: %d requests are waiting, expected wait %v",
