@@ -218,7 +218,7 @@ func (q *disconnects) prune() {
 	paused := q.timer != nil
 	q.mu.Unlock()
 	if paused {
-		q.remove(func(f *disconnect) bool { return f.outlived() && f.tries != 1 }, q.untried(tooLate))
+		q.remove((*disconnect).outlived, q.untried(tooLate))
 	}
 }
 
@@ -291,22 +291,16 @@ func (c *connection) sendLast(a *answer.Reply) error {
 	return err
 }
 
-// outlived reports whether disconnect_retry is over.
+// outlived reports whether disconnect_retry is over. A single try proves nothing: it may
+// have failed because this machine stood still, for as long as disconnect_retry.
 func (f *disconnect) outlived() bool {
-	return time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
+	return f.tries != 1 && time.Since(f.since) > time.Duration(f.c.g.settings.Load().DisconnectRetry)
 }
 
-// overdue reports whether there is no time left for a try. The first may be as late as that
-// of any event that waits for a worker. A single one proves nothing: it may have failed
-// because this machine stood still, for as long as disconnect_retry.
+// overdue reports whether there is no time left for a try. The first try may be as late as
+// that of any event that waits for a worker.
 func (f *disconnect) overdue() bool {
-	switch f.tries {
-	case 0:
-		return f.outlived() && time.Since(f.since) > f.c.route().upstream.wait
-	case 1:
-		return false
-	}
-	return f.outlived()
+	return f.outlived() && (f.tries > 0 || time.Since(f.since) > f.c.route().upstream.wait)
 }
 
 // over ends the event and its connection; why is nil if the event ran. An event that PHP
