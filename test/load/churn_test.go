@@ -61,15 +61,11 @@ func comeAndGo(t *testing.T, g *goal, c *churn, rounds int) {
 	}
 	took := time.Since(began)
 	after := c.count(t)
-	stack.Poll(stack.Patience, 100*time.Millisecond, func() bool { // the last clients' goroutines end, and the machine's other work
-		if before.compare(after) != nil {
-			after = c.count(t)
-		}
-		return before.compare(after) == nil
+	stack.Wait(t, "the goroutines of the last clients, and of the counting, to end", func() bool {
+		after.goroutines = c.gateway.Metric(t, "go_goroutines")
+		return after.goroutines <= before.goroutines+churnSlop
 	})
-	for _, grown := range before.compare(after) {
-		t.Error(grown)
-	}
+	before.compare(t, after)
 	farewells(t, ledger(t, dir+"/ledger"))
 	g.reached("%d connections in %.0f s: goroutines %.0f → %.0f, descriptors %.0f → %.0f, heap %.2f → %.2f MiB", c.visits.Load(), sec(took),
 		before.goroutines, after.goroutines, before.files, after.files, mib(before.heap), mib(after.heap))
@@ -194,8 +190,9 @@ func (c *churn) heap(t *testing.T) (bytes float64) {
 	return bytes
 }
 
-// compare says what of after is not as before.
-func (before counts) compare(after counts) (grown []string) {
+// compare wants after to be as before.
+func (before counts) compare(t *testing.T, after counts) {
+	t.Helper()
 	for _, c := range []struct {
 		what                string
 		before, after, slop float64
@@ -205,8 +202,7 @@ func (before counts) compare(after counts) (grown []string) {
 		{"bytes of heap", before.heap, after.heap, churnHeap},
 	} {
 		if c.after > c.before*(1+churnLeak)+c.slop {
-			grown = append(grown, fmt.Sprintf("%s: %.0f before and %.0f after, want the same", c.what, c.before, c.after))
+			t.Errorf("%s: %.0f before and %.0f after, want the same", c.what, c.before, c.after)
 		}
 	}
-	return grown
 }
