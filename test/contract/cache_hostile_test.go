@@ -302,7 +302,7 @@ func TestAReloadEmptiesTheCache(t *testing.T) {
 	if got := askFor(before, message); got == stored {
 		t.Error("a reload left the cache as it was")
 	}
-	w.WriteConfig(t, strings.Replace(w.ConfigText(t), `"old"`, `"new"`, 1))
+	w.Edit(t, `"old"`, `"new"`)
 	reload(2)
 	old := make(map[string]bool)
 	for range 3 { // before any other: it must not fill the cache
@@ -321,7 +321,7 @@ func TestAReloadEmptiesTheCache(t *testing.T) {
 	if got := askFor(before, message); !strings.HasPrefix(got, "old ") {
 		t.Errorf("a connection from before the reload got %q", got)
 	}
-	w.WriteConfig(t, strings.Replace(w.ConfigText(t), `path = "/ws"`, `path = "/moved"`, 1))
+	w.Edit(t, `path = "/ws"`, `path = "/moved"`)
 	reload(3)
 	gone := make(map[string]bool)
 	for range 3 {

@@ -39,7 +39,7 @@ func TestControlSocketIsForOperatorsOnly(t *testing.T) {
 	if strings.Contains(w.LogText(), "no log may have") {
 		t.Error("the log has a client's message")
 	}
-	w.WriteConfig(t, strings.Replace(w.ConfigText(t), socket, socket+"2", 1))
+	w.Edit(t, socket, socket+"2")
 	w.Reload()
 	w.AwaitLog(t, "warn", "control", "restart")
 }

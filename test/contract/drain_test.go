@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -141,11 +140,11 @@ func TestSIGHUPReadsTheFileAgain(t *testing.T) {
 	c.Send("1")
 	c.Expect("slept 1")
 
-	changed := strings.Replace(text, `path = "/old"`, `path = "/new"`, 1)
-	changed = strings.Replace(changed, "[fpm.default]", "[fpm.default]\nmax_connections = 1", 1)
-	changed = strings.Replace(changed, "node = \"test\"", "node = \"other\"", 1)
-	changed = strings.Replace(changed, "path = \"/ws\"", "path = \"/ws\"\ntimeout = \"200ms\"\non_error = \"message\"\nerror_message = \"sorry\"\norigins = [\"https://new.example\"]", 1)
-	w.WriteConfig(t, changed)
+	w.WriteConfig(t, text)
+	w.Edit(t, `path = "/old"`, `path = "/new"`,
+		"[fpm.default]", "[fpm.default]\nmax_connections = 1",
+		`node = "test"`, `node = "other"`,
+		`path = "/ws"`, "path = \"/ws\"\ntimeout = \"200ms\"\non_error = \"message\"\nerror_message = \"sorry\"\norigins = [\"https://new.example\"]")
 	w.Reload()
 	w.AwaitLog(t, "warn", "node", "restart")
 	stack.Wait(t, "the new route", func() bool { return stack.Handshake(t, w.Listen, "/new").Status == 101 })

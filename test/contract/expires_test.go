@@ -72,7 +72,7 @@ func TestTheCodeOfAnEndedSessionIsTheRoutes(t *testing.T) {
 	stack.Wait(t, "its end", func() bool { return w.Metric(t, "wsfpm_connections_closed_total", `code="4101"`) == 1 })
 	c = w.dial("?h[]=WS-Expires:"+hence(600), stack.DialOptions{})
 	ended := w.dial("?h[]=WS-Expires:"+hence(3), stack.DialOptions{})
-	w.WriteConfig(t, strings.Replace(w.ConfigText(t), "4101", "4102", 1))
+	w.Edit(t, "expire_code = 4101", "expire_code = 4102")
 	w.Reload()
 	ended.ExpectClose(4102)
 	w.Terminate()

@@ -29,7 +29,7 @@ func TestHandshakesBeyondTheAcceptRateAreRefused(t *testing.T) {
 	}
 	equal(t, "connect events", len(w.trace.Of("connect")), 2)
 	equal(t, "counted", w.reached("accept_rate"), 1)
-	w.WriteConfig(t, strings.Replace(w.ConfigText(t), "accept_rate = 0.001", "accept_rate = 0", 1))
+	w.Edit(t, "accept_rate = 0.001", "accept_rate = 0")
 	w.Reload()
 	w.AwaitLog(t, "info", "reloaded")
 	w.open()

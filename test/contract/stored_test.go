@@ -200,7 +200,7 @@ func TestAnAnswerThatIsNotStoredFails(t *testing.T) {
 
 func TestAfterATimeoutAnAnswerMayBeStored(t *testing.T) {
 	s := startStoring(t, "on_error = \"message\"\nerror_message = \"failed\"", "", "3.log-failed")
-	s.WriteConfig(t, strings.Replace(s.ConfigText(t), `confirm = "10s"`, `confirm = "300ms"`, 1))
+	s.Edit(t, `confirm = "10s"`, `confirm = "300ms"`)
 	s.Restart(t)
 	c := s.open()
 	c.Send("WS-Publish: channel:room; durable\n\nfirst")

@@ -208,7 +208,7 @@ func TestARecordingIsRefusedOrBounded(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "0 events, 0 missing: the time is over") {
 		t.Errorf("got %d %s", code, out)
 	}
-	r.WriteConfig(t, strings.Replace(r.ConfigText(t), "path = \"/ws\"", "path = \"/ws\"\nrecord = true", 1))
+	r.Edit(t, `path = "/ws"`, "path = \"/ws\"\nrecord = true")
 	r.Reload()
 	r.AwaitLog(t, "info", "reloaded configuration")
 	r.record(t, "wsfpm record /ws route", func() {

@@ -13,17 +13,17 @@ import (
 func (s *site) configure(t *testing.T, old, new string) {
 	t.Helper()
 	right := s.gateway.ConfigText(t)
-	if !strings.Contains(right, old) {
-		t.Fatalf("the configuration has no %q", old)
-	}
-	load := func(text string) {
+	reload := func() {
 		loaded := len(s.gateway.LogLines("info", "reloaded configuration"))
-		s.gateway.WriteConfig(t, text)
 		s.gateway.Reload()
 		stack.Wait(t, "the gateway to reload", func() bool { return len(s.gateway.LogLines("info", "reloaded configuration")) > loaded })
 	}
-	load(strings.Replace(right, old, new, 1))
-	t.Cleanup(func() { load(right) })
+	s.gateway.Edit(t, old, new)
+	reload()
+	t.Cleanup(func() {
+		s.gateway.WriteConfig(t, right)
+		reload()
+	})
 }
 
 // Mistakes of the gateway's own configuration, behind an nginx without any.

@@ -122,6 +122,20 @@ func (g *GatewayServer) WriteConfig(t T, text string) {
 	}
 }
 
+// Edit replaces parts of the configuration file, each of which it must have exactly once: old,
+// new, old, new. A number alone may also be part of a random folder's name.
+func (g *GatewayServer) Edit(t T, oldnew ...string) {
+	t.Helper()
+	text := g.ConfigText(t)
+	for i := 0; i < len(oldnew); i += 2 {
+		if n := strings.Count(text, oldnew[i]); n != 1 {
+			t.Fatalf("wsfpm.toml has %q %d times, want once", oldnew[i], n)
+		}
+		text = strings.Replace(text, oldnew[i], oldnew[i+1], 1)
+	}
+	g.WriteConfig(t, text)
+}
+
 // ConfigText is the configuration file as it is now.
 func (g *GatewayServer) ConfigText(t T) string {
 	t.Helper()
