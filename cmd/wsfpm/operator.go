@@ -16,8 +16,8 @@ import (
 	"wsfpm/gateway/config"
 )
 
-// shippedConfig is the configuration of an installed gateway.
-const shippedConfig = "/etc/wsfpm/wsfpm.toml"
+// shippedConfig is the configuration of an installed gateway. Tests have another.
+var shippedConfig = "/etc/wsfpm/wsfpm.toml"
 
 // operator asks one gateway, on its admin listener or its control socket.
 type operator struct {

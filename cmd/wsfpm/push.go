@@ -42,7 +42,8 @@ func (pushCmd) Help() string {
 	return `Prints the number of receivers: through Redis that of processes (for conn:,
 user: and channel: those with such a client), through the admin listener that of
 connections. Exit code 1 if there are none. With --durable it prints the id of what
-was stored.`
+was stored. If nothing names a gateway it is that of
+` + shippedConfig + `.`
 }
 
 // Run sends the push and prints the number of receivers.
@@ -51,9 +52,7 @@ func (p *pushCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	from := p.source()
-	from.NoRoutes = true
-	cfg, err := config.Load(from)
+	cfg, err := p.load()
 	if err != nil {
 		return err
 	}
@@ -74,6 +73,22 @@ func (p *pushCmd) Run() error {
 		return fmt.Errorf("redis.listen is %q, so the gateway chose a port that is unknown here: give --redis redis://HOST:PORT with the value of embedded_redis in the log line \"started\", or set a port in redis.listen", cfg.Redis.Listen)
 	}
 	return errors.New("no gateway given: use --config FILE, --redis URL or --admin ADDRESS")
+}
+
+// load loads the configuration. If flags and environment name no gateway, it is that of the
+// gateway installed on this machine.
+func (p *pushCmd) load() (*config.Config, error) {
+	from := p.source()
+	from.NoRoutes = true
+	cfg, err := config.Load(from)
+	if err != nil || cfg.Redis.URL != "" || cfg.Admin != "" || from.File != "" {
+		return cfg, err
+	}
+	if _, err := os.Stat(shippedConfig); err != nil {
+		return cfg, nil
+	}
+	from.File = shippedConfig
+	return config.Load(from)
 }
 
 // push is one text for one address, or JSON commands.
