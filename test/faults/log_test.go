@@ -40,7 +40,7 @@ func TestFaultsOfTheLog(t *testing.T) {
 	seed, wanted, faults, most := uint64(shortSeed), int64(shortLog), shortCuts, shortMost
 	lasting := shortBreak
 	if *eventsFlag > 0 {
-		wanted, faults, most, lasting = *eventsFlag/10, *faultsFlag, *mostFlag, 1500
+		wanted, faults, most, lasting = *eventsFlag/5, *faultsFlag, *mostFlag, 1500
 	}
 	if *seedFlag > 0 {
 		seed = *seedFlag
