@@ -68,10 +68,6 @@ func (p *programme) enter(rng *rand.Rand, s *session) *wire {
 		known := refused.status == 502 || refused.status == 503 || refused.status == 504
 		ok := known && (p.windows.excuse(partFPM, s.node, began, now) || p.windows.excuse(partNode, s.node, began, now))
 		message := fmt.Sprintf("a connect to node %d was refused with %d after %v, during %v", s.node+1, refused.status, now.Sub(began), p.windows.around(now))
-		if refused.status != 503 {
-			s.v.check(noSilence, ok, "%s", message)
-			return nil
-		}
 		s.v.failed(ok, doubt{s.node, "", began, now, message})
 	default:
 		p.count("connect broken")
