@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"wsfpm/gateway/config"
 )
@@ -53,21 +56,46 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 		c.Limits.MessagesPerSecond, c.Limits.Idle = 0, config.Duration(idle)
 		c.Limits.PingInterval = config.Duration(100 * time.Millisecond) // pings are no messages
 	})
-	p, silent, waiting := h.dial("/", nil), h.dial("/", nil), h.dial("/", nil)
+	silent, waiting := h.dial("/silent", nil), h.dial("/", nil)
 	waiting.send("slow")
 	silent.CloseRead(t.Context()) // answers pings
-	for began := time.Now(); time.Since(began) < 2*idle; {
-		p.send("still here")
-		p.want("still here")
-	}
-	eventually(t, "the silent one's end", func() bool { return len(h.seen("disconnect")) == 1 })
-	if code := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; code != "1001" {
+	var talking *peer
+	eventually(t, "a client that talks", func() bool { talking = h.talks(idle); return talking != nil })
+	var ends []map[string]string
+	eventually(t, "the silent one's end", func() bool {
+		ends = slices.DeleteFunc(h.seen("disconnect"), func(e map[string]string) bool { return e["REQUEST_URI"] != "/silent" })
+		return len(ends) == 1
+	})
+	if code := ends[0]["WS_CLOSE_CODE"]; code != "1001" {
 		t.Errorf("disconnect: got %s, want 1001", code)
 	}
 	close(gate)
 	waiting.want("slow")
 	waiting.wantClose(1001)
-	p.wantClose(1001)
+	talking.wantClose(1001)
+}
+
+// talks returns a client that has said something again and again for twice as long as a client
+// may be idle, or nil: it was closed, and a busy machine had kept it silent for that long.
+func (h *harness) talks(idle time.Duration) *peer {
+	began := time.Now()
+	said := began
+	for p := h.dial("/", nil); ; {
+		before := said
+		said = time.Now()
+		err := p.Write(h.t.Context(), websocket.MessageText, []byte("still here"))
+		if err == nil {
+			_, _, err = p.Read(h.t.Context())
+		}
+		switch silence := time.Since(before); {
+		case err != nil && silence < idle:
+			h.t.Fatalf("a client that was silent for %v at most: %v", silence, err)
+		case err != nil:
+			return nil
+		case time.Since(began) > 2*idle:
+			return p
+		}
+	}
 }
 
 func TestAWaveOfConnectionsIsOverWhenFewCome(t *testing.T) {
