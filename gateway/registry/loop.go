@@ -143,10 +143,12 @@ func (r *Registry) Awake(ctx context.Context, e *Entry) bool {
 func (r *Registry) workLoop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	armed := false // for the oldest change that waits
 	for {
 		select {
 		case <-r.work:
 		case <-timer.C:
+			armed = false
 			r.setUrgent()
 		case <-r.stop:
 			return
@@ -158,7 +160,8 @@ func (r *Registry) workLoop() {
 			default:
 			}
 		}
-		if r.waiting() {
+		if !armed && r.waiting() {
+			armed = true
 			timer.Reset(changeTime)
 		}
 	}
