@@ -22,7 +22,6 @@ type Decision struct {
 func (r *Registry) Leave(ctx context.Context, e *Entry) Decision {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.over, e.describe = true, nil
 	defer r.remove(e)
 	if !e.slot.unknown() {
 		return Decision{Run: true}
@@ -54,9 +53,10 @@ func (r *Registry) Drop(e *Entry) {
 	signal(r.work)
 }
 
-// remove takes an entry out of the list.
+// remove takes an entry out of the list. No write of it begins any more.
 func (r *Registry) remove(e *Entry) {
 	r.mu.Lock()
+	e.describe = nil
 	if r.entries[e.id] == e {
 		delete(r.entries, e.id)
 	}
@@ -106,8 +106,7 @@ func (r *Registry) forgetSome(ctx context.Context) (more bool) {
 	r.mu.Unlock()
 	var calls []Call
 	for _, e := range part {
-		e.mu.Lock() // waits for a write on its way
-		e.over, e.describe = true, nil
+		e.mu.Lock() // waits for a write on its way, which is the last one
 		calls = append(calls, r.keys.unregister(e.life.node, e.id))
 		e.mu.Unlock()
 	}

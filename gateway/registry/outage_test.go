@@ -30,3 +30,32 @@ func TestAChangeIsWrittenWithinASecondHoweverManyFollow(t *testing.T) {
 		a.Close(t.Context())
 	})
 }
+
+// While Redis is away for hours, connections come and go.
+func TestAConnectionThatEndsDuringAnOutageIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newModelStore()
+		a := newTestNode(t, s, "A")
+		stays := a.enter("stays", "7")
+		pass(10 * time.Second)
+		s.set(true)
+		pass(10 * time.Second)
+		a.change(stays, "8")
+		var dropped *conn
+		for i := range 5000 {
+			dropped = a.enter(fmt.Sprint("a", i), "7")
+			a.Drop(dropped.e)
+			a.Leave(t.Context(), a.enter(fmt.Sprint("b", i), "7").e)
+		}
+		a.mu.Lock()
+		queued, held := len(a.queue), dropped.e.describe != nil
+		a.mu.Unlock()
+		if queued > 2*bite || held {
+			t.Errorf("%d connections wait to be written, and one that was dropped is held: %v; want the one that is there", queued, held)
+		}
+		s.set(false)
+		pass(5 * time.Second)
+		want(t, "presence after the outage", s.members("user:7")+s.members("user:8"), "map[]map[conn:stays:1]")
+		a.Close(t.Context())
+	})
+}

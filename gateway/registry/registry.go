@@ -84,16 +84,15 @@ type Entry struct {
 	id   string
 	life *life
 
-	mu       sync.Mutex  // held while its record is on its way; guards what follows
-	describe func() Info // nil after the end
-	slot     slot
-	over     bool
+	mu   sync.Mutex // held while its record is on its way; guards slot
+	slot slot
 
 	// Guarded by Registry.mu.
-	queued  bool
-	changed bool   // since the last write was made
-	lost    bool   // Redis forgot it
-	cycle   uint32 // of the reconciliation that saw it last
+	describe func() Info // nil after the end: it holds the connection's memory
+	queued   bool
+	changed  bool   // since the last write was made
+	lost     bool   // Redis forgot it
+	cycle    uint32 // of the reconciliation that saw it last
 }
 
 // mostForgotten is the maximum of connections that are remembered to be unregistered.
@@ -190,10 +189,14 @@ func (r *Registry) enqueue(e *Entry, urgent bool) {
 }
 
 func (r *Registry) enqueueLocked(e *Entry) {
-	if !e.queued {
-		e.queued = true
-		r.queue = append(r.queue, e)
+	if e.queued || e.describe == nil {
+		return
 	}
+	if len(r.queue) > bite+2*len(r.entries) { // most have ended since: Redis is away
+		r.queue = slices.DeleteFunc(r.queue, func(e *Entry) bool { return e.describe == nil })
+	}
+	e.queued = true
+	r.queue = append(r.queue, e)
 }
 
 // SetPresence changes what is counted, for all connections.
@@ -250,22 +253,21 @@ func (r *Registry) write(ctx context.Context, list []*Entry) {
 // nextWrite returns the write of an entry, whose lock is held.
 func (r *Registry) nextWrite(e *Entry) *write {
 	r.mu.Lock()
-	changed, lost := e.changed, e.lost
+	changed, lost, describe := e.changed, e.lost, e.describe
 	e.changed, e.lost = false, false
 	r.mu.Unlock()
-	if e.over || !e.Valid() {
+	if describe == nil || !e.Valid() {
 		return nil
 	}
 	e.slot.dirty = e.slot.dirty || changed
 	if lost {
 		e.slot.forgot()
 	}
-	return e.slot.next(e.id, func() Record { return r.record(e) })
+	return e.slot.next(e.id, func() Record { return r.record(describe()) })
 }
 
-// record is the entry's record now.
-func (r *Registry) record(e *Entry) Record {
-	info := e.describe()
+// record is the record of a connection, without its version.
+func (r *Registry) record(info Info) Record {
 	names := r.presence.Load().Names(session.Membership{User: info.User, Channels: info.Channels})
 	return Record{Counted: names, Info: info}
 }
