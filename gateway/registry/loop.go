@@ -9,26 +9,34 @@ import (
 )
 
 const (
-	bite       = 100             // records in one pipeline or part of a scan
-	changeTime = time.Second     // until a change is written that does not concern presence
-	callTime   = 3 * time.Second // for one pipeline of the loops
+	beatRest   = 100 * time.Millisecond // after a beat: errors that stay ask for one after the other
+	bite       = 100                    // records in one pipeline or part of a scan
+	changeTime = time.Second            // until a change is written that does not concern presence
+	callTime   = 3 * time.Second        // for one pipeline of the loops
 )
 
-// beatLoop beats until Close.
+// beatLoop beats until Close: when a beat is due or asked for.
 func (r *Registry) beatLoop() {
 	for {
 		r.beat()
-		wait := r.lease.due - r.now()
-		timer := time.NewTimer(wait - rand.N(beatTime/10))
-		select {
-		case <-timer.C:
-		case <-r.beatNow:
-			timer.Stop()
-		case <-r.stop:
-			timer.Stop()
+		due := r.lease.due - rand.N(beatTime/10)
+		if !r.rest(beatRest, nil) || !r.rest(due-r.now(), r.beatNow) {
 			return
 		}
 	}
+}
+
+// rest waits for d, or until it is woken. It returns false when the registry ends.
+func (r *Registry) rest(d time.Duration, woken <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-woken:
+	case <-r.stop:
+		return false
+	}
+	return true
 }
 
 // beat writes one beat and acts on what it says.
@@ -188,7 +196,7 @@ func (r *Registry) workOnce() (more bool) {
 	more = r.writeSome(ctx)
 	more = r.forgetSome(ctx) || more
 	more = r.claimSome(ctx) || more
-	if r.reconcile.due.Swap(false) {
+	if r.up.Load() && r.reconcile.due.Swap(false) {
 		r.reconcileSome(ctx)
 	}
 	return more

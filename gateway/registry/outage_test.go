@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsfpm/gateway/redis"
 )
 
 // What changes again and again does not put the time off at which changes are written.
@@ -56,6 +60,37 @@ func TestAConnectionThatEndsDuringAnOutageIsLetGo(t *testing.T) {
 		s.set(false)
 		pass(5 * time.Second)
 		want(t, "presence after the outage", s.members("user:7")+s.members("user:8"), "map[]map[conn:stays:1]")
+		a.Close(t.Context())
+	})
+}
+
+// refusing is a Redis that refuses to remove records, for the first thousand round trips.
+type refusing struct {
+	*modelStore
+	why error
+}
+
+func (s *refusing) Pipeline(ctx context.Context, commands ...[]any) []redis.Reply {
+	replies := s.modelStore.Pipeline(ctx, commands...)
+	for i := range replies {
+		if s.count() <= 1000 && commands[i][1] == (Script{"", unregisterText}).hash() {
+			replies[i] = redis.Reply{Err: s.why}
+		}
+	}
+	return replies
+}
+
+func TestAnErrorThatStaysIsNotAskedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &refusing{newModelStore(), errors.New("NOPERM this user has no permissions to run the 'hdel' command")}
+		a := newTestNode(t, s, "A")
+		a.Drop(a.enter("a1", "7").e)
+		before := s.count()
+		pass(10 * time.Second)
+		if n := s.count() - before; n > 500 {
+			t.Errorf("%d round trips in 10 s, want a few each tenth of a second", n)
+		}
+		want(t, "records to be removed", a.Stats().Forgetting, 1)
 		a.Close(t.Context())
 	})
 }

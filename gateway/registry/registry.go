@@ -317,7 +317,9 @@ func (r *Registry) failed(script string, err error) {
 
 // spoilt reports whether an error concerns one connection only: another program has put
 // something else where a count belongs.
-func spoilt(err error) bool { return err != nil && strings.Contains(err.Error(), "WRONGTYPE") }
+func spoilt(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "not an integer"))
+}
 
 // signal wakes a loop.
 func signal(c chan struct{}) {

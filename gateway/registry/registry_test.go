@@ -106,6 +106,13 @@ func (s *modelStore) set(down bool) {
 	s.down = down
 }
 
+// count returns how many round trips there were.
+func (s *modelStore) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pipes
+}
+
 // members are the counts of a name's presence.
 func (s *modelStore) members(name string) string {
 	s.mu.Lock()
@@ -371,13 +378,9 @@ func TestAnIdleNodeSendsOneBeatAndOneScan(t *testing.T) {
 		a := newTestNode(t, s, "A")
 		a.enter("a1", "7", "lobby")
 		pass(30 * time.Second)
-		s.mu.Lock()
-		before := s.pipes
-		s.mu.Unlock()
+		before := s.count()
 		pass(100 * time.Second)
-		s.mu.Lock()
-		n := s.pipes - before
-		s.mu.Unlock()
+		n := s.count() - before
 		if n < 38 || n > 46 {
 			t.Errorf("%d round trips in 100 s, want 2 each 5 s", n)
 		}

@@ -38,3 +38,21 @@ func TestAKeyThatAnotherProgramHasSpoiltConcernsItsMembersOnly(t *testing.T) {
 		}
 	})
 }
+
+// A record whose count another program has spoilt cannot be removed: it is not tried for ever.
+func TestACountThatAnotherProgramHasSpoiltIsGivenUp(t *testing.T) {
+	eachServer(t, func(t *testing.T, url string) {
+		c := newClient(t, url)
+		r := New(Config{Store: c, Prefix: "x:", Name: func() string { return "A" }, Presence: &Presence{Channels: []string{"*"}},
+			Lost: func(*Lost) {}, Claimed: func() {}, Timeout: 10 * time.Second})
+		e := r.Enter(t.Context(), "a1", func() Info { return Info{Channels: []string{"lobby"}} })
+		do(t, c, "hset", "x:presence:channel:lobby", "conn:a1", "mine")
+		if d := r.Leave(t.Context(), e); !d.Run {
+			t.Error("the disconnect event does not run")
+		}
+		r.Close(context.Background())
+		if s := r.Stats(); s.Forgetting != 0 || s.Failed == 0 {
+			t.Errorf("%d records are still to be removed after %d failures, want none after some", s.Forgetting, s.Failed)
+		}
+	})
+}
