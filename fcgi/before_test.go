@@ -3,7 +3,10 @@ package fcgi
 import (
 	"context"
 	"errors"
+	"net"
+	"strconv"
 	"testing"
+	"time"
 
 	"wsfpm/fcgi/fcgitest"
 )
@@ -30,5 +33,32 @@ func TestARequestIsDecidedOnRightBeforeItIsSent(t *testing.T) {
 	}
 	if f := p.Stats().Failures; len(f) != 0 {
 		t.Errorf("failures %v are counted, want none", f)
+	}
+}
+
+// What was decided on before the first try may have changed until the second one.
+func TestARequestIsDecidedOnAgainBeforeItIsSentAgain(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) { fcgitest.Reply(200, r.Params["TRY"])(w, r) }, fcgitest.Options{})
+	p := poolFor(t, s, Config{IdleTimeout: time.Hour})
+	dials := 0
+	p.netDial = func(ctx context.Context, cfg *Config) (net.Conn, error) {
+		nc, err := netDial(ctx, cfg)
+		if dials++; dials == 2 && err == nil {
+			return brokenWriter{nc}, nil
+		}
+		return nc, err
+	}
+	if _, _, err := call(p, &Request{Env: testEnv(t)}); err != nil {
+		t.Fatal(err)
+	}
+	s.CloseConnections()
+	eventually(t, "the end seen", func() bool { return p.Stats().Idle == 0 })
+	tries := 0
+	decide := func(context.Context) ([]Var, error) {
+		tries++
+		return []Var{{Name: "TRY", Value: strconv.Itoa(tries)}}, nil
+	}
+	if _, got, err := call(p, &Request{Env: testEnv(t), Before: decide}); got != "2" || err != nil {
+		t.Errorf("got %q, %v, want the parameters of the second try", got, err)
 	}
 }

@@ -115,7 +115,7 @@ func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 
 // send connects and sends r. If the kernel took no byte of it, it is sent again, once,
 // on a new connection.
-func (r *Response) send(req *Request, until time.Time) (err error) {
+func (r *Response) send(req *Request, until time.Time) error {
 	if r.deadline.Before(until) {
 		until = r.deadline
 	}
@@ -124,10 +124,9 @@ func (r *Response) send(req *Request, until time.Time) (err error) {
 			r.pool.release(r.slot, false)
 			return r.failed(PhaseDial, SentNo, err)
 		}
-		if req.Before != nil {
-			if req, err = r.before(req); err != nil {
-				return r.withdraw(err)
-			}
+		decided, err := r.decided(req)
+		if err != nil {
+			return r.withdraw(err)
 		}
 		c := r.slot.conn
 		r.use = c.begin()
@@ -140,7 +139,7 @@ func (r *Response) send(req *Request, until time.Time) (err error) {
 			read = earlier(read, time.Now().Add(stallAfter+c.dialing))
 		}
 		c.readBy(read)
-		err = c.send(req, r.deadline)
+		err = c.send(decided, r.deadline)
 		if err == nil || c.sent > 0 {
 			return nil // sent in part: the server may still answer
 		}
@@ -158,14 +157,17 @@ func (r *Response) send(req *Request, until time.Time) (err error) {
 	}
 }
 
-// before calls a request's Before and returns the request to send.
-func (r *Response) before(req *Request) (*Request, error) {
-	decided := *req
-	decided.Before = nil
-	var err error
-	if decided.Vars, err = req.Before(r.ctx); err != nil {
+// decided returns the request to send: with the Vars of its Before, if it has one.
+func (r *Response) decided(req *Request) (*Request, error) {
+	if req.Before == nil {
+		return req, nil
+	}
+	vars, err := req.Before(r.ctx)
+	if err != nil {
 		return nil, err
 	}
+	decided := *req
+	decided.Vars = vars
 	return &decided, decided.check()
 }
 
