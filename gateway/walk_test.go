@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,11 @@ func TestMessagesAreEchoedInOrder(t *testing.T) {
 		t.Errorf("disconnect: got %v", end)
 	}
 	messages := h.seen("message")
+	for number, e := range slices.Concat(h.seen("connect"), messages, []map[string]string{end}) {
+		if _, got, _ := strings.Cut(e["WS_REQUEST_ID"], ":"); got != strconv.Itoa(number) {
+			t.Errorf("event %d has the id %q", number, e["WS_REQUEST_ID"])
+		}
+	}
 	if got := messages[19]; got["WS_SEQ"] != "20" || got["WS_OPCODE"] != "text" || got["REQUEST_METHOD"] != "POST" || got["CONTENT_LENGTH"] != "2" {
 		t.Errorf("message 20: got %v", got)
 	}

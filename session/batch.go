@@ -9,8 +9,8 @@ type Batch struct {
 // mark is the state of a [Batch] for one session of its shard.
 type mark struct {
 	last      uint64 // the number of the last command that came to this session
+	unwritten int32  // the size of what was queued since the last write
 	touched   bool
-	unwritten int // the size of what was queued since the last write
 }
 
 const (
@@ -37,9 +37,9 @@ func (b *Batch) Claimed(s *Session, n uint64) bool { return s.batch.last >= n }
 
 // Deliver is [Session.Deliver] for a session that was claimed.
 func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
-	size := messageCost
+	size := int32(messageCost)
 	if c.Message != nil {
-		size += len(c.Message.Data())
+		size += int32(min(len(c.Message.Data()), mostUnwritten))
 	}
 	if s.batch.unwritten > 0 && s.batch.unwritten+size > mostUnwritten {
 		s.batch.unwritten = 0

@@ -63,7 +63,10 @@ func (h *Hub) enter(s *Session, a *Arrival) (closing *Close, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h.indexLocked(s, a.Membership)
-	s.place.was = a.Was
+	if a.Was != "" {
+		was := Conn(a.Was)
+		s.place.was = &was
+	}
 	missed, at, how := h.missedLocked(s, a)
 	var before, behind []*Message
 	if a.Greet != nil {

@@ -18,10 +18,9 @@ type Window interface {
 
 // place is a session's place in the log. It is guarded by Session.mu.
 type place struct {
-	at   Position // of the last entry that was queued, or that does not concern the client
-	held int      // number of holds, see Hold: what comes live is skipped, and read from the window later
-	gap  *Message // what the client is told when entries may be missing; nil: nothing
-	was  string   // the id of the client's connection before this one, for Except
+	at  Position // of the last entry that was queued, or that does not concern the client
+	gap *Message // what the client is told when entries may be missing; nil: nothing
+	was *Address // the client's connection before this one, for Except; nil: none
 }
 
 // SetGap sets the message that the client gets whenever entries of the log may be missing;
@@ -32,7 +31,7 @@ func (s *Session) SetGap(m *Message) { s.place.gap = m }
 // session skips is in the window already: a process puts an entry there first.
 func (s *Session) takesLocked(at Position) bool {
 	p := &s.place
-	return p.held == 0 && (p.at.IsZero() || at.Tag == p.at.Tag && at.After(p.at))
+	return s.held == 0 && (p.at.IsZero() || at.Tag == p.at.Tag && at.After(p.at))
 }
 
 // SetWindow sets the window of the log. It is called before the first [Hub.Enter]; without
@@ -54,7 +53,7 @@ func (h *Hub) Position(s *Session) Position {
 func (h *Hub) positionLocked(s *Session) Position {
 	at := s.place.at
 	reached := h.reached[h.Shard(s)].Load()
-	if reached == nil || s.place.held > 0 {
+	if reached == nil || s.held > 0 {
 		return at
 	}
 	if at.IsZero() || reached.Tag == at.Tag && reached.After(at) {
@@ -89,7 +88,7 @@ func (h *Hub) Hold(s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.place.at = h.positionLocked(s)
-	s.place.held++
+	s.held++
 }
 
 // bite is the number of entries that Release queues at a time.
@@ -116,14 +115,14 @@ func (h *Hub) release(s *Session) (done bool, closing *Close, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.place
-	if p.held > 1 || !s.present || s.closing || h.window == nil || p.at.IsZero() {
-		p.held-- // without a place the session has skipped nothing: a gap comes before the first entry
+	if s.held > 1 || !s.present || s.closing || h.window == nil || p.at.IsZero() {
+		s.held-- // without a place the session has skipped nothing: a gap comes before the first entry
 		return true, nil, nil
 	}
 	var room [bite]*Command
 	entries, through, known := h.window.Since(p.at, h.addressesLocked(s), bite, room[:0])
 	if through.IsZero() { // the log is loaded again: a gap comes
-		p.held--
+		s.held--
 		return true, nil, nil
 	}
 	if !known {
@@ -139,7 +138,7 @@ func (h *Hub) release(s *Session) (done bool, closing *Close, err error) {
 		case errors.Is(err, ErrFull):
 			return false, nil, nil
 		case c.Close != nil, err != nil:
-			p.held--
+			s.held--
 			return true, c.Close, err
 		}
 		p.at = c.At
@@ -148,7 +147,7 @@ func (h *Hub) release(s *Session) (done bool, closing *Close, err error) {
 		return false, nil, nil
 	}
 	p.at = through
-	p.held--
+	s.held--
 	return true, nil, err
 }
 

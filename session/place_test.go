@@ -175,7 +175,7 @@ func (w *world) ping() {
 
 func (w *world) key() string {
 	p := &w.s.place
-	return fmt.Sprint(w.stored, w.read, w.queued, w.did, w.pings, p.at, p.held, w.began, w.hub.reached[w.hub.Shard(w.s)].Load(), len(w.ring.entries), w.wire.got)
+	return fmt.Sprint(w.stored, w.read, w.queued, w.did, w.pings, p.at, w.s.held, w.began, w.hub.reached[w.hub.Shard(w.s)].Load(), len(w.ring.entries), w.wire.got)
 }
 
 // wrong checks what the client got, whole or cut off anywhere: with its last id it has all
@@ -265,7 +265,7 @@ func lookOnly(w *world) {
 	}
 	w.s.place.at = through
 }
-func letGo(w *world) { w.s.place.held-- }
+func letGo(w *world) { w.s.held-- }
 
 func TestNoOrderOfStepsLosesOrRepeatsAnEntry(t *testing.T) {
 	connect := []func(*world){begin, enter}

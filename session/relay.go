@@ -119,7 +119,7 @@ func (f *fields) endRelay() (*Relay, error) {
 // relaying is a session's part in relays. It is guarded by Session.mu.
 type relaying struct {
 	relay  *Relay // nil: none
-	ends   uint64 // how many commands of others have ended it, or would have
+	ends   uint32 // how many commands of others have ended it, or would have
 	hears  bool   // it was sent relayed frames of others
 	behind bool   // relayed frames were lost that it should have sent or got
 }
@@ -138,7 +138,7 @@ func (s *Session) Relay() (r *Relay, from Address) {
 }
 
 // RelayEnds returns a number for [Session.SetRelay], when an event begins.
-func (s *Session) RelayEnds() uint64 {
+func (s *Session) RelayEnds() uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.relaying.ends
@@ -147,7 +147,7 @@ func (s *Session) RelayEnds() uint64 {
 // SetRelay changes the relay as the answer to an event says. One that a command has ended
 // since the event began, when [Session.RelayEnds] was ends, stays ended: the script may have
 // decided before.
-func (s *Session) SetRelay(next Relay, ends uint64) {
+func (s *Session) SetRelay(next Relay, ends uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.relaying

@@ -37,7 +37,6 @@ type Outlet interface {
 // Session is one client. Its methods may be called concurrently.
 type Session struct {
 	id  string
-	pin uint32 // see Pin
 	out Outlet
 
 	// changes is held for a change of the membership, from reading the old one to
@@ -48,11 +47,13 @@ type Session struct {
 	since      int64      // see CameIn
 	membership Membership
 	relaying   relaying
-	present    bool // in the hub
-	closing    bool // a close is queued: nothing can follow it
 	place      place
+	held       uint16 // number of holds, see Hold: what the log brings is skipped, and read from the window later
+	present    bool   // in the hub
+	closing    bool   // a close is queued: nothing can follow it
 
-	batch mark // owned by the [Batch] that delivers to this session
+	pin   uint32 // see Pin; not changed
+	batch mark   // owned by the [Batch] that delivers to this session
 }
 
 // New returns the session of the client behind out. It is not found before [Hub.Add].
@@ -182,7 +183,7 @@ func (s *Session) meantLocked(c *Command) bool {
 // exceptedLocked reports whether the client is among the excluded, by its former
 // connection too.
 func (s *Session) exceptedLocked(list []Address) bool {
-	return s.matchesLocked(list) || s.place.was != "" && slices.Contains(list, Conn(s.place.was))
+	return s.matchesLocked(list) || s.place.was != nil && slices.Contains(list, *s.place.was)
 }
 
 func (s *Session) matchesLocked(list []Address) bool {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"go.uber.org/goleak"
 )
@@ -324,5 +325,12 @@ func TestABugInAnOutletLeavesNoLockHeld(t *testing.T) {
 	s.mu.Unlock()
 	if left := h.Remove(s); len(left) != 2 {
 		t.Errorf("gave up %v, want the user and the connection", left)
+	}
+}
+
+// The next larger size that Go allocates is 208 bytes, for each of a million clients.
+func TestASessionFitsItsSizeClass(t *testing.T) {
+	if size := unsafe.Sizeof(Session{}); size > 192 {
+		t.Errorf("a Session has %d bytes, more than 192", size)
 	}
 }
