@@ -214,12 +214,11 @@ func BenchmarkResume(b *testing.B) {
 		c := &connection{g: h.Gateway, rt: rt, protocol: envelope.Protocol}
 		c.socket = ws.New(rt.limits, h.sockets)
 		c.session = session.New("bench", c.socket)
-		back := parseReturning(query)
-		c.returning = &back
+		c.arriving = &arriving{returning: parseReturning(query)}
 		c.beginConnect(b.Context())
 		err := h.hub.Enter(c.session, c.arrival(&a, session.Membership{User: "42", Channels: []string{"room", "b", "c"}}))
-		if err != nil || c.returning.told != envelope.OK || c.socket.Buffered() < 20*200 {
-			b.Fatal(err, c.returning.told, c.socket.Buffered())
+		if err != nil || c.arriving.told != envelope.OK || c.socket.Buffered() < 20*200 {
+			b.Fatal(err, c.arriving.told, c.socket.Buffered())
 		}
 		b.StopTimer()
 		h.hub.Remove(c.session)

@@ -28,42 +28,40 @@ type connection struct {
 	rt       *route // at the time of the handshake; see route
 	script   string // as configured
 	client   client
-	offered  []string // subprotocols, WS_PROTOCOLS
-	protocol string   // the selected subprotocol, see wraps
+	protocol string // the selected subprotocol, see wraps
 	since    time.Time
 	test     *selftest // nil: it is a client's
 
 	// Owned by the goroutine that runs the connection's events, one at a time.
-	env       *fcgi.Env
-	paths     *paths     // used in env
-	user      string     // counted by admission
-	first     *reply     // the answer to connect until effects has run
-	returning *returning // until the client has entered the hub; then nil
-	letIn     bool       // accepted by the connect script: the disconnect event is due
-	events    uint64     // number of the current event: 0 connect, then 1, 2, …
-	seq       uint64     // number of the last message
-	re        string     // the id that the current message has in its envelope, "" none
-	limiter   *rate.Limiter
-	counted   bool            // the current message is one of flight
-	told      bool            // a late Set-Cookie was logged
-	mixed     bool            // env has the params of more than one configuration, see setParams
-	keyed     *keyed          // see keyBase; nil: no message has asked the cache
-	lane      *lane           // of relayed frames; nil: there were none
-	ends      uint64          // Session.RelayEnds when the current event began
-	run       *once.Run       // of the current message; nil: it does not run once
-	running   <-chan struct{} // closed when the last event's script has ended; nil: no script runs
+	env      *fcgi.Env
+	paths    *paths    // used in env
+	user     string    // counted by admission
+	first    *reply    // the answer to connect until effects has run
+	arriving *arriving // until the client has entered the hub; then nil
+	seq      uint64    // number of the last message
+	re       string    // the id that the current message has in its envelope, "" none
+	limiter  *rate.Limiter
+	keyed    *keyed          // see keyBase; nil: no message has asked the cache
+	lane     *lane           // of relayed frames; nil: there were none
+	run      *once.Run       // of the current message; nil: it does not run once
+	running  <-chan struct{} // closed when the last event's script has ended; nil: no script runs
+	ends     uint32          // Session.RelayEnds when the current event began
+	letIn    bool            // accepted by the connect script: the disconnect event is due
+	counted  bool            // the current message is one of flight
+	told     bool            // a late Set-Cookie was logged
+	mixed    bool            // env has the params of more than one configuration, see setParams
 
 	entry *registry.Entry // in the registry, set by open; nil: none
 
 	inbox   inbox
-	flight  atomic.Int32 // messages that run once without a reply
 	watched watched      // links of handoff's list
-	over    bool         // end was called; owned by the reader
+	flight  atomic.Int32 // messages that run once without a reply
 
 	mu      sync.Mutex
 	expired bool   // see expire
 	leaving bool   // to be closed or gone: no stream may begin
 	gone    bool   // the client has left
+	over    bool   // end was called; owned by the reader, without mu
 	stopped func() // cancels the running stream; nil: none
 }
 

@@ -66,7 +66,6 @@ func (c *connection) depart(end cause) {
 		c.g.leave(c)
 		return
 	}
-	c.events++
 	c.route().upstream.disconnects.push(&disconnect{c: c, event: event{kind: kindDisconnect, close: end}, since: time.Now()})
 }
 

@@ -145,12 +145,12 @@ func FuzzProtocols(f *testing.F) {
 	f.Add("v2, v1", "", "v1", "v2")
 	f.Add(",, v1,", "v1", "v3", "")
 	f.Fuzz(func(t *testing.T, offer, named, first, second string) {
-		c := &connection{offered: offeredProtocols([]string{offer}), rt: &route{Route: &config.Route{Protocols: []string{first, second}}}}
+		c := &connection{arriving: &arriving{offered: offeredProtocols([]string{offer})}, rt: &route{Route: &config.Route{Protocols: []string{first, second}}}}
 		got, err := c.agree(named)
 		if err != nil || got == "" {
 			return
 		}
-		if !slices.Contains(c.offered, got) || strings.ContainsAny(got, ",") || named != "" && got != named {
+		if !slices.Contains(c.arriving.offered, got) || strings.ContainsAny(got, ",") || named != "" && got != named {
 			t.Fatalf("offer %q, named %q: agreed on %q", offer, named, got)
 		}
 	})

@@ -74,10 +74,10 @@ func (e *event) vars(v []fcgi.Var, c *connection, id string, membership *session
 	switch e.kind {
 	case kindConnect:
 		v = append(v,
-			fcgi.Var{Name: "WS_PROTOCOLS", Value: joinNames(c.offered)},
-			fcgi.Var{Name: "WS_RESUME", Value: string(c.returning.told)},
-			fcgi.Var{Name: "WS_LAST", Value: c.returning.last.String()},
-			fcgi.Var{Name: "WS_POSITION", Value: c.returning.began.String()},
+			fcgi.Var{Name: "WS_PROTOCOLS", Value: joinNames(c.arriving.offered)},
+			fcgi.Var{Name: "WS_RESUME", Value: string(c.arriving.told)},
+			fcgi.Var{Name: "WS_LAST", Value: c.arriving.last.String()},
+			fcgi.Var{Name: "WS_POSITION", Value: c.arriving.began.String()},
 		)
 	case kindMessage:
 		v = e.messageVars(v, c)
@@ -102,10 +102,13 @@ func (e *event) membershipOf(c *connection) session.Membership {
 // number is that of the event in its connection. The node that runs the last event of a dead
 // one does not know it.
 func (e *event) number(c *connection) string {
-	if e.end != nil && e.end.lost != nil {
+	switch {
+	case e.end == nil: // connect is 0, and a message has its own number
+		return strconv.FormatUint(c.seq, 10)
+	case e.end.lost != nil:
 		return "lost"
 	}
-	return strconv.FormatUint(c.events, 10)
+	return strconv.FormatUint(c.seq+1, 10)
 }
 
 func (e *event) messageVars(v []fcgi.Var, c *connection) []fcgi.Var {

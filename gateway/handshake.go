@@ -130,12 +130,9 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 
 func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who client) *connection {
 	c := &connection{
-		g: g, rt: rt, script: named.script, paths: named.paths, client: who,
-		offered: offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol")),
-		since:   time.Now(),
+		g: g, rt: rt, script: named.script, paths: named.paths, client: who, since: time.Now(),
+		arriving: &arriving{parseReturning(r.URL.RawQuery), offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol"))},
 	}
-	back := parseReturning(r.URL.RawQuery)
-	c.returning = &back
 	c.socket = ws.New(rt.limits, g.sockets)
 	c.socket.Negotiate(r.Header)
 	c.session = session.New(g.Node()+"-"+newID(), c.socket)
@@ -179,16 +176,16 @@ func (c *connection) ask(w http.ResponseWriter, r *http.Request) (a reply, err e
 // else wsfpm.v1, on every route, else the first of the route's that it offered.
 func (c *connection) agree(named string) (string, error) {
 	if named != "" {
-		if !slices.Contains(c.offered, named) {
+		if !slices.Contains(c.arriving.offered, named) {
 			return "", failed("WS-Protocol %q was not offered by the client", excerpt.Of(named))
 		}
 		return named, nil
 	}
-	if slices.Contains(c.offered, envelope.Protocol) {
+	if slices.Contains(c.arriving.offered, envelope.Protocol) {
 		return envelope.Protocol, nil
 	}
 	for _, name := range c.rt.Protocols {
-		if slices.Contains(c.offered, name) {
+		if slices.Contains(c.arriving.offered, name) {
 			return name, nil
 		}
 	}
@@ -231,7 +228,6 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	if err := c.g.members.Enter(r.Context(), c.session, c.arrival(&a.Reply, membership)); err != nil {
 		return err
 	}
-	c.returning = nil // it has entered
 	c.relayBy(&a.Reply)
 	c.cameIn(a.Others)
 	passOn(w.Header(), a.Head.Fields, notOn101)
@@ -240,6 +236,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	}
 	c.expireBy(&a.Reply)
 	c.warnProtocol()
+	c.arriving = nil
 	if c.g.upgraded(c) || c.claimed() { // claimed before it was one of the clients
 		c.g.loops.Go(func() { c.drainConn(closeDraining) })
 	}

@@ -30,11 +30,11 @@ func (g *Gateway) warnUnknown(c *client) {
 // warnProtocol warns once per route of a client whose offered subprotocols were all
 // refused. Their names are not logged: some clients send a token there.
 func (c *connection) warnProtocol() {
-	if len(c.offered) == 0 || c.protocol != "" || !c.g.once.first(fmt.Sprintf("subprotocol %q %q", c.rt.Host, c.rt.Path)) {
+	if len(c.arriving.offered) == 0 || c.protocol != "" || !c.g.once.first(fmt.Sprintf("subprotocol %q %q", c.rt.Host, c.rt.Path)) {
 		return
 	}
 	c.g.log.Warn("client offered subprotocols and none was selected, so browsers close the connection: list one in the route's protocols, or answer connect with WS-Protocol",
-		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.offered)))
+		zap.String("path", c.rt.Path), zap.Strings("host", c.rt.Host), zap.Strings("protocols", c.rt.Protocols), zap.Int("offered", len(c.arriving.offered)))
 }
 
 // warnUnmeant warns once of a purge whose path is that of no route, such as a misspelt one.

@@ -20,6 +20,12 @@ type returning struct {
 	told  envelope.Resume  // what PHP is told
 }
 
+// arriving is what is known of a client until it has entered the hub.
+type arriving struct {
+	returning
+	offered []string // subprotocols, WS_PROTOCOLS
+}
+
 // parseReturning reads ws_last and ws_was of a query, which a client may have forged. A
 // position that is empty, not readable or there twice counts as asked for.
 func parseReturning(query string) (r returning) {
@@ -52,7 +58,7 @@ func (c *connection) resumes() bool {
 // beginConnect notes where in the log the connect event begins, and decides what PHP is
 // told. Messages that come meanwhile are sent after the answer.
 func (c *connection) beginConnect(ctx context.Context) {
-	r := c.returning
+	r := c.arriving
 	r.began = c.g.hub.Position(c.session)
 	switch {
 	case !r.asked:
@@ -81,7 +87,7 @@ func (c *connection) knows(ctx context.Context, last session.Position) bool {
 // closed because its queue was full has missed about limits.queue bytes, and more come
 // until it is back: so it may get twice as many.
 func (c *connection) arrival(a *answer.Reply, first session.Membership) session.Arrival {
-	r, now := c.returning, c.g.settings.Load()
+	r, now := c.arriving, c.g.settings.Load()
 	arrival := session.Arrival{
 		Membership: first, Began: r.began, Live: a.Head.Live, Was: r.was,
 		MostMessages: now.Durable.Replay, MostBytes: 2 * int(now.Limits.Queue),
@@ -114,11 +120,11 @@ func (c *connection) arrival(a *answer.Reply, first session.Membership) session.
 func (c *connection) countResume(how session.Resumption) {
 	outcome := 1
 	switch {
-	case !c.returning.asked || !c.resumes():
+	case !c.arriving.asked || !c.resumes():
 		return
 	case how == session.Gap:
 		outcome = 2
-	case c.returning.told == envelope.OK:
+	case c.arriving.told == envelope.OK:
 		outcome = 0
 	}
 	c.g.stats.resumes[outcome].Add(1)
@@ -140,7 +146,7 @@ func (c *connection) gapMessage() *session.Message {
 // that is cut off before the body has none. At is the zero value without a log.
 func (c *connection) greet(a *answer.Reply, gap *session.Message, at session.Position) (before, behind []*session.Message) {
 	body := a.Messages(nil)
-	told := c.returning.told
+	told := c.arriving.told
 	switch {
 	case !c.wraps() && told == envelope.OK:
 		return nil, body

@@ -187,7 +187,6 @@ func (c *connection) perform(e event, excess bool) {
 	rt := c.route()
 	e.route, c.ends = rt, c.session.RelayEnds()
 	c.seq++
-	c.events++
 	e.seq = c.seq
 	if !rt.asks[kindMessage] {
 		c.replyFailed(envelope.Failed, "")

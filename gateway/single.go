@@ -58,7 +58,7 @@ func (g *Gateway) Run(ctx context.Context, s *Single) (*Event, error) {
 		}
 	}
 	if e.kind == kindMessage {
-		e.seq, c.events, c.seq = 1, 1, 1
+		e.seq, c.seq = 1, 1
 	}
 	a, err := c.call(ctx, e)
 	if err == nil {
@@ -102,7 +102,7 @@ func (g *Gateway) imagine(s *Single) (*connection, error) {
 	}
 	params := maps.Clone(s.Params)
 	maps.Copy(params, rt.Params)
-	c.offered = strings.Split(params["WS_PROTOCOLS"], ",")
+	c.arriving.offered = strings.Split(params["WS_PROTOCOLS"], ",")
 	c.env, err = newEnv(params)
 	return c, err
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/coder/websocket"
 
@@ -122,4 +123,12 @@ func (h *harness) expired() bool {
 		return c.expired
 	}
 	return false
+}
+
+// What few clients have must cost the idle ones nothing: the next larger size that Go
+// allocates is 448 bytes.
+func TestAConnectionFitsItsSizeClass(t *testing.T) {
+	if size := unsafe.Sizeof(connection{}); size > 416 {
+		t.Errorf("a connection has %d bytes, more than 416", size)
+	}
 }
