@@ -120,6 +120,11 @@ func TestLaravel(t *testing.T) {
 	c.Expect(`{"event":"OrderShipped","channel":"lobby","data":{"order":7}}`)
 	expectBoth(t, c, `{"by":"Client"}`, `{"stored":true}`)
 	s.broadcasts(web, c, login)
+	c.Send(`{"join":"presence-room.1,admins"}`) // room.{room} takes all of it for one room, WS-Join would take it for two
+	c.Expect(`{"denied":"presence-room.1,admins"}`)
+	if n := s.redis.Subscribers(t, "ws:channel:admins"); n != 0 {
+		t.Error("a client has joined a channel beside the one that it may join")
+	}
 }
 
 // broadcasts checks what Laravel's redis driver publishes: to those whom its channels let in,
