@@ -108,8 +108,12 @@ func (h *Hub) move(s *Session, c *Command, next Membership) (meant bool, err err
 	if !s.meantLocked(c) {
 		return false, nil
 	}
-	if err = s.takeLocked(c); !errors.Is(err, ErrFull) {
-		h.changeLocked(s, next)
+	if err = s.takeLocked(c); errors.Is(err, ErrFull) {
+		return true, err
+	}
+	before := s.relaying.relay
+	if h.changeLocked(s, next); s.relaying.relay != before { // it has left the relay's channel
+		s.relaying.ends++
 	}
 	return true, err
 }

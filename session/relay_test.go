@@ -72,6 +72,25 @@ func TestAnEndIsNotUndone(t *testing.T) {
 	}
 }
 
+// The script has asked whether its user may be in the channel before others made it leave.
+func TestAnAnswerFromBeforeTheLeaveBringsNoRelayBack(t *testing.T) {
+	t.Log("contract-row: 2.relay-late")
+	h := NewHub()
+	in := Membership{User: "1", Channels: []string{"doc"}}
+	s, _ := relayingTo(t, h, "a", in)
+	began := s.RelayEnds()
+	_, _ = h.Move(s, &Command{To: []Address{User("1")}, Leave: []string{"doc"}}, Membership{User: "1"})
+	_ = h.Set(s, in)
+	s.SetRelay(Relay{To: Channel("doc"), Binary: true}, began)
+	if !ended(s) {
+		t.Error("it relays again")
+	}
+	s.SetRelay(Relay{To: Channel("doc"), Binary: true}, s.RelayEnds())
+	if ended(s) {
+		t.Error("a later answer brings no relay")
+	}
+}
+
 func TestWhoIsBehind(t *testing.T) {
 	h := NewHub()
 	sender, _ := relayingTo(t, h, "a", Membership{User: "1", Channels: []string{"doc"}})
