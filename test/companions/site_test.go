@@ -3,6 +3,7 @@ package companions
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -172,7 +173,40 @@ func TestClientOverEachConnection(t *testing.T) {
 			stack.Wait(t, "the user to be gone", func() bool {
 				return s.redis.Do(t, "EXISTS", "ws:presence:user:"+user) == "0"
 			})
+			s.kicks(php, user)
 		})
+	}
+}
+
+// kicks ends a connection that is there, and one whose connect script has looked already, but not one that begins later.
+func (s *site) kicks(php *phpClient, user string) {
+	s.t.Helper()
+	c := s.enter(user)
+	dir := stack.TempDir(s.t)
+	late := make(chan *stack.Client)
+	go func() {
+		defer close(late)
+		late <- stack.Dial(s.t, s.URL+"/ws?wait="+dir+"&user="+user, stack.DialOptions{})
+	}()
+	stack.Wait(s.t, "the script to look", func() bool { _, err := os.Stat(dir + "/looked"); return err == nil })
+	for _, line := range []string{`["kick",["` + user + `",7],4003,"removed"]`, `["kick","nobody"]`} {
+		if receipt := php.call(line); !strings.Contains(receipt, "-") || strings.Contains(receipt, "error") {
+			s.t.Errorf("%s: got %s, want an id", line, receipt)
+		}
+	}
+	if reason := c.ExpectClose(4003); reason != "removed" {
+		s.t.Errorf("got %q", reason)
+	}
+	if err := os.WriteFile(dir+"/go", nil, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	if c = <-late; c != nil {
+		c.Next()
+		c.ExpectClose(4003)
+	}
+	s.enter(user).Close(1000, "")
+	if f := php.fails(`["kick","a,b"]`, "Refused", "kick: the name"); f.File != "client.php" {
+		s.t.Errorf("a refusal names %s, want the caller's file", f.File)
 	}
 }
 

@@ -69,15 +69,8 @@ final class Client
     public function store(string|array $to, mixed $data, string|array $except = [], bool $binary = false): string
     {
         $command = $this->message($to, $data, $except, $binary) + ['durable' => true];
-        Command::check($command, false);
-        if ($this->door instanceof Http) {
-            return (string) ($this->door->push(Command::encode([$command], false))['ids'][0] ?? throw new Failed('the gateway has sent no id'));
-        }
-        $fields = ['to', implode(',', (array) $to)];
-        $except === [] || array_push($fields, 'except', implode(',', (array) $except));
-        $fields[] = $binary ? 'binary' : 'data';
-        $fields[] = is_string($data) ? $data : Command::json($data, 'data');
-        return (string) $this->door->run('XADD', $this->stream === '' ? "{$this->prefix}log" : $this->stream, '*', ...$fields);
+        $fields = $except === [] ? [] : ['except', implode(',', (array) $except)];
+        return $this->append($command, ...$fields, ...[$binary ? 'binary' : 'data', is_string($data) ? $data : Command::json($data, 'data')]);
     }
 
     /**
@@ -123,17 +116,26 @@ final class Client
     }
 
     /**
-     * Ends all connections of users. Refuse them first: a client that is closed comes back at once, unless its code is final.
+     * Ends all connections of users. A client whose connect script runs at this moment has none yet, and is let in: kick() ends that, too.
      *
      * @param string|int|list<string|int> $users
      */
     public function disconnect(string|int|array $users, int $code = 4001, string $reason = ''): int
     {
-        $to = [];
-        foreach ((array) $users as $user) {
-            $to[] = 'user:' . Command::name($user, 'disconnect');
-        }
-        return $this->close($to, $code, $reason);
+        return $this->close(self::users($users, 'disconnect'), $code, $reason);
+    }
+
+    /**
+     * Ends all connections of users through the log: also those that are being made, and those of nodes that are without Redis now.
+     * Refuse the users first: who connects later is asked as ever.
+     *
+     * @param string|int|list<string|int> $users
+     * @return string the receipt: its id
+     */
+    public function kick(string|int|array $users, int $code = 4001, string $reason = ''): string
+    {
+        $command = ['to' => self::users($users, 'kick'), 'close' => ['code' => $code, 'reason' => $reason], 'durable' => true];
+        return $this->append($command, 'close', rtrim("$code $reason"));
     }
 
     /**
@@ -222,6 +224,36 @@ final class Client
             }
         } while ((string) $cursor !== '0');
         return array_map('strval', array_keys($names));
+    }
+
+    /**
+     * Stores a command in the log, as these fields beside "to".
+     *
+     * @param array<string, mixed> $command
+     */
+    private function append(array $command, string ...$fields): string
+    {
+        Command::check($command, false);
+        if ($this->door instanceof Http) {
+            return (string) ($this->door->push(Command::encode([$command], false))['ids'][0] ?? throw new Failed('the gateway has sent no id'));
+        }
+        $stream = $this->stream === '' ? "{$this->prefix}log" : $this->stream;
+        return (string) $this->door->run('XADD', $stream, '*', 'to', implode(',', (array) $command['to']), ...$fields);
+    }
+
+    /**
+     * The addresses of users.
+     *
+     * @param string|int|list<string|int> $users
+     * @return list<string>
+     */
+    private static function users(string|int|array $users, string $what): array
+    {
+        $to = [];
+        foreach ((array) $users as $user) {
+            $to[] = 'user:' . Command::name($user, $what);
+        }
+        return $to;
     }
 
     /** A question to the keys of presence. */

@@ -14,6 +14,13 @@ if ($event->isConnect()) {
         Answer::refuse(403, 'not you')->send();
         exit;
     }
+    if (isset($_GET['wait'])) { // it has looked, and decides later
+        touch("$_GET[wait]/looked");
+        while (!file_exists("$_GET[wait]/go")) {
+            usleep(10_000);
+            clearstatcache();
+        }
+    }
     Answer::json(['type' => $event->type, 'offered' => $event->protocols, 'resume' => $event->resume, 'at' => $event->connectedAt > 1e9, 'body' => $event->body])
         ->user($_GET['user'] ?? null)->join(['lobby', $event->connection])->state("a\nb")->accept()->send();
     exit;
