@@ -3,6 +3,7 @@ package companions
 import (
 	"io"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,18 @@ func TestWhatWasNotSentIsSure(t *testing.T) {
 		php := startClient(t, c.kind, c.at, "", "0.3")
 		if f := php.fails(`["push","all","`+strings.Repeat("x", 1<<20)+`"]`, "Failed", c.words); f.Unsure {
 			t.Errorf("%s: unsure after %s", name, f.Message)
+		}
+	}
+}
+
+// Error pages and error trackers show the arguments of the calls in a trace.
+func TestNoTraceHasASecret(t *testing.T) {
+	stack.Integration(t)
+	none, silent := stack.FreeAddress(t), fake(t, true)
+	for _, url := range []string{"http://" + none, "http://" + silent, "redis://:a-secret@" + none, "redis://:a-secret@" + silent} {
+		run := exec.CommandContext(t.Context(), stack.Tool(t, "php-cli", "php"), "-n", "-d", "zend.exception_ignore_args=0", "testdata/trace.php", source(t), url)
+		if out, err := run.Output(); err != nil || string(out) != "none" {
+			t.Errorf("%s: got %q, %v", url, out, err)
 		}
 	}
 }

@@ -138,7 +138,7 @@ final class Connection
     }
 
     /** @param list<string> $command */
-    private static function encoded(array $command): string
+    private static function encoded(#[\SensitiveParameter] array $command): string
     {
         $text = '*' . count($command) . "\r\n";
         foreach ($command as $word) {
@@ -148,7 +148,7 @@ final class Connection
     }
 
     /** Writes a command. If that fails, Redis has only a part of it, and does not run it. */
-    private function write(string $text): void
+    private function write(#[\SensitiveParameter] string $text): void
     {
         while ($text !== '') {
             $this->await(false);

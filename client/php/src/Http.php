@@ -69,7 +69,7 @@ final class Http
     }
 
     /** Writes the request and reads the answer to its end. */
-    private function exchange(string $request): string
+    private function exchange(#[\SensitiveParameter] string $request): string
     {
         $deadline = microtime(true) + $this->timeout;
         $code = 0;
