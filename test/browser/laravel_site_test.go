@@ -108,3 +108,38 @@ func TestLaravelRefusesLargeMembers(t *testing.T) {
 		t.Errorf("got %.300s", got)
 	}
 }
+
+// broadcasts is a worker, as of a queue, that broadcasts something for each line of its input.
+const broadcasts = `<?php
+require 'vendor/autoload.php';
+$app = require 'bootstrap/app.php';
+$app->make(Illuminate\Contracts\Console\Kernel::class)->bootstrap();
+while (fgets(STDIN) !== false) {
+    try {
+        $app->make(Illuminate\Contracts\Broadcasting\Factory::class)->connection('wsfpm')->broadcast(['shop'], 'sold', []);
+        echo "sent\n";
+    } catch (Illuminate\Broadcasting\BroadcastException) {
+        echo "failed\n";
+    }
+}`
+
+func TestLaravelWorkersOutliveRedis(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	writes(t, filepath.Join(l.dir, "worker.php"), broadcasts)
+	run := exec.CommandContext(t.Context(), stack.Tool(t, "php-cli", "php"), "worker.php")
+	run.Dir = l.dir
+	worker := stack.StartDialogue(t, run)
+	wants := func(want string) {
+		t.Helper()
+		if got, err := worker.Ask("go"); got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	wants("sent")
+	l.redis.Kill()
+	wants("failed")
+	wants("failed")
+	l.redis.Start(t)
+	wants("sent")
+}

@@ -82,3 +82,25 @@ func TestNoTraceHasASecret(t *testing.T) {
 		}
 	}
 }
+
+// A worker lives longer than a connection. phpredis makes no new one after the first that it could not make.
+func TestClientOutlivesRedis(t *testing.T) {
+	stack.Integration(t)
+	redis := stack.Redis(t, stack.RedisOptions{})
+	clients := map[string]*phpClient{}
+	for kind, at := range map[string]string{"own": "redis://" + redis.Addr, "predis": redis.Addr, "phpredis, opened again": redis.Addr} {
+		clients[kind] = startClient(t, kind, at)
+		clients[kind].want(`["push","all","x"]`, "0")
+	}
+	redis.Kill()
+	for _, php := range clients {
+		php.fails(`["push","all","x"]`, "Failed", "")
+		php.fails(`["push","all","x"]`, "Failed", "onnection refused")
+	}
+	redis.Start(t)
+	for kind, php := range clients {
+		if got := php.call(`["push","all","x"]`); got != "0" {
+			t.Errorf("%s: got %s after Redis is back", kind, got)
+		}
+	}
+}

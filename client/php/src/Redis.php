@@ -12,24 +12,55 @@ class_exists(Connection::class) || require __DIR__ . '/Connection.php';
  */
 final class Redis
 {
-    private readonly object $redis;
+    /** An exception's message that is an error of Redis, not one of the connection: it begins with a word in capitals. */
+    private const REPLY = '/^(?:`[A-Z]+` failed: )?[A-Z]{2,} /';
 
-    /** @param object|string $to a \Redis, a Predis\Client, or a URL as in Client */
+    /** Opens a connection again: phpredis itself makes no new one once it could not. */
+    private readonly ?\Closure $open;
+    private ?object $redis = null;
+
+    /** @param object|string $to a \Redis, a Predis\Client, a Closure that returns one, or a URL as in Client */
     public function __construct(#[\SensitiveParameter] object|string $to, float $timeout)
     {
-        $this->redis = is_string($to) ? new Connection($to, $timeout) : $to;
-        if (!$this->redis instanceof Connection && !$this->redis instanceof \Redis && !method_exists($this->redis, 'executeRaw')) {
-            throw new Refused(get_debug_type($to) . ': want a \Redis (phpredis), a Predis\Client or a URL');
+        $this->open = $to instanceof \Closure ? $to : null;
+        if ($this->open === null) {
+            $this->redis = is_string($to) ? new Connection($to, $timeout) : self::library($to);
         }
     }
 
     /** Runs a command. Its reply is an int, a string, null, or a list of these; an error of Redis is Failed. */
     public function run(string ...$command): mixed
     {
-        if ($this->redis instanceof Connection) {
-            return $this->redis->run($command);
+        $redis = $this->redis ??= $this->opened($command[0]);
+        if ($redis instanceof Connection) {
+            return $redis->run($command);
         }
-        return $this->redis instanceof \Redis ? self::phpredis($this->redis, $command) : self::predis($this->redis, $command);
+        try {
+            return $redis instanceof \Redis ? self::phpredis($redis, $command) : self::predis($redis, $command);
+        } catch (Failed $e) {
+            $cause = $e->getPrevious();
+            if ($this->open !== null && $cause !== null && preg_match(self::REPLY, $cause->getMessage()) !== 1) {
+                $this->redis = null;
+            }
+            throw $e;
+        }
+    }
+
+    private function opened(string $command): object
+    {
+        try {
+            return self::library(($this->open)());
+        } catch (\RedisException $e) {
+            throw new Failed("$command: {$e->getMessage()}", false, $e);
+        }
+    }
+
+    private static function library(mixed $redis): object
+    {
+        if (!$redis instanceof \Redis && !(is_object($redis) && method_exists($redis, 'executeRaw'))) {
+            throw new Refused(get_debug_type($redis) . ': want a \Redis (phpredis), a Predis\Client, a Closure that returns one, or a URL');
+        }
+        return $redis;
     }
 
     /** @param list<string> $command */
@@ -60,10 +91,10 @@ final class Redis
         return $isError ? throw new Failed("$command[0]: $reply") : $reply;
     }
 
-    /** A library's exception. With an error of Redis, which begins with a word in capitals, or without a connection, the command has not run. */
+    /** A library's exception. With an error of Redis, or without a connection, the command has not run. */
     private static function failed(string $command, \Exception $e): Failed
     {
-        $hasNotRun = preg_match('/^(?:(?:`[A-Z]+` failed: )?[A-Z]{2,} |Connection refused)/', $e->getMessage()) === 1;
-        return new Failed("$command: {$e->getMessage()}", !$hasNotRun, $e);
+        $mayHaveRun = preg_match(self::REPLY, $e->getMessage()) !== 1 && !str_starts_with($e->getMessage(), 'Connection refused');
+        return new Failed("$command: {$e->getMessage()}", $mayHaveRun, $e);
     }
 }

@@ -21,6 +21,13 @@ function client(string $kind, string $at, string $more): Client|string
             $redis->setOption(Redis::OPT_PREFIX, 'site:');
             $redis->setOption(Redis::OPT_SERIALIZER, Redis::SERIALIZER_PHP);
             return new Client($redis);
+        case 'phpredis, opened again':
+            return new Client(function () use ($at) {
+                $redis = new Redis();
+                [$host, $port] = explode(':', $at);
+                $redis->connect($host, (int) $port);
+                return $redis;
+            });
         case 'predis:secret':
         case 'predis':
             require 'Predis/autoload.php';

@@ -49,7 +49,14 @@ final class WsfpmServiceProvider extends ServiceProvider
     private static function server(Container $app): object|string
     {
         $config = $app->make('config')->get(self::CONFIG);
-        return $config['url'] ?? $app->make('redis')->connection($config['connection'] ?? null)->client();
+        return $config['url'] ?? static function () use ($app, $config): object {
+            static $last = null;
+            [$redis, $name] = [$app->make('redis'), $config['connection'] ?? 'default'];
+            if ($last !== null && $redis->connection($name)->client() === $last) { // it has broken: a queue worker outlives Redis
+                $redis->purge($name);
+            }
+            return $last = $redis->connection($name)->client();
+        };
     }
 
     private static function prefix(Container $app): string
