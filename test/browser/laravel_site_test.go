@@ -109,6 +109,29 @@ func TestLaravelRefusesLargeMembers(t *testing.T) {
 	}
 }
 
+// A login by Laravel's "remember me" stays in the session that it begins: the events after it are no further logins.
+func TestLaravelRemembersALogin(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	var remembered string
+	for _, cookie := range strings.Split(l.login(t, "7&remember=1"), "; ") {
+		if strings.HasPrefix(cookie, "remember_") {
+			remembered = cookie
+		}
+	}
+	c := stack.Dial(t, "ws://"+l.web.Addr+"/ws/chat", stack.DialOptions{Cookie: remembered, Host: l.web.Addr})
+	c.Expect(`{"hello":7}`)
+	var session string
+	for _, cookie := range c.Response.Cookies() {
+		if cookie.Name == "laravel_session" {
+			session = cookie.Name + "=" + cookie.Value
+		}
+	}
+	if r := stack.HTTP(t, "GET", l.web.URL()+"/who", http.Header{"Cookie": {session}}); r.Body != "7 0" {
+		t.Errorf("the next page has %d %.200q, want the user", r.Status, r.Body)
+	}
+}
+
 // broadcasts is a worker, as of a queue, that broadcasts something for each line of its input.
 const broadcasts = `<?php
 require 'vendor/autoload.php';

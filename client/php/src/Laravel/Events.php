@@ -28,11 +28,13 @@ final class Events
         if (is_array($handler)) {
             $handler = [is_string($handler[0]) ? $this->app->make($handler[0]) : $handler[0], $handler[1]];
         }
+        // A session that middleware has begun, such as a remembered login, is not stored yet, and no page has it.
+        $isStored = $session !== null && $request->cookies->get($session->getName()) === $session->getId();
         $before = [$session?->getId(), $session?->all()];
         try {
             $response = self::response($event, $this->app->call($handler, [Event::class => $event] + $request->route()->parametersWithoutNulls()));
         } finally {
-            if ($session !== null && [$session->getId(), $session->all()] === $before) {
+            if ($isStored && [$session->getId(), $session->all()] === $before) {
                 $session->flush();
                 $session->start(); // Laravel saves it next: what a page has done meanwhile, such as a logout, stays done
             }

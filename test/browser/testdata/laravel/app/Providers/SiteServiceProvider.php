@@ -16,13 +16,13 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
             private const PEOPLE = [7 => ['name' => 'Ann', 'orders' => ['7']], 9 => ['name' => 'Bob', 'orders' => []]];
 
             public function retrieveById($id) { return isset(self::PEOPLE[$id]) ? new GenericUser(['id' => (int) $id, 'password' => '', 'remember_token' => ''] + self::PEOPLE[$id]) : null; }
-            public function retrieveByToken($id, $token) { return null; }
-            public function updateRememberToken(Authenticatable $user, $token) {}
+            public function retrieveByToken($id, $token) { return @file_get_contents(storage_path("remember-$id")) === $token ? $this->retrieveById($id) : null; }
+            public function updateRememberToken(Authenticatable $user, $token) { file_put_contents(storage_path("remember-$user->id"), $token); }
             public function retrieveByCredentials(array $credentials) { return null; }
             public function validateCredentials(Authenticatable $user, array $credentials) { return false; }
         });
         Route::middleware('web')->group(function () {
-            Route::get('/login', fn (Request $request) => Auth::guard($request->query('guard'))->loginUsingId($request->query('id')) ? 'in' : '');
+            Route::get('/login', fn (Request $request) => Auth::guard($request->query('guard'))->loginUsingId($request->query('id'), $request->has('remember')) ? 'in' : '');
             Route::get('/logout', fn () => Auth::logout() ?? 'out');
             Route::get('/ship', fn () => broadcast(new \App\OrderShipped())->toOthers() ? 'shipped' : '');
             Route::websocket('/ws/closure', function (Event $event, Request $request) {
