@@ -22,6 +22,7 @@ declare(strict_types=1);
 
 if (defined('ABSPATH')) { // WordPress loads the plugin
     add_action('init', 'wsfpm_register');
+    add_action('wp_logout', 'wsfpm_logout');
     return;
 }
 isset($_SERVER['WS_EVENT']) or exit(http_response_code(404)); // opened as a web page: no client can send WS_EVENT
@@ -51,11 +52,22 @@ function wsfpm_push(string $to, mixed $data, bool $durable = false): bool
         error_log('wsfpm_push: want an address, such as "user:7", and data in UTF-8');
         return false;
     }
+    $prefix = wsfpm_setting('PREFIX', 'ws:');
+    return $durable ? wsfpm_send('XADD', "{$prefix}log", '*', 'to', $to, 'data', $text) : wsfpm_send('PUBLISH', $prefix . $to, $text);
+}
+
+/** Ends the connections of a user who logs out: their pages come back as who they are then. */
+function wsfpm_logout(int $user): void
+{
+    $close = ['to' => "user:$user", 'close' => ['code' => 4401, 'reason' => 'logged out']];
+    $user === 0 || wsfpm_send('PUBLISH', wsfpm_setting('PREFIX', 'ws:') . 'command', json_encode($close));
+}
+
+/** Whether Redis has taken a command; else PHP's log has why. */
+function wsfpm_send(string ...$command): bool
+{
     try {
-        $prefix = wsfpm_setting('PREFIX', 'ws:');
-        $sent = $durable
-            ? wsfpm_redis()->rawCommand('XADD', "{$prefix}log", '*', 'to', $to, 'data', $text)
-            : wsfpm_redis()->rawCommand('PUBLISH', $prefix . $to, $text);
+        $sent = wsfpm_redis()->rawCommand(...$command);
         $sent === false && error_log('wsfpm_push: ' . wsfpm_redis()->getLastError());
     } catch (RedisException|Error $e) { // an Error without the extension
         error_log('wsfpm_push: ' . $e->getMessage());
@@ -118,6 +130,9 @@ function wsfpm_welcome(): void
         exit(is_wp_error($welcome) ? $welcome->get_error_message() : '');
     }
     empty($welcome['user']) || header("WS-User: $welcome[user]");
+    if (!empty($welcome['user']) && wp_validate_auth_cookie('', 'logged_in') === $welcome['user']) {
+        header('WS-Expires: ' . (int) wp_parse_auth_cookie('', 'logged_in')['expiration']); // the end of the login
+    }
     header('WS-Join: ' . implode(', ', $welcome['join']));
     header('WS-Accept: 1');
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,4 +119,54 @@ func TestSoakWordPress(t *testing.T) {
 	if r := stack.Refused(t, "ws://"+web.Addr+"/ws/site?page="+ids[0], stack.DialOptions{}); r.Status != 404 {
 		t.Errorf("after the plugin's deactivation: got %d %q, want 404", r.Status, r.Body)
 	}
+}
+
+// The end of a login is the end of its socket, whose page comes back as who it is then.
+func TestWordPressEndsLogins(t *testing.T) {
+	t.Parallel()
+	stack.Integration(t)
+	dir, web, g, ids := wordpress(t)
+	writes(t, filepath.Join(dir, "wp-content/mu-plugins/short.php"), `<?php
+		add_filter('auth_cookie_expiration', fn ($seconds) => isset($_GET['short']) ? 10 : $seconds);
+		add_filter('wsfpm_connect', fn ($welcome) => ['join' => ['uncounted']] + $welcome);`)
+	dial := func(query string) *stack.Client {
+		t.Helper()
+		form := url.Values{"log": {"ann"}, "pwd": {"secret"}}
+		login, err := stack.Transport(stack.DialOptions{}).RoundTrip(post(t, web.URL()+"/wp-login.php"+query, form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer login.Body.Close()
+		var cookie []string
+		for _, c := range login.Cookies() {
+			cookie = append(cookie, c.Name+"="+c.Value)
+		}
+		return stack.Dial(t, g.URL+"/ws/site?page="+ids[0], stack.DialOptions{Host: web.Addr, Cookie: strings.Join(cookie, "; ")})
+	}
+	short, long := dial("?short=1"), dial("")
+	guest := stack.Dial(t, g.URL+"/ws/site?page="+ids[0], stack.DialOptions{Host: web.Addr})
+	load := `$_SERVER["HTTP_HOST"] = $argv[2]; require "$argv[1]/wp-load.php"; `
+	run := func(code string) {
+		t.Helper()
+		if out, err := exec.Command(stack.Tool(t, "php-cli", "php"), "-r", load+code, dir, web.Addr).CombinedOutput(); err != nil || len(out) != 0 {
+			t.Fatalf("%s: %v\n%s", code, err, out)
+		}
+	}
+	short.ExpectClose(4401)
+	run(`wsfpm_push("user:1", "for Ann");`)
+	long.Expect("for Ann")
+	run(`wp_set_current_user(1); wp_logout();`)
+	long.ExpectClose(4401)
+	run(`wsfpm_push("all", "for all");`)
+	guest.Expect("for all")
+}
+
+func post(t *testing.T, to string, form url.Values) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", to, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
 }
