@@ -189,7 +189,7 @@ func (s *site) kicks(php *phpClient, user string) {
 		late <- stack.Dial(s.t, s.URL+"/ws?wait="+dir+"&user="+user, stack.DialOptions{})
 	}()
 	stack.Wait(s.t, "the script to look", func() bool { _, err := os.Stat(dir + "/looked"); return err == nil })
-	for _, line := range []string{`["kick",["` + user + `",7],4003,"removed"]`, `["kick","nobody"]`} {
+	for _, line := range []string{`["kick",["` + user + `",7],4003,"removed"]`, `["kick","none"]`} {
 		if receipt := php.call(line); !strings.Contains(receipt, "-") || strings.Contains(receipt, "error") {
 			s.t.Errorf("%s: got %s, want an id", line, receipt)
 		}
