@@ -66,7 +66,7 @@ func (g *Gateway) lost(l *registry.Lost) {
 		g.running.Done()
 		return
 	}
-	end := cause{code: lostCode, reason: nodeLost, took: time.Since(l.Record.Connected)}
+	end := cause{code: lostCode, reason: nodeLost, took: max(0, time.Since(l.Record.Connected))} // the clock of the dead node may have been ahead
 	f := &disconnect{c: c, lost: l, event: event{kind: kindDisconnect, close: end}, since: time.Now()}
 	c.route().upstream.disconnects.push(f)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/redis"
@@ -107,5 +108,17 @@ func TestADeadNodesRecordBecomesADisconnectEvent(t *testing.T) {
 	}
 	if got := inRedis(t, store, "exists", "ws:node:dead"); got != "0" {
 		t.Error("the record is still there")
+	}
+}
+
+func TestTheDurationOfADeadNodesConnectionIsNotNegative(t *testing.T) {
+	h, store := startRegistered(t, member, nil)
+	r := registry.Record{Version: 1, Info: registry.Info{URI: "/ws", Host: "example.com", Address: "203.0.113.7", Connected: time.Now().Add(time.Hour)}} // by the dead node's clock
+	text := "1\nconn:dead-1\n\n\n\n" + `{"uri":"/ws","host":"example.com","addr":"203.0.113.7","at":"2126-01-02T03:04:05Z"}`
+	inRedis(t, store, "hset", "ws:node:dead", "dead-1", text)
+	h.lost(&registry.Lost{Node: "dead", ID: "dead-1", Record: r})
+	eventually(t, "the disconnect event", func() bool { return len(h.seen("disconnect")) == 1 })
+	if got := h.seen("disconnect")[0]["WS_DURATION"]; got != "0" {
+		t.Errorf("WS_DURATION is %q, want 0", got)
 	}
 }
