@@ -96,6 +96,9 @@ func (c *connection) handle() (reads bool) {
 		if c.inbox.rest() {
 			return reads
 		}
+		if reads { // the lane's timer has put its mark in at the last moment
+			c.g.handoff.add(c)
+		}
 	}
 }
 

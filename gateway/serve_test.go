@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/ws"
 	"wsfpm/session"
 )
 
@@ -107,5 +109,41 @@ func TestMessagesOfABrokenConnectionAreDropped(t *testing.T) {
 	}
 	if got := h.seen("disconnect")[0]["WS_CLOSE_CODE"]; got != "1006" {
 		t.Errorf("close code %s, want 1006", got)
+	}
+}
+
+// The timer of a lane may put its mark in when the handler has found no message any more.
+func TestWhatComesAtTheLastMomentIsHandedOffToo(t *testing.T) {
+	began, release := make(chan struct{}), make(chan struct{})
+	var h *harness
+	h = start(t, func(params map[string]string, body string) (string, string) {
+		switch body {
+		case "first":
+			h.handoff.mu.Lock() // stops the handler between its last look and its end
+		case "late":
+			close(began)
+			<-release
+		}
+		return echo(params, body)
+	}, nil)
+	p := h.dial("/", nil)
+	p.send("first")
+	p.want("first")
+	stacks := make([]byte, 1<<20)
+	eventually(t, "the handler at its end", func() bool {
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*handoff).remove(")
+	})
+	c := h.clients()[0]
+	handedOff := c.watched.handedOff // by a slow machine
+	c.received(ws.Message{Data: []byte("late")})
+	h.handoff.mu.Unlock()
+	<-began
+	defer close(release)
+	if !handedOff {
+		eventually(t, "another reader", func() bool {
+			h.handoff.mu.Lock()
+			defer h.handoff.mu.Unlock()
+			return c.watched.handedOff
+		})
 	}
 }
