@@ -211,6 +211,7 @@ func TestLaravelRefusesHostileMessages(t *testing.T) {
 		{`{"whisper":["typing"],"channel":"private-any.1"}`, `{"status":400}`},
 		{`{"whisper":{"a":1},"channel":{"b":2}}`, `{"status":400}`},
 		{`{"whisper":"` + long + `x","channel":"private-any.a,b;*"}`, `{"status":400}`},
+		{`{"whisper":"typing","channel":"private-any.a,b;*","data":[1e999]}`, `{"status":400}`},
 		{`{"leave":["shop"]}`, `{"status":400}`},
 		{`{"leave":"*"}`, `{"status":200}`},
 		{`[1]`, `{"status":400}`}, {`7`, `{"status":400}`}, {`null`, `{"status":400}`}, {`"x"`, `{"status":400}`}, {`{`, `{"status":400}`},

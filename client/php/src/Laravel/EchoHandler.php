@@ -130,7 +130,7 @@ class EchoHandler
     private function whisper(Event $event, object $message): Answer
     {
         $name = self::nameOf($message->channel);
-        if (strlen($message->whisper) > self::EVENT || $name === null) {
+        if (strlen($message->whisper) > self::EVENT || $name === null || json_encode($message->data ?? null) === false) { // 1e999 is INF
             return Answer::json(['status' => 400]);
         }
         if (!$this->broadcaster()->isGuardedChannel($message->channel) || !in_array($name, $event->channels, true)) {
