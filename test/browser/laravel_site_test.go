@@ -12,6 +12,17 @@ import (
 	"wsfpm/test/stack"
 )
 
+// A handler that says no, or has not come to its end when the headers are sent, lets no client in.
+func TestLaravelLetsInWhoseHandlerHasEnded(t *testing.T) {
+	t.Parallel()
+	l := startLaravel(t)
+	for say, status := range map[string]int{"false": 403, "streamed": 502} {
+		if r := stack.Handshake(t, l.web.Addr, "/ws/closure?say="+say); r.Status != status {
+			t.Errorf("%s: got %d, want %d", say, r.Status, status)
+		}
+	}
+}
+
 // Flashed data stays for the next page, also if events run before it.
 func TestLaravelKeepsFlashedData(t *testing.T) {
 	t.Parallel()

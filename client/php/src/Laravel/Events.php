@@ -40,8 +40,9 @@ final class Events
             }
             $session?->reflash(); // it is for the next page
         }
-        if ($event->isConnect() && $response->isSuccessful()) {
-            $response->headers->set('WS-Accept', '1'); // the handler has come to its end: this is no error page
+        // The handler has come to its end: this is no error page. That of a streamed response has not.
+        if ($event->isConnect() && $response->isSuccessful() && !$response instanceof StreamedResponse) {
+            $response->headers->set('WS-Accept', '1');
         }
         return $response;
     }
@@ -58,6 +59,7 @@ final class Events
         if (!$answer instanceof Answer) {
             $answer = match (true) {
                 $answer === null => Answer::nothing(),
+                $answer === false && $event->isConnect() => Answer::refuse(),
                 is_string($answer) => Answer::text($answer),
                 default => Answer::json($answer),
             };

@@ -45,6 +45,15 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
                     })());
                 }
                 if ($event->body === 'count') $request->session()->increment('count');
+                if ($event->isConnect() && $request->query('say') === 'false') return false;
+                if ($event->isConnect() && $request->query('say') === 'streamed') {
+                    return response()->stream(function () {
+                        echo "one\n";
+                        while (ob_get_level() > 0) ob_end_flush();
+                        flush();
+                        throw new \RuntimeException('thrown in a stream of its own');
+                    }, 200, ['Content-Type' => 'application/x-ndjson']);
+                }
                 return match (true) { $event->isConnect() => $request->query('say'), $event->isMessage() => ['got' => $event->body], default => null };
             });
             Route::get('/who', fn (Request $request) => ($request->user()->id ?? 'guest') . ' ' . $request->session()->get('count', 0));
