@@ -17,12 +17,12 @@ import (
 // reply, atomically, then commands to others, then the close. It returns when a slow
 // client's queue is within its limit again, which delays only this connection's next event.
 func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
-	entries, err := c.entries(a)
+	p, err := c.pushes(a)
 	if err != nil {
 		return err
 	}
 	c.g.settings.Load().purgeBy(a.Others) // before the reply, after which the client may ask again
-	if err := c.applyHeld(ctx, a, entries); err != nil {
+	if err := c.applyHeld(ctx, a, p.entries); err != nil {
 		return err
 	}
 	c.relayBy(a)
@@ -34,7 +34,7 @@ func (c *connection) apply(ctx context.Context, a *answer.Reply) error {
 		}
 	}
 	c.expireBy(a)
-	c.effects(ctx, a, len(entries) > 0)
+	c.effects(ctx, a, p)
 	return c.drained(ctx)
 }
 
@@ -125,17 +125,17 @@ func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (s
 
 // effects carries out an answer except its connection's membership and reply, and the
 // entries that it has stored.
-func (c *connection) effects(ctx context.Context, a *answer.Reply, stored bool) {
+func (c *connection) effects(ctx context.Context, a *answer.Reply, p pushes) {
 	if a.Oddity != "" && c.g.once.first(c.script+a.Oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
 	}
-	published := c.publish(ctx, a.Others)
+	published := c.publish(ctx, p.rest)
 	with := c.closeAfter(a)
 	if with == nil {
 		return
 	}
 	switch {
-	case stored:
+	case len(p.entries) > 0:
 		c.closeBehindEntries(ctx, *with)
 	case published:
 		c.closeBehindPushes(ctx, *with)

@@ -30,7 +30,7 @@ type reply struct {
 	began    time.Time
 	granted  time.Time     // when it got a worker; zero: not at all, or see the error
 	took     time.Duration // of the event, until the end of the answer
-	stored   bool          // of connect: it had entries for the log
+	pushes   pushes        // of connect
 	streamed bool          // it has been sent on
 	told     *told         // nil: there is no observer
 	cached   bool          // PHP has not run

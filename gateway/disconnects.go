@@ -280,12 +280,12 @@ func (f *disconnect) try() (err error) {
 // sendLast sends what the answer to disconnect has for others.
 func (c *connection) sendLast(a *answer.Reply) error {
 	ctx := context.Background()
-	entries, err := c.entries(a)
+	p, err := c.pushes(a)
 	if err == nil {
-		err = c.store(ctx, entries)
+		err = c.store(ctx, p.entries)
 	}
 	if err == nil {
-		c.publish(ctx, a.Others)
+		c.publish(ctx, p.rest)
 	}
 	return err
 }

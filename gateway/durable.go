@@ -41,30 +41,32 @@ func (c *connection) storesAll() bool {
 	return c.resumes() || c.route().Resume && c.g.durable != nil && !c.g.durable.Shut()
 }
 
-// entries removes from an answer the commands that go through the log, and returns them.
-func (c *connection) entries(a *answer.Reply) (entries []session.Command, err error) {
+// pushes are what an answer sends to others.
+type pushes struct {
+	entries []session.Command // through the log
+	rest    []session.Command // otherwise, and what it purges
+}
+
+// pushes divides what an answer sends to others.
+func (c *connection) pushes(a *answer.Reply) (p pushes, err error) {
 	all := c.storesAll()
 	first := 0
 	for first < len(a.Others) && !isEntry(&a.Others[first], all) {
 		first++
 	}
-	if first == len(a.Others) {
-		return nil, nil // without a copy
-	}
-	others := a.Others[:first:first]
+	p.rest = a.Others[:first:first] // usually all of them: no copy
 	for i := first; i < len(a.Others); i++ {
 		o := &a.Others[i]
 		if !isEntry(o, all) {
-			others = append(others, *o)
+			p.rest = append(p.rest, *o)
 			continue
 		}
 		if err := c.g.storable(o); err != nil {
-			return nil, failed("command %d for others: %v", i+1, err)
+			return p, failed("command %d for others: %v", i+1, err)
 		}
-		entries = append(entries, o.Resolve(c.id()))
+		p.entries = append(p.entries, o.Resolve(c.id()))
 	}
-	a.Others = others
-	return entries, nil
+	return p, nil
 }
 
 // isEntry reports whether a command goes through the log. On a route that resumes these are

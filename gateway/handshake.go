@@ -202,8 +202,7 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	if err != nil {
 		return err
 	}
-	entries, err := c.entries(&a.Reply)
-	if err != nil {
+	if a.pushes, err = c.pushes(&a.Reply); err != nil {
 		return err
 	}
 	c.letIn = c.rt.asks[kindConnect]
@@ -220,16 +219,15 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	if c.g.isDraining() {
 		return refuseDraining()
 	}
-	if err := c.storeFirst(r.Context(), entries); err != nil {
+	if err := c.storeFirst(r.Context(), a.pushes.entries); err != nil {
 		return err
 	}
-	a.stored = len(entries) > 0
 	c.register(r)
 	if err := c.g.members.Enter(r.Context(), c.session, c.arrival(&a.Reply, membership)); err != nil {
 		return err
 	}
 	c.relayBy(&a.Reply)
-	c.cameIn(a.Others)
+	c.cameIn(a.pushes.rest)
 	passOn(w.Header(), a.Head.Fields, notOn101)
 	if err := c.socket.Upgrade(w, r, c.protocol); err != nil {
 		return &refusal{reason: "the upgrade failed", cause: err}

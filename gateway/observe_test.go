@@ -13,6 +13,7 @@ import (
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/config"
+	"wsfpm/session"
 )
 
 func TestObserverSeesEachEventOnce(t *testing.T) {
@@ -152,5 +153,22 @@ func TestWhatPHPIsToldMayBeDecidedLate(t *testing.T) {
 	}
 	if p := e.Params(); p["WS_USER"] != "late" || p["WS_USER_LEFT"] != "1" || p["SCRIPT_FILENAME"] != "/srv/ws.php" || e.Param("WS_STATE") != "" {
 		t.Errorf("got %v", p)
+	}
+}
+
+// What an answer has sent through the log is among its effects.
+func TestAnObserverSeesWhatIsStored(t *testing.T) {
+	h, _ := startStored(t, says, resuming)
+	events := make(chan []session.Command, 8)
+	defer h.Observe(func(e *Event) {
+		if e.Kind == "message" {
+			events <- slices.Clone(e.Reply.Others)
+		}
+	})()
+	p := h.dial("/?42", nil)
+	p.send("WS-Publish: channel:room\n\nnews")
+	p.want("news")
+	if got := <-events; len(got) != 1 || got[0].Message == nil || string(got[0].Message.Data()) != "news" {
+		t.Errorf("an observer saw %v, want the push", got)
 	}
 }

@@ -53,7 +53,7 @@ func (c *connection) Wake() { c.serve(nil) }
 // [connection.handle] runs before any message.
 func (c *connection) started(a *reply) bool {
 	c.g.stats.opened.Add(1)
-	if len(a.Others) == 0 && c.closeAfter(&a.Reply) == nil && a.Oddity == "" {
+	if len(a.pushes.rest) == 0 && c.closeAfter(&a.Reply) == nil && a.Oddity == "" {
 		return false
 	}
 	c.first = a
@@ -88,7 +88,7 @@ func (c *connection) handle() (reads bool) {
 	c.g.handoff.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
-		c.effects(context.Background(), &a.Reply, a.stored)
+		c.effects(context.Background(), &a.Reply, a.pushes)
 	}
 	for {
 		c.each()
