@@ -162,7 +162,7 @@ func ParseHead(status int, fields fcgi.Header) (Head, error) {
 		case strings.EqualFold(f.Name, "Set-Cookie"):
 			h.Cookies = append(h.Cookies, f.Value)
 		case len(f.Name) > 3 && strings.EqualFold(f.Name[:3], "WS-"):
-			err = h.extra(strings.ToLower(f.Name), strings.TrimSpace(f.Value), seen)
+			err = h.extra(strings.ToLower(f.Name), trim(f.Value), seen)
 		}
 		if err != nil {
 			return h, err
@@ -176,6 +176,10 @@ func ParseHead(status int, fields fcgi.Header) (Head, error) {
 	}
 	return h, nil
 }
+
+// trim cuts the white space around a value, which is no part of it: spaces and tabs (RFC 9110, 5.6.3). To cut
+// any other, such as a no-break space, would make one user's name another's.
+func trim(value string) string { return strings.Trim(value, " \t") }
 
 // extra parses one WS-* header. Only lists may be repeated.
 func (h *Head) extra(name, value string, seen map[string]bool) error {
@@ -243,7 +247,7 @@ func (h *Head) close(value string) error {
 	if err != nil {
 		return fmt.Errorf("WS-Close %q: want a code and, after a space, a reason", excerpt.Of(value))
 	}
-	closing, err := session.NewClose(int(code), strings.TrimSpace(reason))
+	closing, err := session.NewClose(int(code), trim(reason))
 	if err != nil {
 		return fmt.Errorf("WS-Close: %w", err)
 	}

@@ -89,6 +89,29 @@ func TestHeadersBecomeACommand(t *testing.T) {
 	}
 }
 
+// A site may tell "admin" from the same with a no-break space, which PHP's trim() leaves.
+func TestANameKeepsItsWhiteSpace(t *testing.T) {
+	t.Log("contract-row: 2.names")
+	a, err := parse(200, "hi", "WS-User: \t\u00a0admin ", "WS-Join: a\u3000,\t\u2003b ; live", "WS-Leave: \u00a0c", "WS-State: \u00a0s",
+		"WS-Publish: user:x\u00a0, user:y ; except=user:z\u00a0", "WS-Relay: channel:a\u3000; binary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := a.Own
+	if *own.User != "\u00a0admin" || !slices.Equal(own.Join, []string{"a\u3000", "\u2003b"}) || !slices.Equal(own.Leave, []string{"\u00a0c"}) || *own.State != "\u00a0s" {
+		t.Errorf("got %+v", own)
+	}
+	if to := a.Others[0].To; to[0] != session.User("x\u00a0") || to[1] != session.User("y") || a.Others[0].Except[0] != session.User("z\u00a0") {
+		t.Errorf("got %+v", a.Others)
+	}
+	if r := a.Relay(); r.To != session.Channel("a\u3000") {
+		t.Errorf("got %+v", r)
+	}
+	if _, err := parse(200, "", "WS-User: \u0085a"); err == nil {
+		t.Error("a control character is cut from a name")
+	}
+}
+
 func TestTheScriptSaysWhichMissedMessagesAreSent(t *testing.T) {
 	h, err := ParseHead(200, fields("WS-Join: a, b ; live", "WS-Join: c", "WS-Join: ;live", "ws-join: d;  live", "WS-Resume: 17-2-8ebb67"))
 	if err != nil || !slices.Equal(h.Own.Join, []string{"a", "b", "c", "d"}) || !slices.Equal(h.Live, []string{"a", "b", "d"}) {

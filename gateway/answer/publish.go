@@ -21,9 +21,9 @@ type publish struct {
 func (p *publish) parse(value string) error {
 	p.named = true
 	addresses, parameters, _ := strings.Cut(value, ";")
-	if addresses = strings.TrimSpace(addresses); addresses != "" {
+	if addresses = trim(addresses); addresses != "" {
 		for text := range strings.SplitSeq(addresses, ",") {
-			a, err := session.ParseAddress(strings.TrimSpace(text))
+			a, err := session.ParseAddress(trim(text))
 			if err != nil {
 				return fmt.Errorf("WS-Publish: %w", err)
 			}
@@ -31,7 +31,7 @@ func (p *publish) parse(value string) error {
 		}
 	}
 	for parameter := range strings.SplitSeq(parameters, ";") {
-		if err := p.parameter(strings.TrimSpace(parameter)); err != nil {
+		if err := p.parameter(trim(parameter)); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func parseRelay(value string) (r session.Relay, err error) {
 		return r, nil
 	}
 	address, parameters, _ := strings.Cut(value, ";")
-	if r.To, err = session.ParseAddress(strings.TrimSpace(address)); err != nil {
+	if r.To, err = session.ParseAddress(trim(address)); err != nil {
 		return r, err
 	}
 	if r.To.Kind == session.KindAll {
@@ -55,7 +55,7 @@ func parseRelay(value string) (r session.Relay, err error) {
 	}
 	seen := make(map[string]bool)
 	for parameter := range strings.SplitSeq(parameters, ";") {
-		name, argument, given := strings.Cut(strings.TrimSpace(parameter), "=")
+		name, argument, given := strings.Cut(trim(parameter), "=")
 		if name == "" && !given {
 			continue
 		}

@@ -19,11 +19,11 @@ type Resume struct {
 // join parses channels and, after a semicolon, "live", which applies to all of this line.
 func (h *Head) join(header, value string) error {
 	names, parameter, found := strings.Cut(value, ";")
-	if parameter = strings.TrimSpace(parameter); found && parameter != "live" {
+	if parameter = trim(parameter); found && parameter != "live" {
 		return fmt.Errorf("%s: %q after the channels: want live", header, excerpt.Of(parameter))
 	}
 	before := len(h.Own.Join)
-	err := appendNames(&h.Own.Join, header, strings.TrimSpace(names), false)
+	err := appendNames(&h.Own.Join, header, trim(names), false)
 	if found {
 		h.Live = append(h.Live, h.Own.Join[before:]...)
 	}
@@ -36,7 +36,7 @@ func appendNames(list *[]string, header, value string, star bool) error {
 		return nil
 	}
 	for name := range strings.SplitSeq(value, ",") {
-		name = strings.TrimSpace(name)
+		name = trim(name)
 		if star && name == "*" {
 			*list = append(*list, name)
 			continue

@@ -155,7 +155,7 @@ func encoding(v string) string {
 
 func parseAddresses(list string) (out []session.Address, err error) {
 	for text := range strings.SplitSeq(list, ",") {
-		a, err := session.ParseAddress(strings.TrimSpace(text))
+		a, err := session.ParseAddress(strings.Trim(text, " \t"))
 		if err != nil {
 			return nil, err
 		}

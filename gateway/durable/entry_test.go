@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,13 @@ func TestEntriesBecomeCommandsAndBack(t *testing.T) {
 func TestAnEntryWithoutMeaningIsNotBad(t *testing.T) {
 	if c, err := command(redis.Entry{Fields: []string{"", ""}}, pos(1, 0, tagA), 10); c != nil || err != nil {
 		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+func TestAnAddressKeepsItsWhiteSpace(t *testing.T) {
+	got, err := parseAddresses("user:a\u00a0 ,\tchannel:\u3000b")
+	if want := []session.Address{session.User("a\u00a0"), session.Channel("\u3000b")}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 
