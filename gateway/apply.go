@@ -78,11 +78,12 @@ func (c *connection) applyOwn(ctx context.Context, a *answer.Reply, entries []se
 		c.close(closeTooMany)
 		return failed("limits.connections_per_user is reached for the user that WS-User names")
 	}
+	c.user = next.User // the end takes it back, after a panic too
 	if messages, err = c.commit(ctx, a, entries, messages); err != nil {
-		c.g.admission.moveUser(next.User, c.user, 0)
+		c.g.admission.moveUser(c.user, old.User, 0)
+		c.user = old.User
 		return err
 	}
-	c.user = next.User
 	return notEnded(c.g.members.Change(ctx, c.session, next, messages...))
 }
 

@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"wsfpm/gateway/config"
+	"wsfpm/session"
 )
 
 func TestFailedAnswerLeavesNothing(t *testing.T) {
@@ -80,5 +82,24 @@ func TestAConnectAnswerThatCannotBeAppliedIsNoSuccess(t *testing.T) {
 	}
 	if ok, failed := h.counted("connect", "ok"), h.counted("connect", "answer"); ok != 0 || failed != 1 {
 		t.Errorf("got %d successes and %d failures, want 0 and 1", ok, failed)
+	}
+}
+
+// A bug in the middle of a change of user must not cost the user a connection for ever.
+func TestAPanicLeavesNoUserCounted(t *testing.T) {
+	h, l := startStored(t, says, nil)
+	l.after = func(session.Position) { panic("a bug") }
+	stays, p := h.dial("/?1", nil), h.dial("/?1", nil)
+	p.send("WS-User: 2\nWS-Publish: channel:room; durable\n\nx")
+	p.wantClose(1011)
+	stays.want("x")
+	counted := func() string {
+		h.admission.mu.Lock()
+		defer h.admission.mu.Unlock()
+		return fmt.Sprint(h.admission.users)
+	}
+	eventually(t, "the end", func() bool { return h.Stats().Connections == 1 && len(h.seen("disconnect")) == 1 })
+	if got := counted(); got != "map[1:1]" {
+		t.Errorf("got %v, want one connection of user 1", got)
 	}
 }
