@@ -127,7 +127,7 @@ final class Client
 
     /**
      * Ends all connections of users through the log: also those that are being made, and those of nodes that are without Redis now.
-     * Refuse the users first: who connects later is asked as ever.
+     * Refuse the users first: who connects later is asked as ever. A gateway without a log (durable.keep = 0) does not hear of it.
      *
      * @param string|int|list<string|int> $users
      * @return string the receipt: its id
