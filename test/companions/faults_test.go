@@ -128,6 +128,7 @@ func TestAConnectionOfItsOwnComesBack(t *testing.T) {
 	if again := php.call(`["store","user:42","kept"]`); !strings.Contains(again, "-") || again == id {
 		t.Errorf("got %s, want another id than %s", again, id)
 	}
+	startClient(t, "own", "unix://:p%40ss%2Fword@"+redis.Socket()+"?db=3").want(`["push","all","x"]`, "0")
 	f := startClient(t, "own", strings.Replace(url, "word", "wrong", 1)).fails(`["count","x"]`, "Failed", "AUTH")
 	if strings.Contains(f.Message, "wrong") {
 		t.Errorf("the message has the password: %s", f.Message)
@@ -165,10 +166,13 @@ func TestHTTPFailsInTime(t *testing.T) {
 // What Client is given is checked before anything is opened.
 func TestClientRefusesWrongURLs(t *testing.T) {
 	stack.Integration(t)
-	for _, url := range []string{"127.0.0.1:6379", "rediss://a", "redis://", "http://a", "http://a:1/x", "https://a:1", "http+unix://a", ""} {
+	for _, url := range []string{"127.0.0.1:6379", "redis://", "http://a", "http://a:1/x", "https://a:1", "http+unix://a", ""} {
 		php := startClient(t, "own", url)
 		if line, err := php.Next(); err != nil || !strings.Contains(line, `Refused","message":"want `) {
 			t.Errorf("%q: PHP printed %s, %v", url, line, err)
 		}
+	}
+	if line, err := startClient(t, "own", "rediss://a").Next(); err != nil || !strings.Contains(line, "TLS to Redis needs a library") {
+		t.Errorf("PHP printed %s, %v", line, err)
 	}
 }

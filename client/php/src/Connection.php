@@ -26,10 +26,13 @@ final class Connection
     private int $taken = 0;
     private float $deadline = 0.0;
 
-    /** @param string $url redis://[user:password@]host[:port][/database] or unix:///path[?db=N] */
+    /** @param string $url redis://[user:password@]host[:port][/database] or unix://[user:password@]/path[?db=N] */
     public function __construct(#[\SensitiveParameter] string $url, private readonly float $timeout)
     {
-        $parts = parse_url(preg_replace('/^unix:\/\/\//', 'unix://socket/', $url) ?? '');
+        if (str_starts_with($url, 'rediss://')) {
+            throw new Refused('TLS to Redis needs a library: give Client a \Redis (phpredis) or a Predis\Client');
+        }
+        $parts = parse_url(preg_replace('/^unix:\/\/([^\/@]*@)?\//', 'unix://$1socket/', $url) ?? '');
         if (!is_array($parts) || !in_array($parts['scheme'] ?? '', ['redis', 'unix'], true) || !isset($parts['host'])) {
             throw new Refused('want a URL such as redis://127.0.0.1:6379/0 or unix:///run/redis/redis.sock');
         }
