@@ -35,9 +35,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		g.refuse(w, r, err)
-		if c == nil {
+		if c == nil || c.env == nil || !c.rt.asks[kindConnect] { // PHP was not called
 			g.showRefused(r, err)
-		} else {
+		}
+		if c != nil {
 			c.release(endFor(err)) // counted until its answer is out
 		}
 		return

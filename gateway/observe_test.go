@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -170,5 +171,24 @@ func TestAnObserverSeesWhatIsStored(t *testing.T) {
 	p.want("news")
 	if got := <-events; len(got) != 1 || got[0].Message == nil || string(got[0].Message.Data()) != "news" {
 		t.Errorf("an observer saw %v, want the push", got)
+	}
+}
+
+// The last check of a handshake before PHP is whether FastCGI can carry it.
+func TestAHandshakeTooLargeForPHPIsShown(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Limits.HandshakeHeaders = 1 << 20 })
+	events := make(chan Event, 9)
+	defer h.Observe(func(e *Event) { events <- *e })()
+	_, response, err := websocket.Dial(t.Context(), h.url, &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"a=" + strings.Repeat("b", 70_000)}}})
+	if err == nil || response == nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Fatalf("got %v, want 431", err)
+	}
+	select {
+	case e := <-events:
+		if e.Kind != "handshake" || e.Code != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("got %+v", e)
+		}
+	case <-time.After(patience):
+		t.Error("no event was shown")
 	}
 }
