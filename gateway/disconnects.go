@@ -314,6 +314,8 @@ func (f *disconnect) over(why error) {
 		c.logFailure(kindDisconnect, why)
 		if f.err == nil || unsent(f.err) {
 			c.g.stats.disconnectsLost.Add(1)
+			f.event.route = c.route()
+			c.g.show(func() Event { return c.seen(&f.event, &reply{began: f.since, took: time.Since(f.since)}, why) })
 		}
 	}
 	c.g.leave(c)

@@ -171,3 +171,24 @@ func TestADisconnectEventHasTwoTries(t *testing.T) {
 func (f *flaky) setMost(n int) {
 	f.eachQueue(func(q *disconnects) { q.resize(n, 1) })
 }
+
+// Observers see a disconnect event when it is over, not each try.
+func TestADisconnectEventIsShownOnce(t *testing.T) {
+	for outcome, retry := range map[string]time.Duration{"ok": time.Minute, "unavailable": time.Nanosecond} {
+		f := startFlaky(t, func(c *config.Config) { c.DisconnectRetry = config.Duration(retry) })
+		shown := make(chan string, 100)
+		stop := f.Observe(func(e *Event) {
+			if e.Kind == "disconnect" {
+				shown <- e.Outcome
+			}
+		})
+		f.comeAndGo("a")
+		eventually(t, "two tries", func() bool { return f.counted("disconnect", "unavailable") >= 2 })
+		f.startFPM()
+		eventually(t, "its end", func() bool { return len(f.goodbyes())+int(f.Stats().DisconnectsLost) == 1 })
+		if got := <-shown; got != outcome || len(shown) > 0 {
+			t.Errorf("it was shown as %s, and %d times more, want %s", got, len(shown), outcome)
+		}
+		stop()
+	}
+}

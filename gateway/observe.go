@@ -118,7 +118,7 @@ func (c *connection) concluded(e *event, a *reply, err error) {
 	if !a.cached { // PHP has not run: it is counted with the cache
 		c.g.stats.event(e.kind, err, a.took)
 	}
-	if e.single {
+	if e.single || e.end != nil && unsent(err) { // that is tried again, or shown when it is given up
 		return
 	}
 	c.g.show(func() Event { return c.seen(e, a, err) })
