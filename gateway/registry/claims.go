@@ -20,6 +20,7 @@ type claim struct {
 	death
 	mine    bool   // the tombstone is
 	cursor  uint64 // of the scan of its records
+	began   int64  // the number of beats when that began
 	scanned bool   // to the end, so that the node may be removed when nothing is left
 	passed  int    // records passed to Config.Lost
 	waiting atomic.Int64
@@ -109,6 +110,13 @@ func (r *Registry) finished(c *claim, code string) {
 
 // passOn passes the next part of a dead node's records to Config.Lost.
 func (r *Registry) passOn(ctx context.Context, c *claim) (more bool) {
+	if c.cursor == 0 {
+		beats := r.counts.beats.Load()
+		if c.began == beats { // what is still there cannot be removed now
+			return false
+		}
+		c.began = beats
+	}
 	pairs, next, err := scan(ctx, r.cfg.Store, r.keys.node(c.node), c.cursor)
 	if err != nil {
 		r.failed("claim", err)

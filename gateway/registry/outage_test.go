@@ -70,12 +70,13 @@ type refusing struct {
 	why error
 }
 
-func (s *refusing) Pipeline(ctx context.Context, commands ...[]any) []redis.Reply {
-	replies := s.modelStore.Pipeline(ctx, commands...)
-	for i := range replies {
-		if s.count() <= 1000 && commands[i][1] == (Script{"", unregisterText}).hash() {
-			replies[i] = redis.Reply{Err: s.why}
+func (s *refusing) Pipeline(ctx context.Context, commands ...[]any) (replies []redis.Reply) {
+	for _, c := range commands {
+		if s.count() <= 1000 && c[1] == (Script{"", unregisterText}).hash() {
+			replies = append(replies, redis.Reply{Err: s.why})
+			continue
 		}
+		replies = append(replies, s.modelStore.Pipeline(ctx, c)...)
 	}
 	return replies
 }
@@ -92,5 +93,31 @@ func TestAnErrorThatStaysIsNotAskedForWithoutEnd(t *testing.T) {
 		}
 		want(t, "records to be removed", a.Stats().Forgetting, 1)
 		a.Close(t.Context())
+	})
+}
+
+// A record of a dead node that cannot be removed is passed on once a beat.
+func TestARecordThatStaysDoesNotMakeItsClaimRunWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &refusing{newModelStore(), errors.New("WRONGTYPE")}
+		a := newTestNode(t, s, "A")
+		a.enter("a1", "7")
+		var b *Registry
+		made := make(chan struct{})
+		b = New(Config{Store: s, Prefix: "x:", Name: func() string { return "B" }, Timeout: time.Second, Claimed: func() {}, Lost: func(l *Lost) {
+			<-made
+			b.DropLost(l)
+			b.LostOver(l)
+		}})
+		close(made)
+		pass(10 * time.Second)
+		close(a.stop) // it dies
+		a.loops.Wait()
+		before := s.count()
+		pass(80 * time.Second) // it is dead after 45 s
+		if n := s.count() - before; n > 200 {
+			t.Errorf("%d round trips in 80 s, want a few a beat", n)
+		}
+		b.Close(t.Context())
 	})
 }
