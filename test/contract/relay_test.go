@@ -242,8 +242,9 @@ func TestCopiesLeaveRoomForMessages(t *testing.T) {
 	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\"\nrelay_per_second = 0"}}, "2.relay-copy-crowded")
 	const clients, size = 8, 4 << 10
 	var all []*stack.Client
-	for range clients {
-		c := w.dial(withHeaders("WS-Join: doc", "WS-Relay: channel:doc; binary; copy=1h"), stack.DialOptions{})
+	for n := range clients { // each alone: another's frame may come before the answer
+		doc := fmt.Sprint("doc", n)
+		c := w.dial(withHeaders("WS-Join: "+doc, "WS-Relay: channel:"+doc+"; binary; copy=1h"), stack.DialOptions{})
 		for i := range 16 {
 			c.SendBinary(append([]byte{byte(i)}, make([]byte, size-1)...))
 		}
@@ -267,8 +268,9 @@ func TestCopiesLeaveRoomForMessages(t *testing.T) {
 func TestNewestCopiesLeaveRoomForMessages(t *testing.T) {
 	w := start(t, setup{script: "chatty.php", options: stack.GatewayOptions{Limits: "inbound_memory = \"256KiB\"\nrelay_per_second = 0"}}, "2.relay-copy-crowded")
 	const clients, size = 80, 4 << 10
-	for range clients {
-		c := w.dial(withHeaders("WS-Join: doc", "WS-Relay: channel:doc; binary; copy=1h"), stack.DialOptions{})
+	for n := range clients { // each alone: another's frame may come before the answer
+		doc := fmt.Sprint("doc", n)
+		c := w.dial(withHeaders("WS-Join: "+doc, "WS-Relay: channel:"+doc+"; binary; copy=1h"), stack.DialOptions{})
 		c.SendBinary(make([]byte, size))
 		settle(t, c)
 	}
