@@ -56,11 +56,11 @@ function wsfpm_push(string $to, mixed $data, bool $durable = false): bool
     return $durable ? wsfpm_send('XADD', "{$prefix}log", '*', 'to', $to, 'data', $text) : wsfpm_send('PUBLISH', $prefix . $to, $text);
 }
 
-/** Ends the connections of a user who logs out: their pages come back as who they are then. */
-function wsfpm_logout(int $user): void
+/** Ends the connections of a user who logs out: their pages come back as who they are then. Some plugins run the action without a user. */
+function wsfpm_logout(mixed $user = 0): void
 {
     $close = ['to' => "user:$user", 'close' => ['code' => 4401, 'reason' => 'logged out']];
-    $user === 0 || wsfpm_send('PUBLISH', wsfpm_setting('PREFIX', 'ws:') . 'command', json_encode($close));
+    is_numeric($user) && $user > 0 && wsfpm_send('PUBLISH', wsfpm_setting('PREFIX', 'ws:') . 'command', json_encode($close));
 }
 
 /** Whether Redis has taken a command; else PHP's log has why. */

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,24 +127,28 @@ func TestWordPressEndsLogins(t *testing.T) {
 	t.Parallel()
 	stack.Integration(t)
 	dir, web, g, ids := wordpress(t)
-	writes(t, filepath.Join(dir, "wp-content/mu-plugins/short.php"), `<?php
-		add_filter('auth_cookie_expiration', fn ($seconds) => isset($_GET['short']) ? 10 : $seconds);
-		add_filter('wsfpm_connect', fn ($welcome) => ['join' => ['uncounted']] + $welcome);`)
-	dial := func(query string) *stack.Client {
-		t.Helper()
-		form := url.Values{"log": {"ann"}, "pwd": {"secret"}}
-		login, err := stack.Transport(stack.DialOptions{}).RoundTrip(post(t, web.URL()+"/wp-login.php"+query, form))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer login.Body.Close()
-		var cookie []string
-		for _, c := range login.Cookies() {
-			cookie = append(cookie, c.Name+"="+c.Value)
-		}
-		return stack.Dial(t, g.URL+"/ws/site?page="+ids[0], stack.DialOptions{Host: web.Addr, Cookie: strings.Join(cookie, "; ")})
+	writes(t, filepath.Join(dir, "wp-content/mu-plugins/quiet.php"), `<?php add_filter('wsfpm_connect', fn ($welcome) => ['join' => ['uncounted']] + $welcome);`)
+	answer, err := stack.Transport(stack.DialOptions{}).RoundTrip(post(t, web.URL()+"/wp-login.php", url.Values{"log": {"ann"}, "pwd": {"secret"}}))
+	if err != nil {
+		t.Fatal(err)
 	}
-	short, long := dial("?short=1"), dial("")
+	defer answer.Body.Close()
+	var login []string
+	for _, c := range answer.Cookies() {
+		login = append(login, c.Name+"="+c.Value)
+	}
+	cookie := strings.Join(login, "; ")
+	out, _ := stack.Command(t, "call", filepath.Join(dir, "wp-content/plugins/wsfpm.php"), "connect", "--json", "--config", g.Config, "--path", "/ws/site",
+		"--query", "page="+ids[0], "--cookie", cookie, "--header", "Host: "+web.Addr)
+	end := regexp.MustCompile(`"expires":"(\d+)"`).FindStringSubmatch(out)
+	if end == nil {
+		t.Fatalf("no end of the login: %s", out[max(0, len(out)-800):])
+	}
+	if at, err := strconv.ParseInt(end[1], 10, 64); err != nil || time.Until(time.Unix(at, 0)).Round(time.Hour) != 48*time.Hour {
+		t.Errorf("the socket ends at %s, %v, want two days from now", end[1], err)
+	}
+
+	ann := stack.Dial(t, g.URL+"/ws/site?page="+ids[0], stack.DialOptions{Host: web.Addr, Cookie: cookie})
 	guest := stack.Dial(t, g.URL+"/ws/site?page="+ids[0], stack.DialOptions{Host: web.Addr})
 	load := `$_SERVER["HTTP_HOST"] = $argv[2]; require "$argv[1]/wp-load.php"; `
 	run := func(code string) {
@@ -152,11 +157,9 @@ func TestWordPressEndsLogins(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", code, err, out)
 		}
 	}
-	short.ExpectClose(4401)
-	run(`wsfpm_push("user:1", "for Ann");`)
-	long.Expect("for Ann")
-	run(`wp_set_current_user(1); wp_logout();`)
-	long.ExpectClose(4401)
+	run(`do_action("wp_logout"); wsfpm_push("user:1", "for Ann"); wp_set_current_user(1); wp_logout();`)
+	ann.Expect("for Ann")
+	ann.ExpectClose(4401)
 	run(`wsfpm_push("all", "for all");`)
 	guest.Expect("for all")
 }
