@@ -264,7 +264,7 @@ func TestLaravelKnowsItsUser(t *testing.T) {
 	chat := stack.Dial(t, "ws://"+l.web.Addr+"/ws/chat", stack.DialOptions{Cookie: cookie, Host: l.web.Addr})
 	chat.Expect(`{"hello":7}`)
 	chat.Send(`{"text":"hi"}`)
-	chat.Expect(`{"text":"hi"}`)
+	chat.Expect(`{"from":"7","said":{"text":"hi"}}`)
 
 	closure := stack.Dial(t, "ws://"+l.web.Addr+"/ws/closure?say=hi", stack.DialOptions{Host: l.web.Addr})
 	closure.Expect("hi")

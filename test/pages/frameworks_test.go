@@ -93,8 +93,8 @@ func (s *site) works(web *stack.NginxServer, cookie, user string) *stack.Client 
 		s.t.Errorf("from the web: got %d, want 404", r.Status)
 	}
 	c := stack.Dial(s.t, s.URL+"/ws/app", stack.DialOptions{Cookie: cookie})
-	c.Send("hi")
-	c.Expect("hi")
+	c.Send(`[7]`)
+	c.Expect(`{"from":"` + user + `","text":"[7]"}`) // no message of the site's own
 	s.redisValue("PUBLISH", "ws:user:"+user, "to the user")
 	c.Expect("to the user")
 	return c

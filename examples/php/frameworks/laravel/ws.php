@@ -16,7 +16,7 @@
 //           'connect' => $request->user()
 //               ? response('')->withHeaders(['WS-User' => $request->user()->id, 'WS-Join' => 'lobby', 'WS-Accept' => '1'])
 //               : response('log in first', 401),
-//           'message' => response($request->getContent())->header('WS-Publish', 'channel:lobby'),
+//           'message' => response()->json(['from' => $request->server('WS_USER'), 'text' => $request->getContent()])->header('WS-Publish', 'channel:lobby'),
 //           default => response()->noContent(),                // disconnect
 //       };
 //   });

@@ -21,7 +21,7 @@
 //               'WS-User' => $user->getUserIdentifier(), 'WS-Join' => 'lobby', 'WS-Accept' => '1']);
 //       }
 //       if ($event === 'message') {
-//           return new Response($request->getContent(), 200, ['WS-Publish' => 'channel:lobby']);
+//           return new JsonResponse(['from' => $request->server->get('WS_USER'), 'text' => $request->getContent()], 200, ['WS-Publish' => 'channel:lobby']);
 //       }
 //       return new Response();          // disconnect: WS_CLOSE_CODE says why
 //   }
