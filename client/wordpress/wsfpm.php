@@ -130,7 +130,7 @@ function wsfpm_welcome(): void
         exit(is_wp_error($welcome) ? $welcome->get_error_message() : '');
     }
     empty($welcome['user']) || header("WS-User: $welcome[user]");
-    if (!empty($welcome['user']) && wp_validate_auth_cookie('', 'logged_in') === $welcome['user']) {
+    if (!empty($welcome['user']) && wp_validate_auth_cookie('', 'logged_in') === (int) $welcome['user']) {
         header('WS-Expires: ' . (int) wp_parse_auth_cookie('', 'logged_in')['expiration']); // the end of the login
     }
     header('WS-Join: ' . implode(', ', $welcome['join']));
