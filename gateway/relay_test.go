@@ -100,8 +100,10 @@ func TestAfterItsEndARelayDropsFrames(t *testing.T) {
 		if n := len(h.seen("message")); n != done {
 			t.Errorf("PHP got %d frames", n-done)
 		}
-		a.send("WS-Join: doc\r\nWS-Relay: channel:doc; binary")
+		a.send("WS-Join: doc\r\nWS-Relay: channel:doc; binary; echo")
 		a.want("done")
+		a.sendBinary("6") // the relay begins behind the reply
+		a.want("6")
 	}
 }
 
