@@ -50,7 +50,7 @@ func startLogins(t *testing.T, pools map[string]stack.FPMOptions, sources map[st
 	var tables strings.Builder
 	for pool, options := range pools {
 		options.NoINI = options.PHPINI == nil
-		fmt.Fprintf(&tables, "[fpm.%s]\naddress = %q\nmax_connections = 4\nmax_idle = 4\n", strings.ReplaceAll(pool, ".", "-"), stack.FPM(t, options).Address)
+		fmt.Fprintf(&tables, "[fpm.%s]\naddress = %q\nmax_connections = 4\nmax_idle = 4\nmax_streams = 4\n", strings.ReplaceAll(pool, ".", "-"), stack.FPM(t, options).Address)
 		fmt.Fprintf(&tables, "[[route]]\npath = \"/%s/{script}\"\nroot = %q\nfpm = %q\n%s\n", pool, dir, strings.ReplaceAll(pool, ".", "-"), route)
 	}
 	return stack.Gateway(t, stack.GatewayOptions{
