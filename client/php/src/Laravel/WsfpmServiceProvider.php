@@ -33,12 +33,9 @@ final class WsfpmServiceProvider extends ServiceProvider
         $this->callAfterResolving(BroadcastManager::class, function (BroadcastManager $manager): void {
             $manager->extend('wsfpm', fn (Container $app): WsfpmBroadcaster => new WsfpmBroadcaster($app));
         });
-    }
-
-    public function boot(): void
-    {
         // Route::websocket('/ws/chat', Chat::class): only events of wsfpm reach it, under the path to which clients connect. The
         // handler is a class with __invoke(), [class, method] or a Closure, and gets the Event.
+        // Here and not in boot(): the application's routes may be loaded when the providers before this one are booted.
         Router::macro('websocket', function (string $uri, array|string|\Closure $handler): Route {
             /** @var Router $this */
             $run = static fn (Events $events, Request $request): Response => $events->handle($request, $handler); // which route:cache can store

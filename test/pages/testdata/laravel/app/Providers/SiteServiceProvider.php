@@ -23,6 +23,7 @@ class SiteServiceProvider extends \Illuminate\Support\ServiceProvider
         });
         Route::middleware('web')->get('/pay', fn () => broadcast(new \App\OrderPaid())->toOthers() ? 'paid' : '');
         require $this->app->basePath('routes/channels.php');
+        Route::websocket('/ws/early', fn () => null); // the package's provider is listed after this one, and booted later
         Route::middleware('web')->group($this->app->basePath('routes/web.php'));
     }
 }
