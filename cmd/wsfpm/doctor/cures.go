@@ -22,7 +22,8 @@ const (
 // Proxies are the names for [Options.Proxy].
 var Proxies = []string{string(nginx), string(apache), string(haproxy), string(caddy)}
 
-// where says to which part of its configuration the lines of a proxy belong.
+// where says to which part of its configuration the lines of a proxy belong, unless they
+// begin with another place of that proxy.
 var where = map[proxy]string{
 	nginx:   "# nginx, in the location of {path}",
 	apache:  "# Apache, in the virtual host",
@@ -57,7 +58,11 @@ func (v *visit) fill(c cure) string {
 	for _, name := range Proxies {
 		p := proxy(name)
 		if text := c[p]; text != "" && (v.proxy == p || v.proxy == "") {
-			blocks = append(blocks, v.replacer(p).Replace(where[p]+"\n"+text))
+			name, _, _ := strings.Cut(where[p], ",")
+			if !strings.HasPrefix(text, name+",") {
+				text = where[p] + "\n" + text
+			}
+			blocks = append(blocks, v.replacer(p).Replace(text))
 		}
 	}
 	return strings.Join(blocks, "\n")
@@ -129,7 +134,7 @@ var upgradeCures = map[string]cure{
 	"access":  {anyProxy: "# Allow {path} without a password, from all addresses: wsfpm checks the page's origin, and your script the user."},
 	"limit":   {anyProxy: "# Raise the proxy's limit, or limits.connections_per_address and limits.accept_rate of wsfpm: its log names the one."},
 	"location": {
-		nginx:   "location ^~ {path} {\n    proxy_pass {to};\n    " + strings.ReplaceAll(nginxUpgrade+"\n"+nginxHost+"\n"+nginxAddress+"\n"+nginxScheme, "\n", "\n    ") + "\n    proxy_read_timeout 75s;\n}",
+		nginx:   "# nginx, in the server {host}\nlocation ^~ {path} {\n    proxy_pass {to};\n    " + strings.ReplaceAll(nginxUpgrade+"\n"+nginxHost+"\n"+nginxAddress+"\n"+nginxScheme, "\n", "\n    ") + "\n    proxy_read_timeout 75s;\n}",
 		apache:  "<Location \"{path}\">\n    ProxyPass \"{to}{path}\" upgrade=websocket\n    " + strings.ReplaceAll(apacheHost+"\n"+apacheAddress+"\n"+apacheScheme, "\n", "\n    ") + "\n</Location>",
 		haproxy: "use_backend wsfpm if { path_beg {path} }",
 		caddy:   "handle {path}* {\n    reverse_proxy {to}\n}",

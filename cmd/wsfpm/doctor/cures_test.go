@@ -81,6 +81,26 @@ func TestCuresOfAnUnknownProxy(t *testing.T) {
 	}
 }
 
+// Lines that may not stand in the location or virtual host of the sockets name another place.
+func TestCuresNameTheirPlace(t *testing.T) {
+	u, _ := url.Parse("wss://example.com/ws/chat")
+	for _, p := range []proxy{nginx, apache, haproxy, caddy} {
+		v := &visit{url: u, proxy: p}
+		for _, c := range []cure{redirectCures["plain"], tlsCures["chain"], upgradeCures["location"], schemeCures["scheme"]} {
+			place, lines, _ := strings.Cut(v.fill(c), "\n")
+			name, _, _ := strings.Cut(where[p], ",")
+			if !strings.HasPrefix(place, name+",") || strings.Contains(lines, name+",") {
+				t.Errorf("got %q, then %q, want one place", place, lines)
+			}
+			inLocation := place == "# nginx, in the location of /ws/" && !strings.HasPrefix(lines, "proxy_")
+			inHost := place == "# Apache, in the virtual host" && strings.HasPrefix(lines, "<VirtualHost")
+			if inLocation || inHost {
+				t.Errorf("%s has %q, which the proxy refuses there", place, lines)
+			}
+		}
+	}
+}
+
 func TestProxiesAreKnownByTheirAnswers(t *testing.T) {
 	for want, a := range map[proxy]answer{
 		nginx:   {header: http.Header{"Server": {"nginx/1.22.1"}}},

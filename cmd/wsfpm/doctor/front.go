@@ -35,7 +35,7 @@ func lookUp(ctx context.Context, v *visit) finding {
 // tlsCures have what to do about a certificate.
 var tlsCures = map[string]cure{
 	"chain": {
-		nginx:   "ssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
+		nginx:   "# nginx, in the server {host}\nssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
 		apache:  "SSLCertificateFile /etc/letsencrypt/live/{host}/fullchain.pem",
 		haproxy: "cat fullchain.pem privkey.pem > /etc/haproxy/certs/{host}.pem",
 		caddy:   "tls /etc/ssl/{host}/fullchain.pem /etc/ssl/{host}/privkey.pem",
@@ -103,8 +103,8 @@ func expiry(c *x509.Certificate) finding {
 }
 
 var redirectCures = map[string]cure{"plain": {
-	nginx:   "server {\n    listen 80;\n    server_name {host};\n    return 301 https://$host$request_uri;\n}",
-	apache:  "<VirtualHost *:80>\n    ServerName {host}\n    Redirect permanent / https://{host}/\n</VirtualHost>",
+	nginx:   "# nginx, beside the server of the site, which keeps no \"listen 80\"\nserver {\n    listen 80;\n    server_name {host};\n    return 301 https://$host$request_uri;\n}",
+	apache:  "# Apache, beside the virtual host\n<VirtualHost *:80>\n    ServerName {host}\n    Redirect permanent / https://{host}/\n</VirtualHost>",
 	haproxy: "http-request redirect scheme https code 301 unless { ssl_fc }",
 	caddy:   "# Delete \"auto_https disable_redirects\" or \"auto_https off\" from the global options.",
 }}
