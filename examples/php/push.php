@@ -20,7 +20,7 @@ usage: php push.php [--redis URL | --admin URL [--token T]] [--prefix ws:] ADDRE
   ADDRESS   user:NAME, channel:NAME, conn:ID or all
   DATA      the text; - reads it from standard input
   COMMAND   a whole command, such as {"to":["user:42"],"except":["user:7"],"data":"hi"}
-  --redis   redis://[user:password@]host:port, rediss://… or unix:///path (default: $REDIS_URL, else redis://127.0.0.1:6379)
+  --redis   redis://[user:password@]host:port, rediss://… or unix:///path (default: $WSFPM_REDIS_URL, else redis://127.0.0.1:6379)
   --admin   unix:/path or host:port (default: $WSFPM_ADMIN)
   --token   the admin listener's token (default: $WSFPM_ADMIN_TOKEN, which other users of the machine cannot see)
   --prefix  redis.prefix of the gateway (default: ws:)
@@ -64,7 +64,7 @@ function main(array $args): int
 function parse(array $args): array
 {
     $options = [
-        'redis' => getenv('REDIS_URL') ?: '', 'admin' => '', 'token' => getenv('WSFPM_ADMIN_TOKEN') ?: '',
+        'redis' => getenv('WSFPM_REDIS_URL') ?: '', 'admin' => '', 'token' => getenv('WSFPM_ADMIN_TOKEN') ?: '',
         'prefix' => 'ws:', 'json' => null, 'help' => false, 'address' => '', 'data' => '',
     ];
     $given = $rest = [];

@@ -180,11 +180,10 @@ func TestTheExamplesRun(t *testing.T) {
 }
 
 // shell runs a command in the folder of the examples.
-func shell(t *testing.T, line string, env ...string) string {
+func shell(t *testing.T, line string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir = filepath.Join(stack.Root(t), "examples/php")
-	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v: %s", line, err, out)
@@ -204,8 +203,10 @@ func TestThePushesOfTheExamples(t *testing.T) {
 	}
 	want := []string{"ws:user:Mara Your order has been shipped", `ws:channel:room.lobby {"type":"notice","text":"Tea is ready"}`,
 		`ws:command {"to":"user:Mara","close":{"code":4001,"reason":"come back tomorrow"}}`}
-	for i, line := range commands(t, "examples/php/README.md") {
-		shell(t, line, "REDIS_URL=redis://"+r.Addr)
+	lines := commands(t, "examples/php/README.md")
+	address := strings.Replace(lines[0], "127.0.0.1:PORT", r.Addr, 1)
+	for i, line := range lines[1:] {
+		shell(t, address+"\n"+line)
 		m := <-heard.Channel()
 		if got := m.Channel + " " + m.Payload; got != want[i] {
 			t.Errorf("got %s, want %s", got, want[i])
@@ -215,7 +216,7 @@ func TestThePushesOfTheExamples(t *testing.T) {
 
 func TestATokenFromTheShell(t *testing.T) {
 	stack.Integration(t)
-	token := shell(t, strings.Join(commands(t, "examples/php/README.md"), "\n"), "JWT_SECRET=0123456789abcdef0123456789abcdef")
+	token := shell(t, strings.Join(commands(t, "examples/php/README.md"), "\n"))
 	if strings.Count(token, ".") != 2 {
 		t.Errorf("got %q, want a token", token)
 	}
