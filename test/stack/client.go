@@ -47,6 +47,7 @@ type Client struct {
 	t        T
 	tcp      net.Conn // the connection below
 	frames   chan Frame
+	over     chan struct{} // closed at the test's end: no frame is wanted any more
 	reader   sync.WaitGroup
 	end      error // why reading ended; readable when frames is closed
 }
@@ -95,7 +96,7 @@ func describe(resp *http.Response) string {
 
 func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 	t.Helper()
-	c := &Client{t: t, frames: make(chan Frame, 1<<16)}
+	c := &Client{t: t, frames: make(chan Frame, 1<<16), over: make(chan struct{})}
 	transport := Transport(opt)
 	transport.DisableKeepAlives = true
 	connect := transport.DialContext
@@ -138,6 +139,7 @@ func dial(t T, url string, opt DialOptions) (*Client, *http.Response, error) {
 		c.reader.Go(c.read)
 	}
 	t.Cleanup(func() {
+		close(c.over)
 		conn.CloseNow()
 		c.reader.Wait()
 	})
@@ -174,7 +176,11 @@ func (c *Client) read() {
 			c.end = err
 			return
 		}
-		c.frames <- Frame{Binary: kind == websocket.MessageBinary, Data: data}
+		select {
+		case c.frames <- Frame{Binary: kind == websocket.MessageBinary, Data: data}:
+		case <-c.over:
+			return
+		}
 	}
 }
 
