@@ -69,6 +69,21 @@ func ParseAddress(s string) (Address, error) {
 	return Address{}, fmt.Errorf("address %q: want conn:, user: or channel: before the name", shorten(s))
 }
 
+// ParseAddresses parses addresses between commas, at most [MaxAddresses]. Spaces and tabs around
+// one are no part of it (RFC 9110, 5.6.1); any other white space is, and makes another name.
+func ParseAddresses(list string) (out []Address, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		a, err := ParseAddress(strings.Trim(text, " \t"))
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, a); len(out) > MaxAddresses {
+			return nil, fmt.Errorf("more than %d addresses", MaxAddresses)
+		}
+	}
+	return out, nil
+}
+
 // String returns the address in the form of ParseAddress.
 func (a Address) String() string {
 	switch a.Kind {

@@ -21,13 +21,10 @@ type publish struct {
 func (p *publish) parse(value string) error {
 	p.named = true
 	addresses, parameters, _ := strings.Cut(value, ";")
-	if addresses = trim(addresses); addresses != "" {
-		for text := range strings.SplitSeq(addresses, ",") {
-			a, err := session.ParseAddress(trim(text))
-			if err != nil {
-				return fmt.Errorf("WS-Publish: %w", err)
-			}
-			p.to = append(p.to, a)
+	if trim(addresses) != "" {
+		var err error
+		if p.to, err = session.ParseAddresses(addresses); err != nil {
+			return fmt.Errorf("WS-Publish: %w", err)
 		}
 	}
 	for parameter := range strings.SplitSeq(parameters, ";") {

@@ -117,11 +117,11 @@ func (f *fields) target(c *session.Command) (err error) {
 	if cause := encoding(*f.to); cause != "" {
 		return bad(badEncoded, "to is %q, %s: append with rawCommand", clip(*f.to), cause)
 	}
-	if c.To, err = parseAddresses(*f.to); err != nil {
+	if c.To, err = session.ParseAddresses(*f.to); err != nil {
 		return bad(badTo, "to: %v", err)
 	}
 	if f.except != nil {
-		if c.Except, err = parseAddresses(*f.except); err != nil {
+		if c.Except, err = session.ParseAddresses(*f.except); err != nil {
 			return bad(badExcept, "except: %v", err)
 		}
 	}
@@ -151,19 +151,6 @@ func encoding(v string) string {
 		return "as phpredis' OPT_SERIALIZER or OPT_COMPRESSION may write it"
 	}
 	return ""
-}
-
-func parseAddresses(list string) (out []session.Address, err error) {
-	for text := range strings.SplitSeq(list, ",") {
-		a, err := session.ParseAddress(strings.Trim(text, " \t"))
-		if err != nil {
-			return nil, err
-		}
-		if out = append(out, a); len(out) > session.MaxAddresses {
-			return nil, fmt.Errorf("more than %d addresses", session.MaxAddresses)
-		}
-	}
-	return out, nil
 }
 
 func checkExcept(list []session.Address) error {

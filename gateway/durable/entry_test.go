@@ -44,7 +44,7 @@ func TestAnEntryWithoutMeaningIsNotBad(t *testing.T) {
 }
 
 func TestAnAddressKeepsItsWhiteSpace(t *testing.T) {
-	got, err := parseAddresses("user:a\u00a0 ,\tchannel:\u3000b")
+	got, err := session.ParseAddresses("user:a\u00a0 ,\tchannel:\u3000b")
 	if want := []session.Address{session.User("a\u00a0"), session.Channel("\u3000b")}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
