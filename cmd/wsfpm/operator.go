@@ -19,6 +19,14 @@ import (
 // shippedConfig is the configuration of an installed gateway. Tests have another.
 var shippedConfig = "/etc/wsfpm/wsfpm.toml"
 
+// installed returns the configuration of the gateway installed on this machine, "" without one.
+func installed() string {
+	if _, err := os.Stat(shippedConfig); err != nil {
+		return ""
+	}
+	return shippedConfig
+}
+
 // operator asks one gateway, on its admin listener or its control socket.
 type operator struct {
 	address string // unix:/path or host:port
@@ -87,9 +95,7 @@ type operatorSettings struct {
 // installed on this machine.
 func (s *operatorSettings) load() (*config.Config, error) {
 	if s.Config == "" && s.Control == nil && s.Admin == nil {
-		if _, err := os.Stat(shippedConfig); err == nil {
-			s.Config = shippedConfig
-		}
+		s.Config = installed()
 	}
 	from := s.source()
 	from.NoRoutes = true

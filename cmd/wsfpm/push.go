@@ -84,10 +84,9 @@ func (p *pushCmd) load() (*config.Config, error) {
 	if err != nil || cfg.Redis.URL != "" || cfg.Admin != "" || from.File != "" {
 		return cfg, err
 	}
-	if _, err := os.Stat(shippedConfig); err != nil {
+	if from.File = installed(); from.File == "" {
 		return cfg, nil
 	}
-	from.File = shippedConfig
 	return config.Load(from)
 }
 
