@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -129,10 +128,7 @@ func TestWhatComesAtTheLastMomentIsHandedOffToo(t *testing.T) {
 	p := h.dial("/", nil)
 	p.send("first")
 	p.want("first")
-	stacks := make([]byte, 1<<20)
-	eventually(t, "the handler at its end", func() bool {
-		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*handoff).remove(")
-	})
+	eventually(t, "the handler at its end", func() bool { return waitsIn("(*handoff).remove") })
 	c := h.clients()[0]
 	handedOff := c.watched.handedOff // by a slow machine
 	c.received(ws.Message{Data: []byte("late")})
