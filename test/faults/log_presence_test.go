@@ -37,7 +37,10 @@ func (p *logProgramme) letNodesDie(clients, killed int, outage bool) {
 	defer client.Close()
 	p.awaitPresence(client, clients)
 	var there []*visit
-	if !stack.Poll(inAMinute(), lookEvery, func() bool { there = p.present(); return len(there) == clients && recorded(client, there) }) {
+	if !stack.Poll(inAMinute(), lookEvery, func() bool {
+		there = p.present()
+		return len(there) == clients && len(recorded(client, there)) == clients
+	}) {
 		p.t.Errorf("Redis has not got the records of %d connections of %d", len(there), clients)
 		return
 	}
@@ -46,7 +49,7 @@ func (p *logProgramme) letNodesDie(clients, killed int, outage bool) {
 	stopped.Pause()
 	dying.Pause()
 	// A client that has been told of a gap leaves: then its node is about to run its event.
-	there = slices.DeleteFunc(p.present(), func(v *visit) bool { return !recorded(client, []*visit{v}) })
+	there = recorded(client, p.present())
 	if len(there) < clients/2 {
 		p.t.Errorf("only %d of %d clients stayed", len(there), clients)
 	}
@@ -94,17 +97,14 @@ func (p *logProgramme) awaitEnds(list []*visit) (missing int) {
 	return missing
 }
 
-// recorded reports whether Redis has a record of each of the connections.
-func recorded(client *redis.Client, there []*visit) bool {
+// recorded returns those of the connections of which Redis has a record.
+func recorded(client *redis.Client, there []*visit) []*visit {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, v := range there {
+	return slices.DeleteFunc(there, func(v *visit) bool {
 		at := strings.LastIndexByte(v.id, '-') // NODE-RANDOM-NUMBER
-		if at < 0 || !client.HExists(ctx, "ws:node:"+v.id[:at], v.id).Val() {
-			return false
-		}
-	}
-	return true
+		return at < 0 || !client.HExists(ctx, "ws:node:"+v.id[:at], v.id).Val()
+	})
 }
 
 // awaitPresence wants presence in Redis to be what the nodes' hubs have, which is one
