@@ -294,16 +294,12 @@ func TestAReloadEmptiesTheCache(t *testing.T) {
 	before := w.open()
 	askFor(before, message)
 	stored := askFor(before, message)
-	reload := func(n int) {
-		w.Reload()
-		stack.Wait(t, "the reload", func() bool { return len(w.LogLines("", "reloaded configuration")) == n })
-	}
-	reload(1) // the same file
+	w.Reloaded(t) // the same file
 	if got := askFor(before, message); got == stored {
 		t.Error("a reload left the cache as it was")
 	}
 	w.Edit(t, `"old"`, `"new"`)
-	reload(2)
+	w.Reloaded(t)
 	old := make(map[string]bool)
 	for range 3 { // before any other: it must not fill the cache
 		got := askFor(before, message)
@@ -322,7 +318,7 @@ func TestAReloadEmptiesTheCache(t *testing.T) {
 		t.Errorf("a connection from before the reload got %q", got)
 	}
 	w.Edit(t, `path = "/ws"`, `path = "/moved"`)
-	reload(3)
+	w.Reloaded(t)
 	gone := make(map[string]bool)
 	for range 3 {
 		got := askFor(after, message)

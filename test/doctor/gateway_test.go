@@ -6,23 +6,17 @@ import (
 	"testing"
 
 	"wsfpm/test/contract"
-	"wsfpm/test/stack"
 )
 
 // configure replaces words of the gateway's configuration until the end of the test.
 func (s *site) configure(t *testing.T, old, new string) {
 	t.Helper()
 	right := s.gateway.ConfigText(t)
-	reload := func() {
-		loaded := len(s.gateway.LogLines("info", "reloaded configuration"))
-		s.gateway.Reload()
-		stack.Wait(t, "the gateway to reload", func() bool { return len(s.gateway.LogLines("info", "reloaded configuration")) > loaded })
-	}
 	s.gateway.Edit(t, old, new)
-	reload()
+	s.gateway.Reloaded(t)
 	t.Cleanup(func() {
 		s.gateway.WriteConfig(t, right)
-		reload()
+		s.gateway.Reloaded(t)
 	})
 }
 

@@ -170,10 +170,8 @@ func TestReloadsAddAndRemoveASpare(t *testing.T) {
 	without := strings.NewReplacer(table, "", `["default", "spare"]`, `"default"`).Replace(with)
 	reload := func(text string) {
 		t.Helper()
-		before := len(w.LogLines("info", "reloaded configuration"))
 		w.WriteConfig(t, text)
-		w.Reload()
-		stack.Wait(t, "the reload", func() bool { return len(w.LogLines("info", "reloaded configuration")) > before })
+		w.Reloaded(t)
 	}
 	clients := w.crowd(8)
 	reload(without)

@@ -261,6 +261,15 @@ func (g *GatewayServer) Restart(t T) {
 // Reload sends SIGHUP; wait for what it changes, or for its log line.
 func (g *GatewayServer) Reload() { g.proc.signal(syscall.SIGHUP) }
 
+// Reloaded sends SIGHUP and waits until the configuration is in force.
+func (g *GatewayServer) Reloaded(t T) {
+	t.Helper()
+	lines := func() int { return len(g.LogLines("info", "reloaded configuration")) }
+	before := lines()
+	g.Reload()
+	Wait(t, "the reload", func() bool { return lines() > before })
+}
+
 // AdminDo sends one request to the admin listener, with the token unless the
 // headers have an Authorization, and returns the status and the body.
 func (g *GatewayServer) AdminDo(t T, method, path, body string, header http.Header) (int, string) {
