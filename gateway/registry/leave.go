@@ -110,6 +110,8 @@ func (r *Registry) forgetSome(ctx context.Context) (more bool) {
 		calls = append(calls, r.keys.unregister(e.life.node, e.id))
 		e.mu.Unlock()
 	}
+	unknown := 0
+	defer func() { r.repaired(unknown, 0) }()
 	for i, a := range r.eval(ctx, calls) {
 		if a.err != nil && !spoilt(a.err) { // this one and those after it come again
 			r.mu.Lock()
@@ -118,6 +120,9 @@ func (r *Registry) forgetSome(ctx context.Context) (more bool) {
 			return false
 		}
 		r.counts.moved(transitions(a.text))
+		if part[i].unknown && a.code == codeOK {
+			unknown++
+		}
 	}
 	return len(part) == bite
 }

@@ -121,3 +121,26 @@ func TestARecordThatStaysDoesNotMakeItsClaimRunWithoutEnd(t *testing.T) {
 		b.Close(t.Context())
 	})
 }
+
+// Records whose removal waits are no surprise to the comparison.
+func TestRecordsThatWaitToBeRemovedAreNotRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newModelStore()
+		a := newTestNode(t, s, "A")
+		var list []*conn
+		for i := range 3 * bite {
+			list = append(list, a.enter(fmt.Sprint("a", i), "7"))
+		}
+		pass(10 * time.Second)
+		s.set(true)
+		pass(10 * time.Second)
+		for _, c := range list {
+			a.Leave(t.Context(), c.e)
+		}
+		s.set(false)
+		pass(10 * time.Second)
+		want(t, "records in Redis", s.members("user:7"), "map[]")
+		want(t, "records repaired", a.Stats().Repaired, 0)
+		a.Close(t.Context())
+	})
+}

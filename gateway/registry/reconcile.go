@@ -33,7 +33,7 @@ func (r *Registry) reconcileSome(ctx context.Context) {
 		r.failed("reconcile", err)
 		return
 	}
-	unknown, wrong := 0, 0
+	wrong := 0
 	for i := 0; i+1 < len(pairs); i += 2 {
 		id := pairs[i]
 		if id == "." {
@@ -41,8 +41,8 @@ func (r *Registry) reconcileSome(ctx context.Context) {
 		}
 		switch e := r.seen(l, id); {
 		case e == nil:
-			r.forgetNow(&Entry{id: id, life: l})
-			unknown++
+			r.forgetNow(&Entry{id: id, life: l, unknown: true}) // it may have ended since
+			signal(r.work)
 		case r.compare(e, version(pairs[i+1])):
 			wrong++
 		}
@@ -54,12 +54,18 @@ func (r *Registry) reconcileSome(ctx context.Context) {
 			}
 		}
 	}
-	if unknown+wrong > 0 {
-		r.counts.repaired.Add(int64(unknown + wrong))
-		r.log.Warn("records in redis differed from this node's connections: they are repaired",
-			zap.Int("unknown", unknown), zap.Int("lost", wrong))
-		signal(r.work)
+	r.repaired(0, wrong)
+}
+
+// repaired counts records without a connection that were removed, and those of connections
+// that are written again.
+func (r *Registry) repaired(unknown, lost int) {
+	if unknown+lost == 0 {
+		return
 	}
+	r.counts.repaired.Add(int64(unknown + lost))
+	r.log.Warn("records in redis differed from this node's connections: they are repaired",
+		zap.Int("unknown", unknown), zap.Int("lost", lost))
 }
 
 // seen notes that a connection's record was seen, and returns its entry, or nil.

@@ -81,8 +81,9 @@ type life struct {
 
 // Entry is a connection in the registry.
 type Entry struct {
-	id   string
-	life *life
+	id      string
+	life    *life
+	unknown bool // the reconciliation has found a record of it, and no connection
 
 	mu   sync.Mutex // held while its record is on its way; guards slot
 	slot slot
