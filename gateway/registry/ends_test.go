@@ -41,3 +41,22 @@ func TestANodeThatEndsRightAfterAnOutageLeavesNoRecord(t *testing.T) {
 		want(t, "nodes", s.nodes(), 0)
 	})
 }
+
+// Another node cannot have taken the new name for dead yet.
+func TestAClaimedNodeRunsEventsUnderItsNewNameAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newModelStore()
+		a := newTestNode(t, s, "A")
+		pass(time.Minute)
+		s.mu.Lock()
+		s.model.tombs["A1"] = "B1"
+		s.mu.Unlock()
+		for a.told().claimed == 0 {
+			pass(time.Millisecond)
+		}
+		e, began := a.enter("a1", "7").e, time.Now()
+		want(t, "the event", a.Awake(t.Context(), e), true)
+		want(t, "it waited for", time.Since(began), time.Duration(0))
+		a.Close(t.Context())
+	})
+}

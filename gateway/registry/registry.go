@@ -126,6 +126,7 @@ func (r *Registry) begin() {
 	name := r.cfg.Name()
 	r.life.Store(&life{node: name, stamp: strings.ToLower(rand.Text())})
 	r.lease = newLease(name)
+	r.lease.tried = r.now() // nobody has seen a beat of it yet
 }
 
 // Node returns the present name of this node.
