@@ -41,7 +41,7 @@ func (r *Registry) rest(d time.Duration, woken <-chan struct{}) bool {
 
 // beat writes one beat and acts on what it says.
 func (r *Registry) beat() {
-	ctx, cancel := r.within(callTime)
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
 	l := r.life.Load()
 	a := r.eval(ctx, []Call{r.keys.beat(l.node, l.stamp, r.lease.beat(r.now()))})[0]
@@ -191,7 +191,7 @@ func (r *Registry) waiting() bool {
 
 // workOnce does one part of each kind of work, and reports whether there is more.
 func (r *Registry) workOnce() (more bool) {
-	ctx, cancel := r.within(callTime)
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
 	more = r.writeSome(ctx)
 	more = r.forgetSome(ctx) || more
@@ -221,11 +221,6 @@ func (r *Registry) writeSome(ctx context.Context) (more bool) {
 	r.mu.Unlock()
 	r.write(ctx, part)
 	return more
-}
-
-// within returns a context that ends after d, or with the registry.
-func (r *Registry) within(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), d)
 }
 
 // checkPolicy warns of a Redis that evicts keys.
