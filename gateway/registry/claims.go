@@ -20,7 +20,6 @@ type claim struct {
 	death
 	mine    bool   // the tombstone is
 	cursor  uint64 // of the scan of its records
-	began   int64  // the number of beats when that began
 	scanned bool   // to the end, so that the node may be removed when nothing is left
 	passed  int    // records passed to Config.Lost
 	waiting atomic.Int64
@@ -110,13 +109,6 @@ func (r *Registry) finished(c *claim, code string) {
 
 // passOn passes the next part of a dead node's records to Config.Lost.
 func (r *Registry) passOn(ctx context.Context, c *claim) (more bool) {
-	if c.cursor == 0 {
-		beats := r.counts.beats.Load()
-		if c.began == beats { // what is still there cannot be removed now
-			return false
-		}
-		c.began = beats
-	}
 	pairs, next, err := scan(ctx, r.cfg.Store, r.keys.node(c.node), c.cursor)
 	if err != nil {
 		r.failed("claim", err)
@@ -165,7 +157,7 @@ func (r *Registry) TakeLost(ctx context.Context, l *Lost) (Decision, *Record) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
 	e := &Entry{id: l.ID, life: &life{node: l.Node}}
-	a := r.unregister(ctx, e)
+	a, left := r.unregister(ctx, e)
 	if a.err != nil {
 		r.doubt(l)
 		r.forgetLater(e)
@@ -178,7 +170,7 @@ func (r *Registry) TakeLost(ctx context.Context, l *Lost) (Decision, *Record) {
 	if err != nil || newest.Version < l.Record.Version {
 		newest = l.Record
 	}
-	return Decision{Run: true, UserLeft: leftUser(transitions(a.text))}, &newest
+	return Decision{Run: true, UserLeft: left}, &newest
 }
 
 // doubt remembers a lost connection whose event runs without an answer of Redis.

@@ -32,7 +32,7 @@ func (r *Registry) Leave(ctx context.Context, e *Entry) Decision {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	a := r.unregister(ctx, e)
+	a, left := r.unregister(ctx, e)
 	switch {
 	case a.err != nil:
 		r.forgetLater(e)
@@ -43,7 +43,7 @@ func (r *Registry) Leave(ctx context.Context, e *Entry) Decision {
 		return Decision{}
 	}
 	// A record that is missing while no node claims this one was lost by Redis.
-	return Decision{Run: true, UserLeft: leftUser(transitions(a.text))}
+	return Decision{Run: true, UserLeft: left}
 }
 
 // Drop removes a connection without a disconnect event. It does not block.
@@ -64,13 +64,12 @@ func (r *Registry) remove(e *Entry) {
 	r.counts.entered.Add(-1)
 }
 
-// unregister removes a record. The entry's lock is held, so that no write is on its way.
-func (r *Registry) unregister(ctx context.Context, e *Entry) result {
-	a := r.eval(ctx, []Call{r.keys.unregister(e.life.node, e.id)})[0]
-	if a.err == nil {
-		r.counts.moved(transitions(a.text))
-	}
-	return a
+// unregister removes a record, and reports whether it was the user's last. The entry's lock
+// is held, so that no write is on its way.
+func (r *Registry) unregister(ctx context.Context, e *Entry) (a result, left bool) {
+	call := r.keys.unregister(e.life.node, e.id)
+	a = r.eval(ctx, []Call{call})[0]
+	return a, a.err == nil && leftUser(r.moved(call.Script.Name, a.text))
 }
 
 // forgetLater remembers a connection whose record Redis may still have.
@@ -113,13 +112,13 @@ func (r *Registry) forgetSome(ctx context.Context) (more bool) {
 	unknown := 0
 	defer func() { r.repaired(unknown, 0) }()
 	for i, a := range r.eval(ctx, calls) {
-		if a.err != nil && !spoilt(a.err) { // this one and those after it come again
+		if a.err != nil { // this one and those after it come again
 			r.mu.Lock()
 			r.forget = append(slices.Clone(part[i:]), r.forget...)
 			r.mu.Unlock()
 			return false
 		}
-		r.counts.moved(transitions(a.text))
+		r.moved(calls[i].Script.Name, a.text)
 		if part[i].unknown && a.code == codeOK {
 			unknown++
 		}

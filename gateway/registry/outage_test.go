@@ -96,32 +96,6 @@ func TestAnErrorThatStaysIsNotAskedForWithoutEnd(t *testing.T) {
 	})
 }
 
-// A record of a dead node that cannot be removed is passed on once a beat.
-func TestARecordThatStaysDoesNotMakeItsClaimRunWithoutEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &refusing{newModelStore(), errors.New("WRONGTYPE")}
-		a := newTestNode(t, s, "A")
-		a.enter("a1", "7")
-		var b *Registry
-		made := make(chan struct{})
-		b = New(Config{Store: s, Prefix: "x:", Name: func() string { return "B" }, Timeout: time.Second, Claimed: func() {}, Lost: func(l *Lost) {
-			<-made
-			b.DropLost(l)
-			b.LostOver(l)
-		}})
-		close(made)
-		pass(10 * time.Second)
-		close(a.stop) // it dies
-		a.loops.Wait()
-		before := s.count()
-		pass(80 * time.Second) // it is dead after 45 s
-		if n := s.count() - before; n > 200 {
-			t.Errorf("%d round trips in 80 s, want a few a beat", n)
-		}
-		b.Close(t.Context())
-	})
-}
-
 // Records whose removal waits are no surprise to the comparison.
 func TestRecordsThatWaitToBeRemovedAreNotRepaired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

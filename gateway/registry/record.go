@@ -139,6 +139,9 @@ type Transition struct {
 	Joined bool            // else left
 	// Edge is set when the name had no other member before (Joined), or has none after.
 	Edge bool
+	// Spoilt is set when there is no change: another program has made the name's key
+	// something that does not count.
+	Spoilt bool
 }
 
 // The first byte of a transition's line.
@@ -147,6 +150,7 @@ const (
 	markFirst  = '*' // joined, and the name had no member
 	markLeft   = '-'
 	markLast   = '_' // left, and the name has no member
+	markSpoilt = '!'
 )
 
 // transitions parses the text that the scripts return: a line each, the mark, the name, a
@@ -158,11 +162,11 @@ func transitions(text string) (list []Transition) {
 		}
 		mark := line[0]
 		name, who, _ := strings.Cut(line[1:], "\t")
-		t := Transition{Joined: mark == markJoined || mark == markFirst, Edge: mark == markFirst || mark == markLast}
+		t := Transition{Joined: mark == markJoined || mark == markFirst, Edge: mark == markFirst || mark == markLast, Spoilt: mark == markSpoilt}
 		var err, err2 error
 		t.Name, err = session.ParseAddress(name)
 		t.Member, err2 = session.ParseAddress(who)
-		if err == nil && err2 == nil && strings.IndexByte("+*-_", mark) >= 0 {
+		if err == nil && err2 == nil && strings.IndexByte("+*-_!", mark) >= 0 {
 			list = append(list, t)
 		}
 	}

@@ -58,12 +58,13 @@ func TestABadRecordIsAnError(t *testing.T) {
 }
 
 func TestTransitionsAreRead(t *testing.T) {
-	got := transitions("*user:7\tconn:c1\n+channel:a b\tuser:7\n\n?x\n-channel:l\tconn:c2\n_user:9\tconn:c3\n+nonsense")
+	got := transitions("*user:7\tconn:c1\n+channel:a b\tuser:7\n\n?x\n-channel:l\tconn:c2\n_user:9\tconn:c3\n!channel:m\tconn:c2\n+nonsense")
 	want := []Transition{
-		{session.User("7"), session.Conn("c1"), true, true},
-		{session.Channel("a b"), session.User("7"), true, false},
-		{session.Channel("l"), session.Conn("c2"), false, false},
-		{session.User("9"), session.Conn("c3"), false, true},
+		{session.User("7"), session.Conn("c1"), true, true, false},
+		{session.Channel("a b"), session.User("7"), true, false, false},
+		{session.Channel("l"), session.Conn("c2"), false, false, false},
+		{session.User("9"), session.Conn("c3"), false, true, false},
+		{session.Channel("m"), session.Conn("c2"), false, false, true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

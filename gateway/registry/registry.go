@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -126,7 +127,7 @@ func (r *Registry) begin() {
 	name := r.cfg.Name()
 	r.life.Store(&life{node: name, stamp: strings.ToLower(rand.Text())})
 	r.lease = newLease(name)
-	r.lease.tried = r.now() // nobody has seen a beat of it yet
+	r.lease.tried = r.now() // other nodes have seen no beat of it yet
 }
 
 // Node returns the present name of this node.
@@ -232,10 +233,10 @@ func (r *Registry) write(ctx context.Context, list []*Entry) {
 	}
 	for i, a := range r.eval(ctx, calls) {
 		e := of[i]
-		again := !spoilt(a.err) // else it comes again with the connection's next change
+		again := true
 		if a.err == nil {
 			again = e.slot.answered(a.code)
-			r.counts.moved(transitions(a.text))
+			r.moved(calls[i].Script.Name, a.text)
 		} else {
 			e.slot.unanswered()
 		}
@@ -305,22 +306,30 @@ func (r *Registry) failed(script string, err error) {
 		return
 	}
 	r.counts.failed.Add(1)
-	if !spoilt(err) {
-		if !r.up.Swap(false) {
-			return
-		}
+	if r.up.Swap(false) {
 		signal(r.beatNow)
+		r.warn(script, err)
 	}
+}
+
+// warn logs, at most once a minute, what Redis does not take.
+func (r *Registry) warn(script string, err error) {
 	now := time.Now().UnixMilli()
 	if last := r.counts.warned.Load(); now-last > time.Minute.Milliseconds() && r.counts.warned.CompareAndSwap(last, now) {
 		r.log.Warn("redis does not take the registry's writes", zap.String("script", script), zap.Error(err))
 	}
 }
 
-// spoilt reports whether an error concerns one connection only: another program has put
-// something else where a count belongs.
-func spoilt(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "not an integer"))
+// moved counts the transitions that a script has said, and returns them.
+func (r *Registry) moved(script, said string) []Transition {
+	list := transitions(said)
+	r.counts.moved(list)
+	for _, t := range list {
+		if t.Spoilt {
+			r.warn(script, fmt.Errorf("%v is not counted: another program has changed its key", t.Name))
+		}
+	}
+	return list
 }
 
 // signal wakes a loop.

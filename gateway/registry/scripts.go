@@ -9,7 +9,8 @@ import (
 
 // shared is the first part of the scripts that change records: it parses a stored record
 // and counts members. Counts that were lost are not guessed: one that falls below zero is
-// removed without a transition.
+// removed without a transition. A name whose key another program has changed is not counted,
+// and said: the names beside it are.
 const shared = `
 local function parse(was)
   local old = {version = 0, pairs = {}, said = ''}
@@ -30,17 +31,26 @@ local function as(pair, conn)
   if string.sub(pair[1], 1, 5) == 'user:' then return conn end
   return pair[2]
 end
+local function add(key, pair, who, n, said)
+  local now = redis.pcall('HINCRBY', key, who, n)
+  if type(now) == 'number' then return now end
+  if not string.find(now.err, 'WRONGTYPE', 1, true) and not string.find(now.err, 'not an integer', 1, true) then
+    redis.call('HINCRBY', key, who, n) -- fails again, and ends the script
+  end
+  said[#said + 1] = '!' .. pair[1] .. '\t' .. who
+  return nil
+end
 local function join(prefix, pair, conn, said)
   local key, who = prefix .. 'presence:' .. pair[1], as(pair, conn)
-  if redis.call('HINCRBY', key, who, 1) ~= 1 then return end
+  if add(key, pair, who, 1, said) ~= 1 then return end
   local mark = '+'
   if redis.call('HLEN', key) == 1 then mark = '*' end
   said[#said + 1] = mark .. pair[1] .. '\t' .. who
 end
 local function leave(prefix, pair, conn, said)
   local key, who = prefix .. 'presence:' .. pair[1], as(pair, conn)
-  local n = redis.call('HINCRBY', key, who, -1)
-  if n > 0 then return end
+  local n = add(key, pair, who, -1, said)
+  if not n or n > 0 then return end
   redis.call('HDEL', key, who)
   if n < 0 then return end
   local mark = '-'

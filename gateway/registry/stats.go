@@ -18,7 +18,7 @@ type Stats struct {
 	Forgetting   int       // records to be removed, whose disconnect events are over
 	NotForgotten int64     // of these beyond the bound
 	Beats        int64
-	Failed       int64 // calls without an answer, or with an error
+	Failed       int64 // calls without an answer, or with an error, and names that could not be counted
 	Unknown      int64 // disconnect events that ran although Redis did not confirm that they were this node's
 	ClaimedAway  int64 // disconnect events that another node had run
 	Claimed      int64 // times when others had claimed this node
@@ -42,6 +42,8 @@ type counts struct {
 func (c *counts) moved(list []Transition) {
 	for _, t := range list {
 		switch {
+		case t.Spoilt:
+			c.failed.Add(1)
 		case t.Name.Kind == session.KindUser && t.Joined && t.Edge:
 			c.usersCame.Add(1)
 		case t.Name.Kind == session.KindUser && !t.Joined && t.Edge:
