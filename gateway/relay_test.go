@@ -278,6 +278,28 @@ func TestLostFramesSendTheRoomAway(t *testing.T) {
 	other.wantClose(1012)
 }
 
+// A client that is sent away for a frame of another drops its own meanwhile: those who should
+// have got them are sent away too.
+func TestFramesThatAreDroppedMeanwhileSendTheirRoomAway(t *testing.T) {
+	var s *sieve
+	h := startOn(t, relaying, nil, func(b *bus.Bus) Bus { s = &sieve{Bus: b}; return s })
+	a, b, c := h.dial("/?binary", nil), h.dial("/?binary", nil), h.dial("/?binary", nil)
+	b.send("WS-Join: x\r\nWS-Relay: channel:x; binary")
+	b.want("done")
+	c.send("WS-Leave: doc\r\nWS-Join: x")
+	c.want("done")
+	s.loses.Store(true)
+	s.down.Store(true)
+	a.sendBinary("1")
+	eventually(t, "the loss", func() bool { return h.frames("lost") == 1 })
+	s.loses.Store(false)
+	b.sendBinary("2")
+	eventually(t, "the next loss", func() bool { return h.frames("lost") == 2 })
+	s.down.Store(false)
+	b.wantClose(1012)
+	c.wantClose(1012)
+}
+
 // The timer of a span fires while a connection is idle and has no goroutine, or ends.
 func TestASpanEndsWithoutAReader(t *testing.T) {
 	h := start(t, relaying, nil)

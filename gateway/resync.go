@@ -21,11 +21,9 @@ const (
 // clients here have to synchronise again.
 func (g *Gateway) lostFrame(s *session.Session, to session.Address) {
 	g.stats.frames[frameLost].Add(1)
-	if s.Behind() {
-		return
+	if g.hub.Behind(s, to) {
+		g.wakeResync()
 	}
-	g.hub.Behind(s, to)
-	g.wakeResync()
 }
 
 // missedFrames records that this process may have missed frames of other processes.

@@ -122,6 +122,7 @@ type relaying struct {
 	ends   uint32 // how many commands of others have ended it, or would have
 	hears  bool   // it was sent relayed frames of others
 	behind bool   // relayed frames were lost that it should have sent or got
+	lost   bool   // of these one of its relay: those who should have got it are behind, too
 }
 
 // Relay returns the client's relay, nil without one. It is known by its address: as long as that
@@ -151,9 +152,11 @@ func (s *Session) SetRelay(next Relay, ends uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.relaying
+	before := p.relay
 	if p.relay = p.relay.then(next, s.membership); p.ends != ends {
 		p.relay = p.relay.end()
 	}
+	p.lost = p.lost && p.relay == before
 }
 
 // Behind reports whether relayed frames of the client or for it were lost, see [Hub.Behind].
@@ -163,13 +166,25 @@ func (s *Session) Behind() bool {
 	return s.relaying.behind
 }
 
-// Behind records that a relayed frame of s to an address was lost: s and the clients that the
-// address matches have to synchronise again.
-func (h *Hub) Behind(s *Session, to Address) {
-	s.setBehind(true)
+// Behind records that a relayed frame of s to the address of its relay was lost: s and the
+// clients that the address matches have to synchronise again. It reports whether that is new.
+func (h *Hub) Behind(s *Session, to Address) (news bool) {
+	if !s.lose() {
+		return false
+	}
 	for _, each := range h.Find([]Address{to}) {
 		each.setBehind(true)
 	}
+	return true
+}
+
+// lose marks a session of which a frame was lost, and reports whether it is the first.
+func (s *Session) lose() (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first = !s.relaying.lost
+	s.relaying.behind, s.relaying.lost = true, true
+	return first
 }
 
 // AllBehind records that any relayed frame may have been lost.
@@ -206,6 +221,6 @@ func (s *Session) takeBehind() (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was = s.relaying.behind
-	s.relaying.behind = false
+	s.relaying.behind, s.relaying.lost = false, false
 	return was
 }

@@ -98,7 +98,9 @@ func TestWhoIsBehind(t *testing.T) {
 	_ = h.Add(reader, Membership{Channels: []string{"doc"}})
 	_ = h.Add(other, Membership{})
 	sender.SetRelay(Relay{To: User("2"), Binary: true}, sender.RelayEnds())
-	h.Behind(sender, Channel("doc"))
+	if !h.Behind(sender, Channel("doc")) || h.Behind(sender, Channel("doc")) {
+		t.Error("only the first loss is new")
+	}
 	if !sender.Behind() || !reader.Behind() || other.Behind() || len(h.TakeBehind()) != 2 || sender.Behind() {
 		t.Error("a lost frame concerns its sender and the address")
 	}
