@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -93,7 +94,8 @@ func (b *inbox) close(drop bool) (dropped []ws.Message) {
 	defer b.mu.Unlock()
 	b.shut = true
 	if drop {
-		dropped, b.waiting, b.bytes = b.waiting, nil, 0
+		dropped, b.waiting, b.bytes = slices.Clone(b.waiting), nil, 0
+		b.room[0] = ws.Message{}
 	}
 	b.wakeLocked()
 	return dropped

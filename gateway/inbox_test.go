@@ -34,6 +34,22 @@ func TestInboxKeepsNoMessageThatWasTaken(t *testing.T) {
 	runtime.KeepAlive(&b)
 }
 
+func TestInboxKeepsNoMessageThatWasDropped(t *testing.T) {
+	var b inbox
+	data := make([]byte, 64<<10)
+	left := weak.Make(&data[0])
+	b.put(ws.Message{Data: data}, 32, 1<<20, new(atomic.Int64))
+	if dropped := b.close(true); len(dropped) != 1 || len(dropped[0].Data) != len(data) {
+		t.Errorf("%d messages were dropped", len(dropped))
+	}
+	runtime.GC()
+	runtime.GC()
+	if left.Value() != nil {
+		t.Error("the message is still in memory")
+	}
+	runtime.KeepAlive(&b)
+}
+
 // Proof of scale: clients that have been answered hold none of inbound_memory,
 // and no message.
 func TestAnsweredClientsHoldNoMessages(t *testing.T) {
