@@ -192,3 +192,21 @@ func TestADisconnectEventIsShownOnce(t *testing.T) {
 		stop()
 	}
 }
+
+// The end of the process gives up what waits, and shows it.
+func TestAnObserverOfAnEventThatIsGivenUpMayAskTheGateway(t *testing.T) {
+	f := startFlaky(t, func(c *config.Config) { c.DisconnectRetry = config.Duration(time.Minute) })
+	asked := make(chan Stats, 1)
+	defer f.Observe(func(e *Event) {
+		if e.Kind == "disconnect" {
+			asked <- f.Stats()
+		}
+	})()
+	f.comeAndGo("a")
+	go f.eachQueue((*disconnects).cut)
+	select {
+	case <-asked:
+	case <-within(t, patience).Done():
+		t.Fatal("it waits for ever")
+	}
+}

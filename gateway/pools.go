@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -118,13 +119,14 @@ func (g *Gateway) eachPool(do func(*pool)) {
 	}
 }
 
-// eachQueue does something with each queue of disconnect events.
+// eachQueue does something with each queue of disconnect events. No lock is held: what ends an
+// event shows it to observers, which may ask the gateway.
 func (g *Gateway) eachQueue(do func(*disconnects)) {
-	g.eachPool(func(p *pool) {
-		for _, q := range p.queues {
-			do(q)
-		}
-	})
+	var queues []*disconnects
+	g.eachPool(func(p *pool) { queues = slices.AppendSeq(queues, maps.Values(p.queues)) })
+	for _, q := range queues {
+		do(q)
+	}
 }
 
 // letGo forgets the pools that a reload took away and that nothing uses any more.
