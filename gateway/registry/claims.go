@@ -45,6 +45,9 @@ func (r *Registry) claimSome(ctx context.Context) (more bool) {
 	r.mu.Lock()
 	dead, alive := r.dead, r.alive
 	r.mu.Unlock()
+	if len(alive) == 0 { // the last beat did not go through: the holder of a claim may be alive
+		return false
+	}
 	for _, d := range dead {
 		if c := r.claims.open[d.node]; c == nil {
 			r.claims.open[d.node] = &claim{death: d}

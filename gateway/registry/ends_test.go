@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,5 +59,41 @@ func TestAClaimedNodeRunsEventsUnderItsNewNameAtOnce(t *testing.T) {
 		want(t, "the event", a.Awake(t.Context(), e), true)
 		want(t, "it waited for", time.Since(began), time.Duration(0))
 		a.Close(t.Context())
+	})
+}
+
+// A node whose last beat did not go through cannot know that the holder of a claim is dead.
+func TestANodeTakesNoClaimOverWithoutABeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newModelStore()
+		dead := newTestNode(t, s, "D")
+		dead.enter("d1", "7")
+		var a *Registry
+		lives, lost, made := 0, make(chan *Lost, 1), make(chan struct{})
+		claimed := func() {
+			time.AfterFunc(beatRest/2, func() {
+				l := <-lost // a is there since
+				a.LostOver(l)
+			})
+		}
+		a = New(Config{Store: s, Prefix: "x:", Name: func() string { lives++; return fmt.Sprint("A", lives) }, Timeout: time.Second, Claimed: claimed,
+			Lost: func(l *Lost) { <-made; lost <- l }})
+		close(made)
+		pass(time.Minute)
+		close(dead.stop)
+		dead.loops.Wait()
+		pass(time.Minute)
+		b := newTestNode(t, s, "B")
+		pass(10 * time.Second)
+		s.mu.Lock() // b has taken this node for dead, and over what it had claimed
+		s.model.tombs["A1"], s.model.tombs["D1"] = "B1", "B1"
+		s.mu.Unlock()
+		pass(beatTime + beatRest/2)
+		s.mu.Lock()
+		holder := s.model.tombs["D1"]
+		s.mu.Unlock()
+		want(t, "the claim is held by", holder, "B1")
+		a.Close(t.Context())
+		b.Close(t.Context())
 	})
 }
