@@ -159,6 +159,17 @@ func TestPublishTakesTheBodyAway(t *testing.T) {
 	}
 }
 
+func TestARepeatedPublishAddsUp(t *testing.T) {
+	a, err := parse(200, "hi", "WS-Publish: channel:a, user:7", "WS-Publish: user:8; except=self", "WS-Publish: ")
+	if err != nil || len(a.Others) != 1 {
+		t.Fatalf("got %d commands, %v, want one", len(a.Others), err)
+	}
+	want := []session.Address{session.Channel("a"), session.User("7"), session.User("8")}
+	if c := a.Others[0]; !slices.Equal(c.To, want) || !slices.Equal(c.Except, []session.Address{session.Self}) {
+		t.Errorf("got %v except %v, want %v except self", c.To, c.Except, want)
+	}
+}
+
 func TestAnEmptyPublishIsForNoClient(t *testing.T) {
 	for _, lines := range [][]string{{"WS-Publish: "}, {"WS-Publish:  ; except=self"}, {"WS-Publish: ", "WS-Publish: "}} {
 		a, err := parse(200, "hi", append(lines, "WS-State: s")...)

@@ -16,16 +16,17 @@ type publish struct {
 	durable    *bool // "durable" or "fast"; nil: the route decides
 }
 
-// parse parses addresses and, after semicolons, "except=self", "durable" or "fast". The list
-// may be empty.
+// parse parses a line's addresses and, after semicolons, "except=self", "durable" or "fast". The
+// list may be empty.
 func (p *publish) parse(value string) error {
 	p.named = true
 	addresses, parameters, _ := strings.Cut(value, ";")
 	if trim(addresses) != "" {
-		var err error
-		if p.to, err = session.ParseAddresses(addresses); err != nil {
+		list, err := session.ParseAddresses(addresses)
+		if err != nil {
 			return fmt.Errorf("WS-Publish: %w", err)
 		}
+		p.to = append(p.to, list...)
 	}
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		if err := p.parameter(trim(parameter)); err != nil {
