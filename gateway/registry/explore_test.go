@@ -235,7 +235,7 @@ func exRecord() Record {
 // ofEnd are the ways in which A decides on the disconnect event.
 func (x *explorer) ofEnd(s *exState, add func(string, func(*exState))) {
 	switch {
-	case !s.slot.unknown():
+	case !s.slot.mayBeStored():
 		add("A runs disconnect: Redis never had a record", func(s *exState) { s.ended = true; s.discs++ })
 	case s.down:
 		add("A runs disconnect, Redis being away", func(s *exState) {

@@ -23,7 +23,7 @@ func (r *Registry) Leave(ctx context.Context, e *Entry) Decision {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	defer r.remove(e)
-	if !e.slot.unknown() {
+	if !e.slot.mayBeStored() {
 		return Decision{Run: true}
 	}
 	if !r.up.Load() {
@@ -49,6 +49,13 @@ func (r *Registry) Leave(ctx context.Context, e *Entry) Decision {
 // Drop removes a connection without a disconnect event. It does not block.
 func (r *Registry) Drop(e *Entry) {
 	r.remove(e)
+	if e.mu.TryLock() { // else a write is on its way
+		stored := e.slot.mayBeStored()
+		e.mu.Unlock()
+		if !stored {
+			return
+		}
+	}
 	r.forgetNow(e)
 	signal(r.work)
 }

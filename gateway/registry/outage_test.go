@@ -118,3 +118,24 @@ func TestRecordsThatWaitToBeRemovedAreNotRepaired(t *testing.T) {
 		a.Close(t.Context())
 	})
 }
+
+// What Redis has never heard of takes no place among the records to be removed.
+func TestOnlyARecordThatRedisMayHaveIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newModelStore()
+		a := newTestNode(t, s, "A")
+		first := a.enter("first", "7")
+		pass(10 * time.Second)
+		s.set(true)
+		pass(10 * time.Second)
+		for i := range 200 {
+			a.Drop(a.enter(fmt.Sprint("a", i), "7").e)
+		}
+		a.Drop(first.e)
+		want(t, "records to be removed", a.Stats().Forgetting, 1)
+		s.set(false)
+		pass(5 * time.Second)
+		want(t, "presence after the outage", s.members("user:7"), "map[]")
+		a.Close(t.Context())
+	})
+}

@@ -63,5 +63,5 @@ func (s *slot) behind(found uint64) bool {
 	return true
 }
 
-// unknown reports whether Redis may have a record.
-func (s *slot) unknown() bool { return s.stored || s.doubt }
+// mayBeStored reports whether Redis may have a record.
+func (s *slot) mayBeStored() bool { return s.stored || s.doubt }
