@@ -79,18 +79,20 @@ func (r *Registry) ended(dead []death, beats map[string]string) {
 		delete(alive, d.node)
 	}
 	r.tried.Store(int64(r.lease.tried))
+	parts := 0 // of the comparison
 	r.mu.Lock()
 	r.dead, r.alive = dead, alive
 	if beats == nil {
 		r.silence.failed()
 	} else {
 		r.silence.beat(r.now(), r.lease.seen)
+		parts = 1 + len(r.entries)/(scanBeats*bite)
 	}
 	close(r.beaten)
 	r.beaten = make(chan struct{})
 	r.mu.Unlock()
 	r.counts.nodes.Store(int64(len(alive)))
-	r.reconcile.due.Store(beats != nil)
+	r.reconcile.due.Store(int64(parts))
 	signal(r.work)
 }
 
@@ -196,8 +198,10 @@ func (r *Registry) workOnce() (more bool) {
 	more = r.writeSome(ctx)
 	more = r.forgetSome(ctx) || more
 	more = r.claimSome(ctx) || more
-	if r.up.Load() && r.reconcile.due.Swap(false) {
+	if r.up.Load() && r.reconcile.due.Load() > 0 {
+		r.reconcile.due.Add(-1)
 		r.reconcileSome(ctx)
+		more = more || r.reconcile.due.Load() > 0
 	}
 	return more
 }

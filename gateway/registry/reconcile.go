@@ -9,11 +9,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// reconcile compares this node's hash with its entries, one part after each beat: a
+// scanBeats is the number of beats that a comparison of all records takes: what is missing is
+// found by the second one at the latest, within a minute.
+const scanBeats = 5
+
+// reconcile compares this node's hash with its entries, some parts after each beat: a
 // failover may have lost the last writes, and a write that arrives after its connection
 // has ended leaves a record. Only the work loop uses it, due and cycle aside.
 type reconcile struct {
-	due    atomic.Bool   // set by each beat
+	due    atomic.Int64  // parts until the next beat; set by each beat
 	cycle  atomic.Uint32 // of the present scan of the whole hash
 	cursor uint64
 	of     *life
@@ -48,6 +52,7 @@ func (r *Registry) reconcileSome(ctx context.Context) {
 		}
 	}
 	if c.cursor = next; next == 0 {
+		c.due.Store(0)
 		for _, e := range r.unseen(l) {
 			if r.compare(e, 0) {
 				wrong++
