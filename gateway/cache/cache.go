@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wsfpm/gateway/suspend"
 	"wsfpm/session"
 )
 
@@ -42,6 +43,7 @@ type Stats struct {
 type Cache struct {
 	size  int64
 	stats *Stats
+	clock suspend.Clock // nil: this machine's
 
 	mu         sync.Mutex // guards what follows
 	generation uint64     // raised by Purge
@@ -53,7 +55,8 @@ type Cache struct {
 // entry is a stored answer.
 type entry struct {
 	message *session.Message
-	expires time.Time
+	began   suspend.Time  // the run
+	age     time.Duration // from then on it may be given out
 }
 
 // mark is what is known of a key: its answers can be stored, or were not to be shared.
@@ -132,15 +135,16 @@ func (c *Cache) alone(q *Question, waited time.Duration) *Run {
 // runLocked begins a run. What it reads is newer than all purges until now.
 func (c *Cache) runLocked(q *Question, f *flight, names []string, waited time.Duration) *Run {
 	c.stats.Misses.Add(1)
-	return &Run{c: c, q: q, flight: f, vary: names, generation: c.generation, began: time.Now(), Waited: waited}
+	return &Run{c: c, q: q, flight: f, vary: names, generation: c.generation, began: c.clock.Now(), Waited: waited}
 }
 
 // enter returns the stored answer, a new run, or a place among those that wait for one.
 func (c *Cache) enter(q *Question, at Key, names []string) (*session.Message, *Run, *flight, *waiter) {
+	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e, found := c.entries.get(at); found {
-		if time.Now().Before(e.expires) {
+		if now.Sub(e.began) < e.age {
 			c.stats.Hits.Add(1)
 			return e.message, nil, nil, nil
 		}

@@ -119,21 +119,6 @@ func TestAnAnswerIsStoredAtTheSecondMiss(t *testing.T) {
 	})
 }
 
-// The age counts from the beginning of the run: PHP may have read its data then.
-func TestTheTimeOfTheRunIsPartOfTheAge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		q := question("prices")
-		w.run(q).Store(message("1"), time.Minute, nil)
-		run := w.run(q)
-		time.Sleep(40 * time.Second)
-		run.Store(message("2"), time.Minute, nil)
-		w.answered(q, "2")
-		time.Sleep(20 * time.Second)
-		w.run(q).Close()
-	})
-}
-
 func TestVaryParts(t *testing.T) {
 	w := newWorld(t)
 	german, french, none := question("prices", "lang=de"), question("prices", "lang=fr"), question("prices")

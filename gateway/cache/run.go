@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"wsfpm/gateway/suspend"
 	"wsfpm/session"
 )
 
@@ -18,7 +19,7 @@ type Run struct {
 	flight     *flight  // nil: no other message waits for it
 	vary       []string // names by which the flight's messages are the same
 	generation uint64
-	began      time.Time
+	began      suspend.Time
 	over       bool
 }
 
@@ -57,7 +58,7 @@ func (r *Run) Store(m *session.Message, age time.Duration, vary []string) (store
 	default:
 		c.markLocked(r.q.Key, mark{vary: names})
 		if r.generation == c.generation {
-			c.entries.put(at, entry{m, r.began.Add(age)}, size)
+			c.entries.put(at, entry{m, r.began, age}, size)
 		}
 	}
 	return true

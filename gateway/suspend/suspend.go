@@ -25,7 +25,10 @@ type Time struct {
 func (c Clock) Now() Time { return Time{time.Now(), c.slept()} }
 
 // Since returns the time since t, which the same clock has returned, with that of suspensions.
-func (c Clock) Since(t Time) time.Duration { return time.Since(t.at) + c.slept() - t.slept }
+func (c Clock) Since(t Time) time.Duration { return c.Now().Sub(t) }
+
+// Sub returns the time from u to t, of the same clock, with that of suspensions.
+func (t Time) Sub(u Time) time.Duration { return t.at.Sub(u.at) + t.slept - u.slept }
 
 func (c Clock) slept() time.Duration {
 	if c == nil {
