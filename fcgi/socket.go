@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"wsfpm/sockio"
 )
 
 // socket gives access to a connection's file descriptor. It is not safe for concurrent
@@ -79,7 +81,7 @@ func (s *socket) Read(b []byte) (int, error) {
 // to the write, which comes later, is not missed.
 func (s *socket) exchange(fd uintptr) bool {
 	if s.sent == 0 && s.outErr == nil {
-		s.sent, s.outErr = ignoringEINTR(unix.Write, int(fd), s.out)
+		s.sent, s.outErr = sockio.Send(int(fd), s.out)
 		switch {
 		case s.outErr == unix.EAGAIN:
 			s.sent, s.outErr = 0, nil
@@ -92,7 +94,7 @@ func (s *socket) exchange(fd uintptr) bool {
 		}
 		return false
 	}
-	s.n, s.inErr = ignoringEINTR(unix.Read, int(fd), s.in)
+	s.n, s.inErr = sockio.Recv(int(fd), s.in)
 	switch {
 	case s.inErr == unix.EAGAIN: // woken for nothing; a deadline may end the wait
 		s.n = 0
@@ -107,15 +109,6 @@ func (s *socket) exchange(fd uintptr) bool {
 
 // errUnwritten ends a Read whose bytes to write first were not taken completely.
 var errUnwritten = errors.New("not all was written")
-
-func ignoringEINTR(call func(int, []byte) (int, error), fd int, b []byte) (int, error) {
-	for {
-		n, err := call(fd, b)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
-}
 
 // readable reports whether a read would not block: there is data, the end or an error.
 // An idle connection is unusable then: the server closed it, or sent unexpected data.

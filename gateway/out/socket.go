@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"wsfpm/sockio"
 )
 
 // Socket is a client's connection.
@@ -44,13 +46,11 @@ func (s *Socket) Unsent() (n int64, known bool) {
 
 // write writes bufs in one non-blocking system call.
 func write(fd int, bufs [][]byte) (n int, err error) {
+	if len(bufs) == 1 {
+		return sockio.Send(fd, bufs[0])
+	}
 	for {
-		if len(bufs) == 1 {
-			n, err = unix.Write(fd, bufs[0])
-		} else {
-			n, err = unix.Writev(fd, bufs)
-		}
-		if err != unix.EINTR {
+		if n, err = unix.Writev(fd, bufs); err != unix.EINTR {
 			return n, err
 		}
 	}

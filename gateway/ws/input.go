@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wsfpm/gateway/out"
+	"wsfpm/sockio"
 )
 
 // inputBuffer is the size of a read buffer, in bytes. A connection holds one only while it
@@ -104,10 +105,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 	if in.buf == nil {
 		in.buf = c.shared.Wheel.buffer()
 	}
-	n, err := unix.Read(int(fd), in.buf[in.hi:])
-	for err == unix.EINTR {
-		n, err = unix.Read(int(fd), in.buf[in.hi:])
-	}
+	n, err := sockio.Recv(int(fd), in.buf[in.hi:])
 	if err == unix.EAGAIN {
 		in.piled = 0 // the backlog has been read
 		c.shelve()
