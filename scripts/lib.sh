@@ -26,6 +26,12 @@ installed() {
 	dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
 }
 
+# apt_get is apt-get without questions. It waits for another one, such as the updates that a
+# machine installs by itself after its start.
+apt_get() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"
+}
+
 # install_missing installs the named Debian packages that are not there.
 # Without the right to do so it says what to install, and fails.
 install_missing() {
@@ -41,9 +47,9 @@ install_missing() {
 	echo "installing$missing"
 	log=$(mktemp)
 	status=0
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1 || {
-		as_root apt-get update >/dev/null 2>&1
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
+	apt_get install -y --no-install-recommends $missing >"$log" 2>&1 || {
+		apt_get update >/dev/null 2>&1
+		apt_get install -y --no-install-recommends $missing >"$log" 2>&1
 	} || status=$?
 	[ "$status" = 0 ] || cat "$log" >&2
 	rm -f "$log"
