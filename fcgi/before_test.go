@@ -62,3 +62,22 @@ func TestARequestIsDecidedOnAgainBeforeItIsSentAgain(t *testing.T) {
 		t.Errorf("got %q, %v, want the parameters of the second try", got, err)
 	}
 }
+
+func TestAPanicOfBeforeTakesNoSlotAway(t *testing.T) {
+	s := serve(t, func(w *fcgitest.Writer, r *fcgitest.Request) { fcgitest.Reply(200, "yes")(w, r) }, fcgitest.Options{})
+	p := poolFor(t, s, Config{MaxConnections: 1})
+	func() {
+		defer func() {
+			if v := recover(); v != "a bug" {
+				t.Errorf("got %v, want the panic", v)
+			}
+		}()
+		_, _, _ = call(p, &Request{Env: testEnv(t), Before: func(context.Context) ([]Var, error) { panic("a bug") }})
+	}()
+	if n := p.Stats().Running; n != 0 {
+		t.Errorf("%d slots are taken, want none", n)
+	}
+	if _, got, err := call(p, &Request{Env: testEnv(t)}); got != "yes" || err != nil {
+		t.Errorf("got %q, %v, want an answer", got, err)
+	}
+}

@@ -162,7 +162,14 @@ func (r *Response) decided(req *Request) (*Request, error) {
 	if req.Before == nil {
 		return req, nil
 	}
+	panicked := true
+	defer func() {
+		if panicked { // the caller may survive that: its slot is given back
+			_ = r.withdraw(nil)
+		}
+	}()
 	vars, err := req.Before(r.ctx)
+	panicked = false
 	if err != nil {
 		return nil, err
 	}
