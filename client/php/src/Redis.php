@@ -39,7 +39,7 @@ final class Redis
             return $redis instanceof \Redis ? self::phpredis($redis, $command) : self::predis($redis, $command);
         } catch (Failed $e) {
             $cause = $e->getPrevious();
-            if ($this->open !== null && $cause !== null && preg_match(self::REPLY, $cause->getMessage()) !== 1) {
+            if ($this->open !== null && $cause !== null && !self::answered($cause)) {
                 $this->redis = null;
             }
             throw $e;
@@ -92,9 +92,15 @@ final class Redis
     }
 
     /** A library's exception. With an error of Redis, or without a connection, the command has not run. */
+    /** Whether an exception is Redis's own answer: the connection is well then, and the command has not run. */
+    private static function answered(\Throwable $e): bool
+    {
+        return preg_match(self::REPLY, $e->getMessage()) === 1;
+    }
+
     private static function failed(string $command, \Exception $e): Failed
     {
-        $mayHaveRun = preg_match(self::REPLY, $e->getMessage()) !== 1 && !str_starts_with($e->getMessage(), 'Connection refused');
+        $mayHaveRun = !self::answered($e) && !str_starts_with($e->getMessage(), 'Connection refused');
         return new Failed("$command: {$e->getMessage()}", $mayHaveRun, $e);
     }
 }
