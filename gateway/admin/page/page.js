@@ -122,7 +122,7 @@ function show(f) {
     ['Sent for others', `${number(each(f.delivered))} a second`],
     ['Queued for slow readers', bytes(f.queued)],
     ['Redis', f.redis.state === 'local' ? 'none' : `${f.redis.state}: ${number(each(f.redis.received))} in, ${number(each(f.redis.published))} out, ${number(each(f.redis.failed))} lost a second`],
-    ['Log', f.log.state === 'off' ? 'off' : `${f.log.state}: ${number(f.log.entries)} messages over ${Math.round(f.log.span)} s, lag ${duration(f.log.lag)}`],
+    ['Log', f.log.state === 'off' ? 'off' : `${f.log.state}: ${number(f.log.entries)} ${f.log.entries === 1 ? 'message' : 'messages'} over ${Math.round(f.log.span)} s, lag ${duration(f.log.lag)}`],
   ]);
   rows('scripts', f.scripts.map(s => [path(s.script), number(each(s.events)), number(s.failed), duration(s.wait.p50), duration(s.wait.p99), duration(s.run.p50), duration(s.run.p99)]));
   rows('users', f.users.slice(0, 5).map(u => [u.name, number(each(u.events))]));
