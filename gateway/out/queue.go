@@ -26,16 +26,17 @@ type piece struct {
 
 // queue is the output queue. It is guarded by Outlet.mu.
 type queue struct {
-	waiting  []piece
-	one      [1]piece          // the memory of waiting for a single piece
-	offset   int               // bytes of waiting[0] already written
-	inFlight int               // pieces passed to the current write
-	urgent   *session.Encoding // precedes the next piece; replaced by a newer one
+	waiting []piece
+	one     [1]piece          // the memory of waiting for a single piece
+	offset  int               // bytes of waiting[0] already written
+	urgent  *session.Encoding // precedes the next piece; replaced by a newer one
 
 	sent   int64 // bytes written
 	bytes  int64 // of all pieces, minus offset
 	pushed int64 // of pushes
 	pushes int   // number of pushes
+
+	inFlight uint8 // pieces passed to the current write, at most atATime
 
 	closing bool // the last piece is queued or written
 	closed  bool // the last piece is written
@@ -116,7 +117,7 @@ func (q *queue) gather(bufs [][]byte) (n, size int) {
 		bufs[0] = bufs[0][q.offset:]
 		size -= q.offset
 	}
-	q.inFlight = n
+	q.inFlight = uint8(n)
 	return n, size
 }
 
@@ -189,7 +190,7 @@ func (q *queue) begun() int {
 // are kept until wrote, because the write may be partial.
 func (q *queue) cut() {
 	q.slow = true
-	keep := q.inFlight
+	keep := int(q.inFlight)
 	if q.offset > 0 {
 		keep = max(keep, 1)
 	}

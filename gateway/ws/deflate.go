@@ -85,7 +85,7 @@ func windowBits(value string) int {
 // enable it. It must be called before messages are queued: the result is final.
 func (c *Conn) Negotiate(handshake http.Header) {
 	if c.limits.Load().Compression {
-		c.extensions = agreeDeflate(handshake.Values("Sec-WebSocket-Extensions"))
+		c.deflates = agreeDeflate(handshake.Values("Sec-WebSocket-Extensions")) != ""
 	}
 }
 
@@ -94,8 +94,8 @@ func (c *Conn) Negotiate(handshake http.Header) {
 func (c *Conn) encoding(m *session.Message) *session.Encoding {
 	switch {
 	case c.pinged != nil:
-		return c.shared.wrapped.encoding(m, c.extensions != "")
-	case c.extensions == "" || len(m.Data()) < deflateFrom:
+		return c.shared.wrapped.encoding(m, c.deflates)
+	case !c.deflates || len(m.Data()) < deflateFrom:
 		return m.Encoding(c.shared.plain)
 	}
 	return m.Encoding(c.shared.deflated)

@@ -15,8 +15,8 @@ import (
 func (c *Conn) Upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) error {
 	w.Header().Del("Sec-WebSocket-Protocol")
 	w.Header().Del("Sec-WebSocket-Extensions")
-	if c.extensions != "" {
-		w.Header().Set("Sec-WebSocket-Extensions", c.extensions)
+	if c.deflates {
+		w.Header().Set("Sec-WebSocket-Extensions", agreeDeflate(r.Header.Values("Sec-WebSocket-Extensions")))
 	}
 	lib, err := accept(w, r, subprotocol, c)
 	if err != nil {

@@ -38,23 +38,24 @@ type input struct {
 	broken error                 // why there is no more input
 
 	left      int64 // bytes of the current frame that the library has not read
+	fragments int   // small frames of the message so far
+	size      int64 // payload bytes announced for the message so far
 	final     bool  // the current frame ends its message
 	open      bool  // a message is incomplete
 	packed    bool  // the message is compressed
-	fragments int   // small frames of the message so far
-	size      int64 // payload bytes announced for the message so far
+	yields    bool  // see Next
+	resting   bool  // no data frame came since the last control frame
 	peer      *CloseError
 
-	yields  bool // see Next
-	resting bool // no data frame came since the last control frame
+	held out.Claim // the message's claim on Shared.Memory
 
-	held out.Claim     // the message's claim on Shared.Memory
-	due  time.Duration // read deadline of the current message or frame, in scheduler time; 0: none
+	// Times of the scheduler; 0: none.
+	due    time.Duration // read deadline of the current message or frame
+	filled time.Duration // when tokens was computed
+	unread time.Duration // since when nothing is read; none during Read
 
-	tokens float64   // token bucket of control frames, see Limits.ControlRate
-	filled time.Time // when tokens was computed
-	piled  float64   // extra tokens for frames that arrived while nothing was read
-	unread time.Time // since when nothing is read; zero during Read
+	tokens float64 // token bucket of control frames, see Limits.ControlRate
+	piled  float64 // extra tokens for frames that arrived while nothing was read
 }
 
 // preload sets the initial input: bytes read before the takeover.
@@ -170,7 +171,7 @@ func (c *Conn) nextFrame() (bool, error) {
 	in := &c.input
 	for in.lo < in.hi {
 		held := in.buf[in.lo:in.hi]
-		h, complete, err := parseHeader(held, c.extensions != "")
+		h, complete, err := parseHeader(held, c.deflates)
 		if err != nil || !complete {
 			return false, err
 		}
@@ -233,7 +234,7 @@ func (c *Conn) acceptData(h header) error {
 // acceptControl checks a whole control frame, and records a Close frame.
 func (c *Conn) acceptControl(h header, frame []byte) error {
 	if h.opcode != opClose {
-		if !c.allowControl(time.Now()) {
+		if !c.allowControl() {
 			c.shared.Stats.TooManyControls.Add(1)
 			return &violation{1008, "too many control frames"}
 		}
@@ -250,7 +251,7 @@ func (c *Conn) acceptControl(h header, frame []byte) error {
 }
 
 // allowControl takes a token from the bucket of control frames.
-func (c *Conn) allowControl(now time.Time) bool {
+func (c *Conn) allowControl() bool {
 	l := c.limits.Load()
 	if l.ControlRate <= 0 {
 		return true
@@ -260,11 +261,11 @@ func (c *Conn) allowControl(now time.Time) bool {
 		in.piled--
 		return true
 	}
-	burst := max(float64(l.ControlBurst), 1)
-	if in.filled.IsZero() {
+	burst, now := max(float64(l.ControlBurst), 1), c.shared.Wheel.Now()
+	if in.filled == 0 {
 		in.tokens = burst
 	} else {
-		in.tokens = min(burst, in.tokens+now.Sub(in.filled).Seconds()*l.ControlRate)
+		in.tokens = min(burst, in.tokens+(now-in.filled).Seconds()*l.ControlRate)
 	}
 	in.filled = now
 	if in.tokens < 1 {
@@ -278,15 +279,15 @@ func (c *Conn) allowControl(now time.Time) bool {
 // sent during it arrive in a burst, which does not count against ControlRate.
 func (c *Conn) away() {
 	if c.limits.Load().ControlRate > 0 {
-		c.input.unread = time.Now()
+		c.input.unread = c.shared.Wheel.Now()
 	}
 }
 
 func (c *Conn) back() {
 	in := &c.input
-	if !in.unread.IsZero() {
-		in.piled += time.Since(in.unread).Seconds() * c.limits.Load().ControlRate
-		in.unread = time.Time{}
+	if in.unread != 0 {
+		in.piled += (c.shared.Wheel.Now() - in.unread).Seconds() * c.limits.Load().ControlRate
+		in.unread = 0
 	}
 }
 

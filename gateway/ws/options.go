@@ -106,33 +106,34 @@ type Conn struct {
 	limits atomic.Pointer[Limits]
 	out    out.Outlet // output queue and socket
 
-	lib        *library // nil while the connection is parked
-	extensions string   // the negotiated permessage-deflate, or empty
-	pinged     func()   // set by Wrap: messages are sent in envelopes
+	lib    *library // nil while the connection is parked
+	pinged func()   // set by Wrap: messages are sent in envelopes
 
 	input input // owned by the goroutine in Read
 
-	heard   atomic.Bool // input arrived since the last ping
-	watched bool        // the watcher's epoll has the socket; owned by the goroutine that parks
+	heard    atomic.Bool // input arrived since the last ping
+	watched  bool        // the watcher's epoll has the socket; owned by the goroutine that parks
+	deflates bool        // permessage-deflate was negotiated
 
-	mu     sync.Mutex // guards what follows; locked before the outlet's
-	waker  Waker      // called when the client sends something; nil: not parked
-	reads  uint32     // odd while waiting for the client, see pause
-	active bool       // a Read is in progress
-	kept   bool       // the read buffer counts in Shared.Memory
-	fault  error      // why reading has ended, or nil
+	mu    sync.Mutex // guards what follows; locked before the outlet's
+	waker Waker      // called when the client sends something; nil: not parked
+	fault error      // why reading has ended, or nil
+	reads uint32     // odd while waiting for the client, see pause
+	owed  int32      // replies in progress, see BeginReply
 
-	cause      cause
-	owed       int     // replies in progress, see BeginReply
-	late       *late   // the Close frame delayed for them, or nil
-	expiry     *expiry // see Expire; nil: none
-	peerClosed bool    // the client sent a Close frame
-	lingering  bool    // input is discarded until the client closes
-	open       bool    // Upgrade has succeeded
-	dead       bool    // the socket is closed or about to be
-	gone       bool    // the socket is closed
-	todo       todo    // actions of the next unlock
-	ended      chan struct{}
+	active     bool // a Read is in progress
+	kept       bool // the read buffer counts in Shared.Memory
+	peerClosed bool // the client sent a Close frame
+	lingering  bool // input is discarded until the client closes
+	open       bool // Upgrade has succeeded
+	dead       bool // the socket is closed or about to be
+	gone       bool // the socket is closed
+	todo       todo // actions of the next unlock
+
+	cause  cause
+	late   *late   // the Close frame delayed for replies in progress, or nil
+	expiry *expiry // see Expire; nil: none
+	ended  chan struct{}
 
 	closeDue time.Duration // when to close the socket; 0: never
 	pingDue  time.Duration // when to send the next ping; 0: never
