@@ -306,6 +306,12 @@ func (f *disconnect) overdue() bool {
 // never received is counted.
 func (f *disconnect) over(why error) {
 	c := f.c
+	defer func() {
+		if v := recover(); v != nil {
+			c.g.survived("disconnect", v)
+		}
+		c.g.leave(c)
+	}()
 	f.settle(why)
 	if f.err != nil {
 		why = f.err // more specific
@@ -318,5 +324,4 @@ func (f *disconnect) over(why error) {
 			c.g.show(func() Event { return c.seen(&f.event, &reply{began: f.since, took: time.Since(f.since)}, why) })
 		}
 	}
-	c.g.leave(c)
 }

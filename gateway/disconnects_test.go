@@ -210,3 +210,11 @@ func TestAnObserverOfAnEventThatIsGivenUpMayAskTheGateway(t *testing.T) {
 		t.Fatal("it waits for ever")
 	}
 }
+
+func TestABugInAnObserverOfTheEndIsSurvived(t *testing.T) {
+	f := startFlaky(t, func(c *config.Config) { c.DisconnectRetry = config.Duration(time.Minute) })
+	f.comeAndGo("a", "b")
+	defer f.Observe(func(*Event) { panic("a bug") })()
+	f.eachQueue((*disconnects).cut)
+	eventually(t, "the end of the connections", func() bool { return f.Stats().Connections == 0 && f.Stats().Panics == 2 })
+}

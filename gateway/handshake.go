@@ -58,6 +58,7 @@ func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.H
 	defer func() {
 		if v := recover(); v != nil {
 			c.g.survived("handshake", v)
+			c.socket.CloseNow() // it may be upgraded
 			err = refuse(http.StatusInternalServerError, "panic", "a bug")
 		}
 	}()

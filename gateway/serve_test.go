@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,21 @@ func TestABugEndsOneConnectionOnly(t *testing.T) {
 	if got := h.Stats(); got.Panics != 1 || got.Connections != 1 || got.Closes[1011] != 1 {
 		t.Errorf("got %d panics, %d connections, closes %v", got.Panics, got.Connections, got.Closes)
 	}
+}
+
+// The client has its 101 when its connect event is shown.
+func TestABugAfterTheUpgradeClosesTheSocket(t *testing.T) {
+	h := start(t, echo, func(c *config.Config) { c.Limits.PingInterval = 0 })
+	defer h.Observe(func(e *Event) {
+		if e.Kind == "connect" {
+			panic("a bug")
+		}
+	})()
+	p := h.dial("/", nil)
+	if _, _, err := p.Read(within(t, patience)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end", err)
+	}
+	eventually(t, "the disconnect event", func() bool { return len(h.seen("disconnect")) == 1 && h.Stats().Connections == 0 })
 }
 
 // trap is a bus with a bug.
