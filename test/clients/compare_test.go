@@ -91,7 +91,7 @@ func newComparison(t *testing.T) *comparison {
 	w.g = stack.Gateway(t, stack.GatewayOptions{
 		FPM: stack.FPM(t, stack.FPMOptions{Children: 6}), Redis: w.redis.URL(), Drain: "100ms",
 		Limits: "ping_interval = \"500ms\"\ncontrol_rate = 0\nmessages_per_second = 0",
-		Routes: "[[route]]\npath = \"/ws\"\nscript = \"" + w.dir + "/page.php\"\nresume = true\nonce = \"60s\"\n",
+		Routes: "[[route]]\npath = \"/ws\"\nscript = \"" + w.dir + "/page.php\"\nresume = true\ntimeout = \"10s\"\nonce = \"60s\"\n",
 	})
 	for _, name := range []string{"live.js", "partysocket", "reconnecting-websocket"} {
 		link := stack.Proxy(t, w.g.Listen)

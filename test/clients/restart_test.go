@@ -23,7 +23,8 @@ echo $n;`
 
 // While two nodes restart in turn, half of the times by kill -9, a page sends and receives:
 // each message is resolved or rejected, what was resolved has run and has come back to the
-// room once, and nothing comes twice.
+// room once, and nothing comes twice. A message that was running on a killed node is `busy` when
+// its repetition has waited for the route's timeout, which is well below what a test waits for.
 func betweenRestarts(t *testing.T, restarts int) {
 	stack.Integration(t)
 	fpm := stack.FPM(t, stack.FPMOptions{Children: 4})
@@ -34,7 +35,7 @@ func betweenRestarts(t *testing.T, restarts int) {
 	for range 2 {
 		g := stack.Gateway(t, stack.GatewayOptions{
 			FPM: fpm, Redis: redis.URL(), Limits: "ping_interval = \"500ms\"\ncontrol_rate = 0\nmessages_per_second = 0",
-			Routes: "[[route]]\npath = \"/ws\"\nscript = \"" + dir + "/page.php\"\nresume = true\nonce = \"60s\"\n",
+			Routes: "[[route]]\npath = \"/ws\"\nscript = \"" + dir + "/page.php\"\nresume = true\ntimeout = \"10s\"\nonce = \"60s\"\n",
 		})
 		nodes, urls = append(nodes, g), append(urls, "ws://"+g.Listen+"/ws")
 	}
