@@ -90,7 +90,7 @@ func TestAPanicLeavesNoUserCounted(t *testing.T) {
 	h, l := startStored(t, says, nil)
 	l.after = func(session.Position) { panic("a bug") }
 	stays, p := h.dial("/?1", nil), h.dial("/?1", nil)
-	p.send("WS-User: 2\nWS-Publish: channel:room; durable\n\nx")
+	p.send("WS-User: 2\nWS-Publish: channel:room; durable; except=self\n\nx")
 	p.wantClose(1011)
 	stays.want("x")
 	counted := func() string {
