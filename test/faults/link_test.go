@@ -144,7 +144,7 @@ func (l *link) accept() {
 }
 
 func (l *link) serve(client net.Conn) {
-	server, err := net.DialTimeout(l.network, l.target, time.Second)
+	server, err := net.DialTimeout(l.network, l.target, bound) // a second would be a fault of its own on a machine that stands still
 	if err != nil {
 		client.Close()
 		return
