@@ -18,7 +18,7 @@ const scanBeats = 5
 // has ended leaves a record. Only the work loop uses it, due and cycle aside.
 type reconcile struct {
 	due    atomic.Int64  // parts until the next beat; set by each beat
-	cycle  atomic.Uint32 // of the present scan of the whole hash
+	cycle  atomic.Uint32 // the number of the present scan of the whole hash
 	cursor uint64
 	of     *life
 }
@@ -81,7 +81,7 @@ func (r *Registry) seen(l *life, id string) *Entry {
 	if e == nil || e.life != l {
 		return nil
 	}
-	e.cycle = r.reconcile.cycle.Load()
+	e.seen = r.reconcile.cycle.Load()
 	return e
 }
 
@@ -91,7 +91,7 @@ func (r *Registry) unseen(l *life) (list []*Entry) {
 	defer r.mu.Unlock()
 	cycle := r.reconcile.cycle.Load()
 	for _, e := range r.entries {
-		if e.life == l && e.cycle != cycle {
+		if e.life == l && e.seen != cycle {
 			list = append(list, e)
 		}
 	}
@@ -99,12 +99,13 @@ func (r *Registry) unseen(l *life) (list []*Entry) {
 }
 
 // compare has an entry written again if Redis was found to have an older version of it, or
-// none (0). An entry whose record is on its way is left to the next scan.
+// none (0). An entry whose record is on its way, or was confirmed since the scan began, is left to
+// the next one: what was found may be older.
 func (r *Registry) compare(e *Entry, found uint64) (behind bool) {
 	if !e.mu.TryLock() {
 		return false
 	}
-	behind = e.slot.behind(found)
+	behind = e.confirmed != r.reconcile.cycle.Load() && e.slot.behind(found)
 	e.mu.Unlock()
 	if behind {
 		r.enqueue(e, true)

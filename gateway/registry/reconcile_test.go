@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wsfpm/gateway/redis"
 )
 
 // paged is a Redis that scans a hash in parts, as it does when the hash is large.
@@ -64,4 +67,48 @@ func TestWhatAFailoverHasLostIsThereAgainWithinAMinute(t *testing.T) {
 			a.Close(t.Context())
 		})
 	}
+}
+
+// late is a Redis in which the record of a connection arrives after a scan has been answered,
+// and before its answer is read.
+type late struct {
+	*modelStore
+	entering atomic.Bool
+	scanned  chan struct{} // closed at the next scan
+	arrived  chan struct{}
+}
+
+func (s *late) Pipeline(ctx context.Context, commands ...[]any) []redis.Reply {
+	if commands[0][1] == (Script{"", registerText}).hash() && s.entering.Load() {
+		<-s.scanned
+	}
+	return s.modelStore.Pipeline(ctx, commands...)
+}
+
+func (s *late) Do(ctx context.Context, args ...any) (any, error) {
+	reply, err := s.modelStore.Do(ctx, args...)
+	if args[0] == "hscan" && s.entering.CompareAndSwap(true, false) {
+		close(s.scanned)
+		<-s.arrived
+	}
+	return reply, err
+}
+
+func TestARecordThatArrivesDuringAScanIsNotRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &late{modelStore: newModelStore(), scanned: make(chan struct{}), arrived: make(chan struct{})}
+		a := newTestNode(t, s, "A")
+		pass(time.Second)
+		s.entering.Store(true)
+		go func() {
+			a.enter("slow", "7")
+			close(s.arrived)
+		}()
+		synctest.Wait()
+		signal(a.beatNow)
+		pass(time.Second)
+		want(t, "presence", s.members("user:7"), "map[conn:slow:1]")
+		want(t, "records repaired", a.Stats().Repaired, 0)
+		a.Close(t.Context())
+	})
 }

@@ -86,15 +86,16 @@ type Entry struct {
 	life    *life
 	unknown bool // the reconciliation has found a record of it, and no connection
 
-	mu   sync.Mutex // held while its record is on its way; guards slot
-	slot slot
+	mu        sync.Mutex // held while its record is on its way; guards slot and confirmed
+	slot      slot
+	confirmed uint32 // the scan during which Redis confirmed its record last, see reconcile.cycle
 
 	// Guarded by Registry.mu.
 	describe func() Info // nil after the end: it holds the connection's memory
 	queued   bool
 	changed  bool   // since the last write was made
 	lost     bool   // Redis forgot it
-	cycle    uint32 // of the reconciliation that saw it last
+	seen     uint32 // the scan that saw it last, see reconcile.cycle
 }
 
 // mostForgotten is the maximum of connections that are remembered to be unregistered.
@@ -145,7 +146,7 @@ func (r *Registry) Enter(ctx context.Context, id string, describe func() Info) *
 	e := &Entry{id: id, life: r.life.Load(), describe: describe}
 	r.mu.Lock()
 	r.entries[id] = e
-	e.changed, e.cycle = true, r.reconcile.cycle.Load()
+	e.changed = true
 	r.mu.Unlock()
 	r.counts.entered.Add(1)
 	if !r.up.Load() {
@@ -236,6 +237,7 @@ func (r *Registry) write(ctx context.Context, list []*Entry) {
 		again := true
 		if a.err == nil {
 			again = e.slot.answered(a.code)
+			e.confirmed = r.reconcile.cycle.Load()
 			r.moved(calls[i].Script.Name, a.text)
 		} else {
 			e.slot.unanswered()
