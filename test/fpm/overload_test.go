@@ -69,15 +69,19 @@ func TestOverloadIsBounded(t *testing.T) {
 // places in the crowd.
 func (w *world) running(c crowd) []int {
 	w.t.Helper()
-	var places []int
+	var running []run
 	for _, r := range w.ledger.runs() {
-		i := slices.IndexFunc(c, func(m *member) bool { return m.id == r.connection })
 		switch {
-		case i < 0:
 		case r.begins && r.event == "message":
+			running = append(running, r)
+		case !r.begins: // maybe that of its connect event, which ends after its answer
+			running = slices.DeleteFunc(running, func(b run) bool { return b.connection == r.connection && b.number == r.number })
+		}
+	}
+	var places []int
+	for _, r := range running {
+		if i := slices.IndexFunc(c, func(m *member) bool { return m.id == r.connection }); i >= 0 {
 			places = append(places, i)
-		case !r.begins:
-			places = slices.DeleteFunc(places, func(place int) bool { return place == i })
 		}
 	}
 	return places

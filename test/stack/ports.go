@@ -11,7 +11,7 @@ import (
 // clients and of listeners on port 0 (32768 to 60999), so that neither can be
 // given one of them. A test process owns whole blocks of ports and shares none.
 const (
-	firstPort  = 10_000
+	firstPort  = 10_100 // 10080 is the last port that browsers refuse (Fetch, 2.9: port blocking)
 	blockPorts = 100
 	blocks     = 220
 )
