@@ -106,7 +106,11 @@ func TestAChattyUserLeavesHalfThePoolToOthers(t *testing.T) {
 	stack.Wait(t, "the others to wait", func() bool { return w.waiting() == len(chatty)-4+len(others) })
 	for done := 1; done <= 6; done++ {
 		// One of the chatty user's scripts ends: another's turn, until they have half.
-		oldest := w.running(chatty)[0]
+		run := w.running(chatty)
+		if len(run) == 0 {
+			t.Fatalf("after %d events no script of the chatty user runs; of the others %v, with %d that wait", done-1, w.running(others), w.waiting())
+		}
+		oldest := run[0]
 		w.open(fmt.Sprint("chatty-", oldest))
 		stack.Wait(t, "the next script", func() bool {
 			now := w.running(chatty)
