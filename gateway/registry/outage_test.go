@@ -119,7 +119,7 @@ func TestRecordsThatWaitToBeRemovedAreNotRepaired(t *testing.T) {
 	})
 }
 
-// What Redis has never heard of takes no place among the records to be removed.
+// A connection of which Redis has no record does not wait among those to be removed.
 func TestOnlyARecordThatRedisMayHaveIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newModelStore()
