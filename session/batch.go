@@ -1,5 +1,7 @@
 package session
 
+import "wsfpm/prefetch"
+
 // Batch delivers commands to the sessions of one shard and writes many messages to a
 // client at once. There is one for each shard, used by one goroutine at a time.
 type Batch struct {
@@ -20,6 +22,21 @@ const (
 	mostUnwritten = 16 << 10
 	messageCost   = mostUnwritten / 16
 )
+
+// hot is the size of the part of a Session that a delivery needs, in bytes.
+const hot = 128
+
+// Prefetch is called with a few sessions before a command is delivered to them: most clients
+// of a site hear little, so that their memory is in no cache of the processor. Without it a
+// delivery to 2,000 clients, 20 times in a second, takes 5 % more CPU time.
+func (b *Batch) Prefetch(sessions []*Session) {
+	for _, s := range sessions {
+		prefetch.First(s, hot)
+	}
+	for _, s := range sessions {
+		s.out.Prefetch()
+	}
+}
 
 // Claim reports whether command number n is new to s, and records it. Numbers rise in the
 // order of the commands: one that matches a session by several addresses is delivered

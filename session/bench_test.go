@@ -9,6 +9,7 @@ import (
 // sink takes everything and keeps nothing.
 type sink struct{}
 
+func (sink) Prefetch()                 {}
 func (sink) Queue(*Message) error      { return nil }
 func (sink) QueueReply(*Message) error { return nil }
 func (sink) Flush()                    {}

@@ -18,9 +18,9 @@ type Window interface {
 
 // place is a session's place in the log. It is guarded by Session.mu.
 type place struct {
-	at  Position // of the last entry that was queued, or that does not concern the client
-	gap *Message // what the client is told when entries may be missing; nil: nothing
 	was *Address // the client's connection before this one, for Except; nil: none
+	gap *Message // what the client is told when entries may be missing; nil: nothing
+	at  Position // of the last entry that was queued, or that does not concern the client
 }
 
 // SetGap sets the message that the client gets whenever entries of the log may be missing;

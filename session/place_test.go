@@ -46,6 +46,7 @@ type wire struct {
 	waiting int   // to be written
 }
 
+func (*wire) Prefetch() {}
 func (w *wire) Queue(m *Message) error {
 	if w.room > 0 && w.waiting == w.room {
 		return ErrFull

@@ -30,30 +30,34 @@ type Outlet interface {
 	QueueReply(*Message) error
 	// Flush starts to write the queue.
 	Flush()
+	// Prefetch is called when Queue and Flush follow soon, for many clients in turn. It may
+	// load what these need into the processor's cache, and does nothing else.
+	Prefetch()
 	// Close ends the connection after the queue.
 	Close(code int, reason string)
 }
 
-// Session is one client. Its methods may be called concurrently.
+// Session is one client. Its methods may be called concurrently. What a delivery needs comes
+// first, see [Batch.Prefetch].
 type Session struct {
-	id  string
-	out Outlet
+	out   Outlet
+	batch mark // owned by the [Batch] that delivers to this session
+
+	mu         sync.Mutex // guards what follows, up to relaying, but not pin; never held over I/O
+	since      int64      // see CameIn
+	present    bool       // in the hub
+	closing    bool       // a close is queued: nothing can follow it
+	held       uint16     // number of holds, see Hold: what the log brings is skipped, and read from the window later
+	pin        uint32     // see Pin; not changed, like id
+	membership Membership
+	place      place
+	relaying   relaying
+
+	id string
 
 	// changes is held for a change of the membership, from reading the old one to
 	// setting the new one, including the wait for Redis.
 	changes sync.Mutex
-
-	mu         sync.Mutex // guards what follows; never held over I/O
-	since      int64      // see CameIn
-	membership Membership
-	relaying   relaying
-	place      place
-	held       uint16 // number of holds, see Hold: what the log brings is skipped, and read from the window later
-	present    bool   // in the hub
-	closing    bool   // a close is queued: nothing can follow it
-
-	pin   uint32 // see Pin; not changed
-	batch mark   // owned by the [Batch] that delivers to this session
 }
 
 // New returns the session of the client behind out. It is not found before [Hub.Add].
@@ -183,7 +187,7 @@ func (s *Session) meantLocked(c *Command) bool {
 // exceptedLocked reports whether the client is among the excluded, by its former
 // connection too.
 func (s *Session) exceptedLocked(list []Address) bool {
-	return s.matchesLocked(list) || s.place.was != nil && slices.Contains(list, *s.place.was)
+	return len(list) > 0 && (s.matchesLocked(list) || s.place.was != nil && slices.Contains(list, *s.place.was))
 }
 
 func (s *Session) matchesLocked(list []Address) bool {

@@ -22,6 +22,7 @@ type outlet struct {
 	err    error
 }
 
+func (*outlet) Prefetch()                {}
 func (o *outlet) Queue(m *Message) error { return o.QueueReply(m) }
 
 func (o *outlet) QueueReply(m *Message) error {
@@ -332,5 +333,13 @@ func TestABugInAnOutletLeavesNoLockHeld(t *testing.T) {
 func TestASessionFitsItsSizeClass(t *testing.T) {
 	if size := unsafe.Sizeof(Session{}); size > 192 {
 		t.Errorf("a Session has %d bytes, more than 192", size)
+	}
+}
+
+// What a delivery needs ends with the membership.
+func TestADeliveryNeedsTheHotPartOfASession(t *testing.T) {
+	var s Session
+	if end := unsafe.Offsetof(s.membership) + unsafe.Sizeof(s.membership); end > hot {
+		t.Errorf("the membership ends at byte %d of a Session, after the first %d", end, hot)
 	}
 }

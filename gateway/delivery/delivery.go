@@ -209,8 +209,9 @@ func (t *task) walk(visit func([]*session.Session)) {
 	}
 }
 
-// piece is the number of sessions copied from a set at a time.
-const piece = 256
+// piece is the number of sessions copied from a set at a time: so few that their memory stays
+// in the processor's first caches while they are served.
+const piece = 32
 
 // moves reports whether the command changes clients' channels.
 func (t *task) moves() bool { return len(t.command.Join)+len(t.command.Leave) > 0 }

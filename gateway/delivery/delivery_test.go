@@ -34,6 +34,7 @@ type outlet struct {
 	hold    chan struct{} // Queue waits for it; nil: it does not
 }
 
+func (*outlet) Prefetch() {}
 func (o *outlet) Queue(m *session.Message) error {
 	if o.hold != nil {
 		<-o.hold
@@ -362,6 +363,7 @@ func TestOrderUnderChurn(t *testing.T) {
 
 type sink struct{}
 
+func (sink) Prefetch()                         {}
 func (sink) Queue(*session.Message) error      { return nil }
 func (sink) QueueReply(*session.Message) error { return nil }
 func (sink) Flush()                            {}

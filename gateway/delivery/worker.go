@@ -90,6 +90,7 @@ func (w *worker) group(tasks []task, last bool) {
 	}
 	var delivered int64
 	tasks[0].walk(func(sessions []*session.Session) {
+		w.out.Prefetch(sessions)
 		for _, s := range sessions {
 			for i := range tasks {
 				t := &tasks[i]

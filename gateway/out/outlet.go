@@ -61,25 +61,25 @@ type Owner interface {
 }
 
 // Outlet is the output queue of one client, and its writer. All methods except Init and
-// Attach are safe for concurrent use; only Drained waits.
+// Attach are safe for concurrent use; only Drained waits. What a delivery needs comes first, up
+// to Socket, for prefetches.
 type Outlet struct {
-	Socket Socket // set by Attach
-
-	shared *Shared
-	owner  Owner
-	limits atomic.Pointer[Limits]
-	moved  atomic.Int64 // scheduler time of the last message in either direction; 0: not open
-	turn   int          // position in the scheduler's heap plus one; guarded by it, like due
-	due    time.Duration
-	writer writer // owned by the goroutine that writes
-
-	mu      sync.Mutex // guards what follows; locked after the owner's
+	mu      sync.Mutex // guards queue and what is called "under the lock"; locked after the owner's
+	open    bool       // under the lock: there is a socket to write to
+	writing bool       // under the lock: a goroutine is the writer
+	stuck   bool       // under the lock: the last write was partial
+	full    bool       // under the lock: Push has returned session.ErrFull since the last Flush
+	shared  *Shared
+	limits  atomic.Pointer[Limits]
+	moved   atomic.Int64 // scheduler time of the last message in either direction; 0: not open
 	queue   queue
-	drained chan struct{} // closed when the queue is within Limits; nil: no caller waits
-	open    bool          // there is a socket to write to
-	writing bool          // a goroutine is the writer
-	stuck   bool          // the last write was partial
-	full    bool          // Push has returned session.ErrFull since the last Flush
+	writer  writer // owned by the goroutine that writes
+	Socket  Socket // set by Attach
+
+	owner   Owner
+	drained chan struct{} // under the lock: closed when the queue is within Limits; nil: no caller waits
+	turn    int           // position in the scheduler's heap plus one; guarded by it, like due
+	due     time.Duration
 }
 
 // Init prepares an outlet without a socket: pieces are queued until [Outlet.Open].

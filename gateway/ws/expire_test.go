@@ -93,3 +93,11 @@ func TestAConnectionFitsItsSizeClass(t *testing.T) {
 		t.Errorf("a Conn has %d bytes, want at most %d", size, 704-8)
 	}
 }
+
+// What a delivery needs ends with the socket.
+func TestADeliveryNeedsTheHotPartOfAConnection(t *testing.T) {
+	var c Conn
+	if end := unsafe.Offsetof(c.out) + unsafe.Offsetof(c.out.Socket) + unsafe.Sizeof(c.out.Socket); end > hot {
+		t.Errorf("the socket ends at byte %d of a Conn, after the first %d", end, hot)
+	}
+}

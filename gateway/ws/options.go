@@ -94,6 +94,9 @@ func (w *Wheel) Stop() {
 	w.Scheduler.Stop()
 }
 
+// hot is the size of the part of a Conn that a delivery needs, in bytes.
+const hot = 240
+
 // Conn is the server side of one WebSocket connection. All methods are safe for concurrent
 // use, except Read and Next, which belong to one goroutine at a time, and Negotiate, Wrap
 // and Upgrade, which are called once and before them. Only Read, Next, Drained and Upgrade
@@ -101,19 +104,19 @@ func (w *Wheel) Stop() {
 //
 // The owner calls Read or Next until it returns an error; a connection that is not read
 // stays open until Close, CloseNow, the outlet or a failed write ends it.
+//
+// What a delivery needs comes first, see [Conn.Prefetch].
 type Conn struct {
-	shared *Shared
-	limits atomic.Pointer[Limits]
-	out    out.Outlet // output queue and socket
-
-	lib    *library // nil while the connection is parked
-	pinged func()   // set by Wrap: messages are sent in envelopes
-
-	input input // owned by the goroutine in Read
-
-	heard    atomic.Bool // input arrived since the last ping
-	watched  bool        // the watcher's epoll has the socket; owned by the goroutine that parks
+	shared   *Shared
+	pinged   func()      // set by Wrap: messages are sent in envelopes
 	deflates bool        // permessage-deflate was negotiated
+	watched  bool        // the watcher's epoll has the socket; owned by the goroutine that parks
+	heard    atomic.Bool // input arrived since the last ping
+	out      out.Outlet  // output queue and socket
+
+	limits atomic.Pointer[Limits]
+	lib    *library // nil while the connection is parked
+	input  input    // owned by the goroutine in Read
 
 	mu    sync.Mutex // guards what follows; locked before the outlet's
 	waker Waker      // called when the client sends something; nil: not parked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"wsfpm/prefetch"
 	"wsfpm/session"
 )
 
@@ -33,6 +34,9 @@ func (c *Conn) QueueReply(m *session.Message) error {
 
 // Flush writes the queue as far as possible without waiting, see [out.Outlet.Flush].
 func (c *Conn) Flush() { c.out.Flush() }
+
+// Prefetch implements session.Outlet: it loads the part of a Conn that Queue and Flush need.
+func (c *Conn) Prefetch() { prefetch.First(c, hot) }
 
 // Drained waits until the queue is within Limits.Out, or the connection cannot write any
 // more. Its only error is that of ctx.
