@@ -87,6 +87,7 @@ func comparisons(o *options) []comparison {
 		{"neighbour", neighbour},
 		{"storm", storm},
 		{"joins", joins},
+		{"stored", stored},
 		{"proxy", proxied},
 	}
 	if o.long {
@@ -145,7 +146,7 @@ func parseOptions(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 7, "how often every peer has its turn, at least 5 for a figure to be believed")
 	f.BoolVar(&o.quick, "quick", false, "try everything, small, with one round: the figures mean nothing")
-	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, joins, proxy, scale")
+	f.StringVar(&o.only, "only", "", "comma list of echo, memory, growth, fanout, neighbour, storm, joins, stored, proxy, scale")
 	f.StringVar(&o.profile, "profile", "", "folder for profiles of wsfpm: CPU and allocations at 16 clients, the heap with idle connections")
 	f.StringVar(&o.results, "results", "build/bench", "folder for the raw data")
 	f.StringVar(&o.chart, "chart", "docs/bench.svg", "file for the chart; empty for none")

@@ -58,6 +58,24 @@ func (r *redisConn) number(words ...string) (int, error) {
 	return strconv.Atoi(line[1:])
 }
 
+// done writes a command that is answered with a number or a short text, and waits for it.
+func (r *redisConn) done(words ...string) error {
+	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if err := r.command(words...); err != nil {
+		return err
+	}
+	line, err := r.line()
+	if strings.HasPrefix(line, "$") {
+		line, err = r.line()
+	}
+	if err != nil || strings.HasPrefix(line, "-") {
+		return fmt.Errorf("%s: answer %q, %w", words[0], line, err)
+	}
+	return nil
+}
+
 // next waits for the next message of a subscription and returns its payload.
 func (r *redisConn) next() (string, error) {
 	for {

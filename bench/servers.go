@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -121,6 +122,7 @@ type gatewayOptions struct {
 	workers int           // max_connections, 0: all
 	ping    time.Duration // ping_interval, 0: the default
 	alone   bool          // no Redis
+	prefix  string        // of the names in Redis, "": the default
 }
 
 const gatewayConfig = `node = "{name}"
@@ -135,6 +137,7 @@ idle_timeout = "300ms"
 pool_share = 1.0
 [redis]
 url = "{redis}"
+prefix = "{prefix}"
 [limits]
 connections_per_address = 0
 accept_rate = 0
@@ -171,7 +174,7 @@ func (l *lab) startGateway(o gatewayOptions) (*server, error) {
 	}
 	admin, unix := filepath.Join(l.dir, o.name+".sock"), filepath.Join(l.dir, o.name+".ws")
 	file, err := l.write(o.name+".toml", fill(gatewayConfig, "name", o.name, "listen", address, "unix", unix, "admin", admin,
-		"socket", l.socket, "workers", fmt.Sprint(o.workers), "redis", redis, "ping", ping, "php", filepath.Join(l.dir, "php")))
+		"socket", l.socket, "workers", fmt.Sprint(o.workers), "redis", redis, "prefix", cmp.Or(o.prefix, "ws:"), "ping", ping, "php", filepath.Join(l.dir, "php")))
 	if err != nil {
 		return nil, err
 	}

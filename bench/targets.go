@@ -67,6 +67,7 @@ func messageTargets() []target {
 		{"the site's slowest page right after", "neighbour", "as many messages", "after_max_us", "beside wsfpm", nil, false, 1e6, "µs"},
 		{"100,000 users, from a lost line to Redis until all names are confirmed", "joins", "a lost line, all users", "seconds", "wsfpm", nil, false, 3, "s"},
 		{"Redis's memory for a name", "joins", "memory of names", "redis_bytes", "wsfpm", nil, false, 300, "bytes"},
+		{"Redis's CPU for a message of the log with ten nodes, against PUBLISH to one", "stored", storedCase, "redis_cpu_us", storedLog, only("PUBLISH, heard by 1"), false, 1.5, "×"},
 		{"one message to all, the last of them", "scale", "one message to all", "last_ms", "wsfpm", nil, false, 2000, "ms"},
 		{"memory of a connection, seven processes", "scale", "many processes", "rss_bytes", "wsfpm", nil, false, 9 << 10, "bytes"},
 	}
