@@ -85,7 +85,7 @@ func (res *result) show(o *options, root string, r *recorder, out io.Writer) err
 	}
 	return errors.Join(
 		res.write(filepath.Join(root, "bench", "results", "published.json")),
-		updateFigures(filepath.Join(root, "README.md"), res.summary(o.chart)),
+		updateFigures(filepath.Join(root, "README.md"), res.summary(r, o.chart)),
 		updateFigures(filepath.Join(root, "docs", "bench.md"), res.figures(r)),
 	)
 }
@@ -217,13 +217,41 @@ func (res *result) where() string {
 }
 
 // summary is what the README shows of a run.
-func (res *result) summary(chartFile string) string {
+func (res *result) summary(r *recorder, chartFile string) string {
 	var b strings.Builder
 	if chartFile != "" {
 		fmt.Fprintf(&b, "![Messages through PHP and back, and what they cost](%s)\n\n", chartFile)
 	}
+	b.WriteString(r.choice())
 	fmt.Fprintf(&b, "Measured by `make bench`: %s. The absolute figures are this machine's, trust the ratios.\n", res.where())
 	return b.String()
+}
+
+// choice is a table of wsfpm beside what its users would otherwise build on the same pool:
+// medians.
+func (r *recorder) choice() string {
+	peers := []string{"wsfpm", "Node with ws", "nginx + Lua"}
+	rows := []struct{ title, test, kase, metric string }{
+		{"messages through PHP and back, 16 clients, a second", "echo", "16 clients", "per_second"},
+		{"CPU for each, without PHP, µs", "echo", "16 clients", "cpu_us"},
+		{"median time of a message, 1 client, µs", "echo", "1 client", "p50_us"},
+		{"memory of an idle client, bytes", "memory", "idle clients of each", "rss_bytes"},
+		{"memory that each message of a live client leaves, bytes", "growth", "growth", "bytes_per_message"},
+	}
+	var b strings.Builder
+	b.WriteString("| | " + strings.Join(peers, " | ") + " |\n|---|" + strings.Repeat("--:|", len(peers)) + "\n")
+	for _, row := range rows {
+		b.WriteString("| " + row.title + " |")
+		for _, peer := range peers {
+			figures := r.series(row.test, row.kase, peer, row.metric)
+			if len(figures) == 0 {
+				return "" // not measured, or a peer is not installed
+			}
+			b.WriteString(" " + short(spreadOf(figures).Median) + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + "\n"
 }
 
 // figures is everything that a run has found.
