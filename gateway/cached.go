@@ -66,13 +66,13 @@ func (c *connection) answerCached(ctx context.Context, e event) (a reply, err er
 }
 
 // shares reports whether the connection's messages may be answered by the route's cache: PHP
-// gets the same parameters for it as for a new connection. It follows the route's links, as a
-// run would.
+// gets the same parameters for it as for a new connection, the script's path aside, which is a
+// part of the key. It follows the links of the handshake's route, as a run does.
 func (c *connection) shares(rt *route, now time.Time) bool {
 	if c.mixed || c.rt != rt && !maps.Equal(c.rt.Params, rt.Params) {
 		return false
 	}
-	p := rt.files.current(now)
+	p := c.rt.files.current(now)
 	return p == c.paths || c.followLinks(p) == nil
 }
 

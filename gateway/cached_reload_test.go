@@ -74,3 +74,40 @@ func TestAPurgeOfAnUnknownPathIsReported(t *testing.T) {
 	}
 	p.asks("x", "x 3")
 }
+
+// Clients stay connected for hours: after a reload the cache is theirs as much as new ones'.
+func TestClientsFromBeforeAReloadFillTheCacheAgain(t *testing.T) {
+	h := start(t, counting(forAll), cached)
+	p := h.dial("/", nil)
+	for i := range 3 {
+		p.asks("x", fmt.Sprintf("x %d", min(i+1, 2)))
+	}
+	h.reloaded(func(*config.Config) {})
+	p.asks("x", "x 3")
+	p.asks("x", "x 4")
+	for range 2 {
+		p.asks("x", "x 4")
+		h.dial("/", nil).asks("x", "x 4")
+	}
+}
+
+// They keep the script of their handshake, and its answers.
+func TestClientsFromBeforeAReloadGetNoAnswersOfItsScript(t *testing.T) {
+	h := start(t, func(params map[string]string, _ string) (string, string) {
+		if params["WS_EVENT"] != "message" {
+			return "Status: 204", ""
+		}
+		return forAll, params["SCRIPT_FILENAME"]
+	}, cached)
+	before := h.dial("/", nil)
+	old := h.settings.Load().routes[0].Script
+	h.reloaded(func(c *config.Config) { c.Routes[0].Script = "/srv/app/next.php" })
+	after := h.dial("/", nil)
+	for range 4 {
+		after.asks("x", "/srv/app/next.php")
+		before.asks("x", old)
+	}
+	if s := h.Stats(); s.Cache.Hits != 4 || s.Cache.Misses != 4 {
+		t.Errorf("got %+v, want two runs of each script", s.Cache)
+	}
+}
