@@ -171,33 +171,33 @@ func (o Options) push(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusForbidden, "a request with an Origin comes from a page: push from a server")
 		return
 	}
-	if commands := readCommands(w, r); commands != nil {
+	if commands, ok := readCommands(w, r); ok {
 		o.carryOut(w, r, commands)
 	}
 }
 
-// readCommands reads the commands of a request. It answers what is wrong, and returns nil.
-func readCommands(w http.ResponseWriter, r *http.Request) []session.Command {
+// readCommands reads the commands of a request, of which there may be none. It answers what is
+// wrong, and returns false.
+func readCommands(w http.ResponseWriter, r *http.Request) (commands []session.Command, ok bool) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "application/json" {
 		problem(w, http.StatusUnsupportedMediaType, "want Content-Type: application/json")
-		return nil
+		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxPush))
-		return nil
+		return nil, false
 	}
 	if err != nil {
 		problem(w, http.StatusBadRequest, "the body was cut off")
-		return nil
+		return nil, false
 	}
-	commands, _, err := session.Decode(body, session.FromPush)
-	if err != nil {
+	if commands, _, err = session.Decode(body, session.FromPush); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
-		return nil
+		return nil, false
 	}
-	return commands
+	return commands, true
 }
 
 // pushed is the answer to a push.

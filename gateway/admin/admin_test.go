@@ -100,6 +100,7 @@ func TestPushReportsWhatIsWrong(t *testing.T) {
 		want   string
 	}{
 		{`[{"to":"user:1","data":"x"},{"to":"all","close":{"code":4000}}]`, json, 200, `{"delivered":2}`},
+		{`[]`, json, 200, `{"delivered":`},
 		{`{"data":"x"}`, json, 400, "to"},
 		{`{"to":"all","dat":1}`, json, 400, "dat"},
 		{``, json, 400, "empty"},

@@ -112,8 +112,8 @@ func (o Options) find(w http.ResponseWriter, r *http.Request) {
 
 // pagePush carries out commands of the page.
 func (o Options) pagePush(w http.ResponseWriter, r *http.Request) {
-	commands := readCommands(w, r)
-	if commands == nil {
+	commands, ok := readCommands(w, r)
+	if !ok {
 		return
 	}
 	for i := range commands {
