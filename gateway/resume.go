@@ -8,6 +8,7 @@ import (
 
 	"wsfpm/gateway/answer"
 	"wsfpm/gateway/envelope"
+	"wsfpm/gateway/once"
 	"wsfpm/session"
 )
 
@@ -195,7 +196,7 @@ func placed(body []*session.Message, at session.Position) []*session.Message {
 func (c *connection) hello(how envelope.Resume) *session.Message {
 	h := envelope.Hello{Conn: c.id(), Resume: how, Ping: time.Duration(c.g.settings.Load().Limits.PingInterval)}
 	if c.runsOnce(c.user) {
-		h.Once, h.Most = time.Duration(c.rt.Once), mostOnce
+		h.Once, h.Most, h.User = time.Duration(c.rt.Once), mostOnce, once.User(c.user)
 	}
 	return h.Message()
 }

@@ -42,7 +42,7 @@ export class Live {
   #timer = 0
   #silence = 0
   #full = 0
-  #waiting = new Map()      // id → { text, resolve, reject, part, timer, sent, until, tries }
+  #waiting = new Map()      // id → { text, resolve, reject, part, timer, sent, until, user, tries }
   #bytes = 0                // of the texts in it
   #tab = Math.random().toString(36).slice(2, 10)
   #count = 0
@@ -144,7 +144,8 @@ export class Live {
     ws.placeless = hello.resume === 'off'
     ws.once = hello.once
     for (const [id, message] of this.#waiting) {
-      if (message.tries && !(ws.once && Date.now() < message.until)) this.#fail(id, 'unsure')
+      // The ids are a user's: as a message of another one, after a login in another tab, it would run again.
+      if (message.tries && !(ws.once && ws.once.user === message.user && Date.now() < message.until)) this.#fail(id, 'unsure')
     }
     if (hello.resume !== 'ok') this.#last = ''   // connect's body brings a new one
     this.#on.state?.('open', hello.resume)
@@ -185,6 +186,7 @@ export class Live {
       message.sent = true
       message.tries++
       message.until ??= Date.now() + (ws.once?.for ?? 0) * 900 // ms: a little less, for the way there
+      message.user = ws.once?.user
       ws.send(message.text)
       if (this.#o.plain) this.#take(id).resolve()
     }

@@ -51,7 +51,7 @@ func TestAMessageIsWrapped(t *testing.T) {
 		{"hello", Hello{Conn: `n"1-x`, Resume: New, Ping: 25 * time.Second}.Message(), `{"hello":{"conn":"n\"1-x","resume":"new","ping":25}}`},
 		{"a reply that is not kept", Reply{To: "k7", Unkept: true}.Message(), `{"re":"k7","kept":false}`},
 		{"a large reply", Reply{To: "k7", Unkept: true, Data: text("x")}.Message(), `{"re":"k7","kept":false,"data":"x"}`},
-		{"hello where messages run once", Hello{Conn: "c", Resume: Off, Once: 2 * time.Minute, Most: 10}.Message(), `{"hello":{"conn":"c","resume":"off","ping":0,"once":{"for":120,"most":10}}}`},
+		{"hello where messages run once", Hello{Conn: "c", Resume: Off, Once: 2 * time.Minute, Most: 10, User: "k"}.Message(), `{"hello":{"conn":"c","resume":"off","ping":0,"once":{"for":120,"most":10,"user":"k"}}}`},
 		{"hello with a short interval", Hello{Conn: "c", Resume: Off, Ping: 150 * time.Millisecond}.Message(), `{"hello":{"conn":"c","resume":"off","ping":0.15}}`},
 		{"no position", At(session.Position{}), `{}`},
 		{"a position", At(at), `{"id":"1795879931816-0-8ebb67"}`},

@@ -65,6 +65,7 @@ type Hello struct {
 	Ping   time.Duration // the time between two messages that show that the connection works; 0: there are none
 	Once   time.Duration // for how long a message may be sent again; 0: it must not be
 	Most   int           // messages without a reply that the client may have sent, with Once
+	User   string        // stands for the user whose ids these are, with Once
 }
 
 // Resume is what a client may expect after its connect.
@@ -85,7 +86,8 @@ func (h Hello) Message() *session.Message {
 	b = strconv.AppendFloat(append(b, `,"ping":`...), h.Ping.Seconds(), 'f', -1, 64)
 	if h.Once > 0 {
 		b = strconv.AppendFloat(append(b, `,"once":{"for":`...), h.Once.Seconds(), 'f', -1, 64)
-		b = append(strconv.AppendInt(append(b, `,"most":`...), int64(h.Most), 10), '}')
+		b = strconv.AppendInt(append(b, `,"most":`...), int64(h.Most), 10)
+		b = append(appendString(append(b, `,"user":`...), h.User), '}')
 	}
 	return raw("", append(b, "}}"...))
 }

@@ -27,7 +27,15 @@ func Hash(script string, data []byte) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:hashBytes])
 }
 
+// User stands for a user, towards the page: it differs between users and does not show their names.
+// All processes have the same.
+func User(name string) string {
+	h := sha256.Sum256([]byte("user:" + name))
+	return base64.RawURLEncoding.EncodeToString(h[:userBytes])
+}
+
 const (
+	userBytes = 6
 	hashBytes = 16
 	hashLen   = 22 // of a hash as text
 )

@@ -339,3 +339,41 @@ func TestThePageSendsAgainWhatRunsOnce(t *testing.T) {
 	}
 	file("last")
 }
+
+// The browser has logged in as another one meanwhile: the message would run for that one.
+func TestThePageSendsNothingAgainForAnotherUser(t *testing.T) {
+	stack.Integration(t)
+	contract.Row(t, "9.owner")
+	fpm := stack.FPM(t, stack.FPMOptions{Children: 4})
+	dir := stack.Scripts(t, map[string]string{"page.php": strings.Replace(payScript, "'42'", "$_GET['user']", 1)})
+	g := stack.Gateway(t, stack.GatewayOptions{
+		FPM: fpm, Redis: stack.Redis(t, stack.RedisOptions{}).URL(), Limits: "messages_per_second = 0",
+		Routes: "[[route]]\npath = \"/ws\"\nscript = \"" + dir + "/page.php\"\nonce = \"60s\"\n",
+	})
+	link := stack.Proxy(t, g.Listen)
+	url := "ws://" + link.Addr + "/ws?user="
+	p := openPage(t, url+"ann", url+"bob", url+"bob")
+	ran := func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "ran-pay"))
+		return string(text)
+	}
+	p.state("open")
+	p.send(`"pay"`)
+	stack.Wait(t, "PHP to run", func() bool { return ran() != "" })
+	link.Reset()
+	if e := p.ended(1); e.Failed != "unsure" {
+		t.Errorf("got %+v", e)
+	}
+	for _, name := range []string{"pay", "more"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.send(`"more"`)
+	if e := p.ended(2); fmt.Sprint(e.Reply) != "more: attempt 1" {
+		t.Errorf("got %+v", e)
+	}
+	if got := ran(); got != "1" {
+		t.Errorf("PHP ran as attempts %q, want one, of ann", got)
+	}
+}
