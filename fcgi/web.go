@@ -31,7 +31,7 @@ var assets = map[string]bool{
 }
 
 // noPage is the answer for files that are not served, whether they exist or not.
-const noPage = "There is no such page. wsfpm --web serves html, css, js, mjs, map, wasm, webmanifest, pictures, fonts, sound and video by their usual extensions, and runs *.php outside of vendor and node_modules."
+const noPage = "There is no such page. wsfpm dev, and wsfpm serve --web, serve html, css, js, mjs, map, wasm, webmanifest, pictures, fonts, sound and video by their usual extensions, and run *.php outside of vendor and node_modules."
 
 // webHandler serves the pages of one folder.
 type webHandler struct {

@@ -17,7 +17,7 @@ func (g *Gateway) checkHost(r *http.Request) *refusal {
 		return nil
 	}
 	refused := refuse(http.StatusForbidden, "host",
-		"the host %q is not this machine's: with --web, use localhost or an address, or name it: --web-host %s", excerpt.Of(r.Host), excerpt.Of(hostName(r.Host)))
+		"the host %q is not this machine's: use localhost or an address, or name it: wsfpm dev --host %[2]s, wsfpm serve --web-host %[2]s", excerpt.Of(r.Host), excerpt.Of(hostName(r.Host)))
 	refused.header = http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}
 	refused.body = []byte(refused.reason + "\n")
 	return refused

@@ -39,7 +39,7 @@ func TestAForeignHostGetsNeitherPagesNorASocket(t *testing.T) {
 		}
 		body, _ := io.ReadAll(page.Body)
 		page.Body.Close()
-		if page.StatusCode != status || status == 200 && string(body) != "home" || status == 403 && !strings.Contains(string(body), "--web-host ") {
+		if page.StatusCode != status || status == 200 && string(body) != "home" || status == 403 && !strings.Contains(string(body), "wsfpm dev --host ") {
 			t.Errorf("a page of %s: got %d %q, want %d", host, page.StatusCode, body, status)
 		}
 		conn, answer, err := websocket.Dial(t.Context(), h.url+"/", &websocket.DialOptions{Host: host, HTTPHeader: http.Header{"Origin": {"http://" + host}}})
