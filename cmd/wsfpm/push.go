@@ -65,15 +65,19 @@ func (p *pushCmd) Run() error {
 	}
 	chosen := cfg.Redis.URL == redisurl.Embedded && strings.HasSuffix(cfg.Redis.Listen, ":0")
 	switch {
-	case cfg.Redis.URL != "" && !chosen:
+	case cfg.Redis.URL != "" && !chosen && !p.onlyAdmin():
 		return pushBoth(ctx, cfg, body)
 	case cfg.Admin != "":
 		return pushAdmin(ctx, cfg, body)
-	case chosen:
+	case chosen: // and admin is off
 		return fmt.Errorf("redis.listen is %q, so the gateway chose a port that is unknown here: give --redis redis://HOST:PORT with the value of embedded_redis in the log line \"started\", or set a port in redis.listen", cfg.Redis.Listen)
 	}
 	return errors.New("no gateway given: use --config FILE, --redis URL or --admin ADDRESS")
 }
+
+// onlyAdmin reports whether the command line names the admin listener and no Redis: then it goes
+// before the Redis of the configuration.
+func (p *pushCmd) onlyAdmin() bool { return p.Admin != nil && *p.Admin != "" && p.Redis == nil }
 
 // load loads the configuration. If flags and environment name no gateway, it is that of the
 // gateway installed on this machine.

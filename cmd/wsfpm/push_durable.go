@@ -27,12 +27,14 @@ func (p push) stored() (push, error) {
 	for _, c := range list {
 		c["durable"] = json.RawMessage("true")
 	}
-	body, err := json.Marshal(list)
-	if err != nil {
+	var text bytes.Buffer
+	to := json.NewEncoder(&text)
+	to.SetEscapeHTML(false) // data is sent as it is
+	if err := to.Encode(list); err != nil {
 		return push{}, err
 	}
-	_, _, err = session.Decode(body, session.FromPush) // durable and join, for instance
-	return push{command: body}, err
+	_, _, err := session.Decode(text.Bytes(), session.FromPush) // durable and join, for instance
+	return push{command: text.Bytes()}, err
 }
 
 // pushBoth sends a push through Redis: what is durable into the log, the rest to the

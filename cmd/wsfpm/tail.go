@@ -26,7 +26,7 @@ const maxLine = 1 << 20
 // tailCmd is wsfpm tail.
 type tailCmd struct {
 	operatorSettings
-	Of     []string `arg:"" optional:"" name:"of" help:"user:<name>, channel:<name>, conn:<id or its end>, or a route such as /ws; of several all must hold."`
+	Of     []string `arg:"" optional:"" name:"of" help:"user:<name>, channel:<name>, conn:<id or its end>, or a route such as /ws; of several all must hold, one of each kind."`
 	Kind   string   `placeholder:"KIND" help:"connect, message, disconnect, or handshake: refused before PHP was called."`
 	From   string   `placeholder:"IP" help:"Events of this client address."`
 	Failed bool     `help:"Only what failed or was refused."`
@@ -81,30 +81,40 @@ func (c *tailCmd) Run() error {
 func (c *tailCmd) query() (url.Values, error) {
 	f := live.Filter{Kind: c.Kind, Address: c.From, Failed: c.Failed}
 	for _, text := range c.Of {
-		if strings.HasPrefix(text, "/") {
-			f.Route = text
-			continue
-		}
-		address, err := session.ParseAddress(text)
+		place, value, err := placeOf(&f, text)
 		if err != nil {
-			return nil, fmt.Errorf("%w; a route begins with /", err)
+			return nil, err
 		}
-		switch address.Kind {
-		case session.KindUser:
-			f.User = address.Name
-		case session.KindChannel:
-			f.Channel = address.Name
-		case session.KindConn:
-			f.Connection = address.Name
-		default:
-			return nil, fmt.Errorf("%s: without an argument all events are shown", terminal.Escape(text))
+		if *place != "" && *place != value {
+			return nil, fmt.Errorf("%s: all filters must hold, and another of its kind is there: want one user, channel, connection and route at most", terminal.Escape(text))
 		}
+		*place = value
 	}
 	query := f.Query()
 	if c.Bodies {
 		query.Set("bodies", "1")
 	}
 	return query, nil
+}
+
+// placeOf returns where a filter has what an argument names.
+func placeOf(f *live.Filter, text string) (place *string, value string, err error) {
+	if strings.HasPrefix(text, "/") {
+		return &f.Route, text, nil
+	}
+	address, err := session.ParseAddress(text)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w; a route begins with /", err)
+	}
+	switch address.Kind {
+	case session.KindUser:
+		return &f.User, address.Name, nil
+	case session.KindChannel:
+		return &f.Channel, address.Name, nil
+	case session.KindConn:
+		return &f.Connection, address.Name, nil
+	}
+	return nil, "", fmt.Errorf("%s: without an argument all events are shown", terminal.Escape(text))
 }
 
 // copyJSON copies lines, with the characters that a terminal could take for a command as

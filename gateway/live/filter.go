@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -47,6 +48,13 @@ func ParseFilter(query url.Values) (Filter, error) {
 	}
 	if f.Kind != "" && !slices.Contains(Kinds, f.Kind) {
 		return f, fmt.Errorf("kind is %.40q: want one of %s", f.Kind, strings.Join(Kinds, ", "))
+	}
+	if f.Address != "" {
+		address, err := netip.ParseAddr(f.Address)
+		if err != nil {
+			return f, fmt.Errorf("address is %.60q: want an IP address, such as 192.0.2.7", f.Address)
+		}
+		f.Address = address.Unmap().WithZone("").String() // as events have it
 	}
 	return f, nil
 }

@@ -91,9 +91,25 @@ func TestAFilterSelectsEvents(t *testing.T) {
 	}
 }
 
+// An address counts in any of its forms.
+func TestAnAddressIsComparedAsOne(t *testing.T) {
+	e := replied()
+	e.Address = netip.MustParseAddr("2001:db8::1")
+	for text, want := range map[string]bool{"2001:DB8:0::1": true, "2001:db8::2": false} {
+		f, err := ParseFilter(url.Values{"address": {text}})
+		if err != nil || f.Matches(&e) != want {
+			t.Errorf("%s: got %v, %v, want %v", text, f.Matches(&e), err, want)
+		}
+	}
+	e.Address = netip.MustParseAddr("192.0.2.1")
+	if f, err := ParseFilter(url.Values{"address": {"::ffff:192.0.2.1"}}); err != nil || !f.Matches(&e) {
+		t.Errorf("got %v, %v", f, err)
+	}
+}
+
 func TestAWrongFilterIsNamed(t *testing.T) {
 	for query, want := range map[string]string{
-		"usr=42": `"usr" is no filter`, "user=1&user=2": "user is there 2 times", "user=": "user is empty", "failed=true": `failed is "true"`, "kind=x": `kind is "x"`, "bodies=1": "no filter",
+		"usr=42": `"usr" is no filter`, "user=1&user=2": "user is there 2 times", "user=": "user is empty", "failed=true": `failed is "true"`, "kind=x": `kind is "x"`, "address=bla": `address is "bla"`, "bodies=1": "no filter",
 	} {
 		values, _ := url.ParseQuery(query)
 		if _, err := ParseFilter(values); err == nil || !strings.Contains(err.Error(), want) {
