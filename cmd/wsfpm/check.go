@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -164,76 +165,67 @@ func dialRedis(cfg config.Redis) []string {
 	return []string{fmt.Sprintf("redis.url: cannot subscribe on Redis: %v", err)}
 }
 
+// askRedis asks a Redis of its own, if there is one and the answer matters. That it cannot be
+// reached is a problem of dialRedis.
+func askRedis(cfg *config.Config, matters bool, ask func(context.Context, *redis.Client) []string) []string {
+	if url := cfg.Redis.URL; !matters || url == "" || url == redisurl.Embedded {
+		return nil
+	}
+	client, err := redis.NewStore(cfg.Redis.URL)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = client.Close() }() // the result is known
+	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
+	defer cancel()
+	return ask(ctx, client)
+}
+
 // tryOnce reports whether Redis keeps the ids of messages for routes with once.
 func tryOnce(cfg *config.Config) []string {
 	i := slices.IndexFunc(cfg.Routes, func(route *config.Route) bool { return route.Once > 0 })
-	if url := cfg.Redis.URL; i < 0 || url == "" || url == redisurl.Embedded {
-		return nil
-	}
-	client, err := redis.NewStore(cfg.Redis.URL)
-	if err != nil {
-		return nil // a problem of dialRedis
-	}
-	defer func() { _ = client.Close() }() // the result is known
-	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
-	defer cancel()
-	err = redis.NewOnce(client).Check(ctx, once.Key(cfg.Redis.Prefix[0], "", rand.Text())) // of no user
-	if err == nil || !redis.Refused(err) {
-		return nil // else a problem of dialRedis
-	}
-	return []string{fmt.Sprintf("route[%d].once: Redis refuses what it needs: %v: it must be Redis 7 or newer, and its user needs the rights in docs/deploy.md", i+1, err)}
+	return askRedis(cfg, i >= 0, func(ctx context.Context, client *redis.Client) []string {
+		err := redis.NewOnce(client).Check(ctx, once.Key(cfg.Redis.Prefix[0], "", rand.Text())) // of no user
+		if err == nil || !redis.Refused(err) {
+			return nil // else a problem of dialRedis
+		}
+		return []string{fmt.Sprintf("route[%d].once: Redis refuses what it needs: %v: it must be Redis 7 or newer, and its user needs the rights in docs/deploy.md", i+1, err)}
+	})
 }
 
 // tryRegistry reports whether Redis can hold the registry.
-func tryRegistry(cfg *config.Config) (problems []string) {
-	if url := cfg.Redis.URL; !cfg.NeedsRegistry() || url == "" || url == redisurl.Embedded {
-		return nil
-	}
-	client, err := redis.NewStore(cfg.Redis.URL)
-	if err != nil {
-		return nil // a problem of dialRedis
-	}
-	defer func() { _ = client.Close() }() // the result is known
-	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
-	defer cancel()
-	err = registry.Try(ctx, client, cfg.Redis.Prefix[0], cfg.Node+"-check-"+strings.ToLower(rand.Text()))
-	if err != nil && redis.Refused(err) {
-		problems = append(problems, fmt.Sprintf("redis.url: Redis refuses what the registry needs: %v: its user needs the rights in docs/deploy.md", err))
-	}
-	policy, err := registry.Policy(ctx, client)
-	if err == nil && policy != "" && policy != registry.NoEviction {
-		problems = append(problems, fmt.Sprintf("redis.url: maxmemory-policy is %s, so Redis may evict what the registry counts, and presence would stay wrong: %s", policy, registry.PolicyHint))
-	}
-	return problems
+func tryRegistry(cfg *config.Config) []string {
+	return askRedis(cfg, cfg.NeedsRegistry(), func(ctx context.Context, client *redis.Client) (problems []string) {
+		err := registry.Try(ctx, client, cfg.Redis.Prefix[0], cfg.Node+"-check-"+strings.ToLower(rand.Text()))
+		if err != nil && redis.Refused(err) {
+			problems = append(problems, fmt.Sprintf("redis.url: Redis refuses what the registry needs: %v: its user needs the rights in docs/deploy.md", err))
+		}
+		policy, err := registry.Policy(ctx, client)
+		if err == nil && policy != "" && policy != registry.NoEviction {
+			problems = append(problems, fmt.Sprintf("redis.url: maxmemory-policy is %s, so Redis may evict what the registry counts, and presence would stay wrong: %s", policy, registry.PolicyHint))
+		}
+		return problems
+	})
 }
 
 // lookAtLog returns warnings about the log of durable messages in Redis.
 func lookAtLog(cfg *config.Config) []string {
-	if url := cfg.Redis.URL; url == "" || url == redisurl.Embedded || cfg.Durable.Keep == 0 {
-		return nil
-	}
-	client, err := redis.NewStore(cfg.Redis.URL)
-	if err != nil {
-		return nil // a problem of dialRedis
-	}
-	defer func() { _ = client.Close() }() // the result is known
-	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
-	defer cancel()
-	key := cfg.Durable.Stream
-	reader, err := client.OpenReader(ctx, key)
-	if err != nil {
-		return nil // a problem of dialRedis
-	}
-	defer reader.Close()
-	var warnings []string
-	if rights, err := reader.Missing(ctx); err == nil && len(rights) > 0 {
-		warnings = append(warnings, fmt.Sprintf("durable.keep: durable messages are off: the Redis user lacks %s: grant that, or set durable.keep = \"0s\"", strings.Join(rights, " ")))
-	}
-	found, err := durable.Warnings(ctx, client, key)
-	if err != nil {
-		found = []string{fmt.Sprintf("durable.stream: Redis was not searched for other logs: %v", err)}
-	}
-	return append(warnings, found...)
+	return askRedis(cfg, cfg.Durable.Keep != 0, func(ctx context.Context, client *redis.Client) (warnings []string) {
+		key := cfg.Durable.Stream
+		reader, err := client.OpenReader(ctx, key)
+		if err != nil {
+			return nil // a problem of dialRedis
+		}
+		defer reader.Close()
+		if rights, err := reader.Missing(ctx); err == nil && len(rights) > 0 {
+			warnings = append(warnings, fmt.Sprintf("durable.keep: durable messages are off: the Redis user lacks %s: grant that, or set durable.keep = \"0s\"", strings.Join(rights, " ")))
+		}
+		found, err := durable.Warnings(ctx, client, key)
+		if err != nil {
+			found = []string{fmt.Sprintf("durable.stream: Redis was not searched for other logs: %v", err)}
+		}
+		return append(warnings, found...)
+	})
 }
 
 // awaitRedis waits until the first attempt has succeeded or failed.
@@ -267,8 +259,8 @@ func summary(to io.Writer, cfg *config.Config) error {
 	}
 	line("node", "%s", cfg.Node)
 	line("listen", "%s", strings.Join(cfg.Listen, ", "))
-	line("admin", "%s", orNone(cfg.Admin, "off"))
-	line("control", "%s", orNone(cfg.Control, "off"))
+	line("admin", "%s", cmp.Or(cfg.Admin, "off"))
+	line("control", "%s", cmp.Or(cfg.Control, "off"))
 	line("redis", "%s", redisSummary(cfg.Redis))
 	line("log", "%s", logSummary(cfg))
 	for _, name := range slices.Sorted(maps.Keys(cfg.FPM)) {
@@ -292,9 +284,9 @@ func summary(to io.Writer, cfg *config.Config) error {
 // routeSummary describes one route. What needs Redis or the log is named where it is on.
 func routeSummary(cfg *config.Config, r *config.Route) string {
 	parts := []string{
-		orNone(r.Script, r.Root+"/"+config.ScriptVar+".php"),
+		cmp.Or(r.Script, r.Root+"/"+config.ScriptVar+".php"),
 		"pool " + strings.Join(r.Pools(), " then "),
-		"origins " + orNone(strings.Join(r.Origins, " "), "of the same host"),
+		"origins " + cmp.Or(strings.Join(r.Origins, " "), "of the same host"),
 		fmt.Sprintf("messages to %v", r.MessageLimit),
 		fmt.Sprintf("timeout %v", r.Timeout),
 	}
@@ -319,14 +311,7 @@ func presenceSummary(p config.Presence) string {
 	if p.Users {
 		kept = append(kept, "users")
 	}
-	return orNone(strings.Join(kept, ", "), "none")
-}
-
-func orNone(s, none string) string {
-	if s == "" {
-		return none
-	}
-	return s
+	return cmp.Or(strings.Join(kept, ", "), "none")
 }
 
 // logSummary describes the log of durable messages.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -128,9 +129,7 @@ func (c *devCmd) source(site dev.Site, fpm *dev.FPMOptions) (config.Source, erro
 		}
 		from.Base = filepath.Dir(file)
 	}
-	for key, value := range c.Set {
-		from.Flags[key] = value
-	}
+	maps.Copy(from.Flags, c.Set)
 	set(from, "listen", c.Listen)
 	set(from, "redis.url", c.Redis)
 	from.Flags["fpm.default.address"] = fpm.Address()

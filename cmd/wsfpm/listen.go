@@ -43,19 +43,14 @@ func openAddress(ctx context.Context, address string, cfg *config.Config, log *z
 	if address == config.Systemd {
 		return systemdListeners()
 	}
+	var l net.Listener
+	var err error
 	if file, ok := strings.CutPrefix(address, "unix:"); ok {
-		l, err := listenUnix(ctx, file, cfg, log)
-		if err != nil {
-			return nil, err
-		}
-		return []net.Listener{l}, nil
+		l, err = listenUnix(ctx, file, cfg, log)
+	} else {
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return []net.Listener{l}, nil
+	return []net.Listener{l}, err
 }
 
 // systemdListeners takes over the sockets that systemd opened (LISTEN_FDS).

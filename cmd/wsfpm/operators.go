@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -100,14 +99,9 @@ func adminOptions(cfg *config.Config, s *server) admin.Options {
 
 // adminServer returns the server of the admin listener.
 func adminServer(cfg *config.Config, s *server, o admin.Options) *http.Server {
-	return &http.Server{
-		Handler:           admin.New(o),
-		Protocols:         http1(),
-		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
-		IdleTimeout:       keepAlive,
-		ConnState:         o.Sockets.State,
-		ErrorLog:          httpLog(s.log),
-	}
+	server := newServer(cfg, admin.New(o), s.log)
+	server.ConnState = o.Sockets.State
+	return server
 }
 
 // adminHosts returns the host names of the admin listener.
@@ -133,13 +127,7 @@ func controlServer(cfg *config.Config, s *server, o admin.Options) *http.Server 
 		_, _ = io.WriteString(w, token) // the peer may have left
 	})
 	control.Record(o.Feed, s.gateway.Recordable)
-	return &http.Server{
-		Handler:           control,
-		Protocols:         http1(),
-		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
-		IdleTimeout:       keepAlive,
-		ConnContext:       admin.PeerContext,
-		ConnState:         (&admin.Sockets{Most: controlSockets}).State,
-		ErrorLog:          httpLog(s.log),
-	}
+	server := newServer(cfg, control, s.log)
+	server.ConnContext, server.ConnState = admin.PeerContext, (&admin.Sockets{Most: controlSockets}).State
+	return server
 }

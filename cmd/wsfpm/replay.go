@@ -307,16 +307,9 @@ func (p *player) show(was, is *recording.Entry, verdict recording.Verdict, diffe
 		fmt.Printf("  recorded: %s\n", terminal.Excerpt(was.Failure.Reason, mostDifference))
 		return nil
 	}
+	value := func(text string) string { return cmp.Or(terminal.Excerpt(text, mostDifference), "nothing") }
 	for _, d := range differences {
 		fmt.Printf("  %s: %s, recorded %s\n", terminal.Escape(d.What), value(d.Is), value(d.Was))
 	}
 	return nil
-}
-
-// value shows a value of a difference.
-func value(text string) string {
-	if text == "" {
-		return "nothing"
-	}
-	return terminal.Excerpt(text, mostDifference)
 }

@@ -162,15 +162,22 @@ const keepAlive = 75 * time.Second
 // publicServer returns the server for clients. It speaks HTTP/1 only: an upgrade to
 // HTTP/2 would bypass the checks of a proxy.
 func publicServer(cfg *config.Config, g *gateway.Gateway, log *zap.Logger) *http.Server {
+	server := newServer(cfg, g, log)
+	server.MaxHeaderBytes = unreadFactor*int(cfg.Limits.HandshakeHeaders) - readSlop
+	g.Attend(server)
+	return server
+}
+
+// newServer returns a server of HTTP/1, of clients or operators.
+func newServer(cfg *config.Config, handler http.Handler, log *zap.Logger) *http.Server {
 	server := &http.Server{
-		Handler:           g,
-		Protocols:         http1(),
+		Handler:           handler,
+		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: time.Duration(cfg.Limits.HandshakeTimeout),
-		MaxHeaderBytes:    unreadFactor*int(cfg.Limits.HandshakeHeaders) - readSlop,
 		IdleTimeout:       keepAlive,
 		ErrorLog:          httpLog(log),
 	}
-	g.Attend(server)
+	server.Protocols.SetHTTP1(true)
 	return server
 }
 
@@ -193,12 +200,6 @@ func (r reachable) Ready() error {
 		}
 	}
 	return nil
-}
-
-func http1() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
 }
 
 // accept serves one listener until the server is shut down.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -71,9 +72,7 @@ type trial struct {
 func (s *trialSettings) open(ctx context.Context, script string) (*trial, error) {
 	t := &trial{print: dev.NewPrinter(os.Stderr, hasColor(os.Stderr))}
 	from := config.Source{File: s.Config, Environ: os.Environ(), Flags: map[string]string{}}
-	for key, value := range s.Set {
-		from.Flags[key] = value
-	}
+	maps.Copy(from.Flags, s.Set)
 	if s.Config == "" {
 		from.Script = script
 	} else if file, err := filepath.Abs(s.Config); err == nil {

@@ -88,9 +88,6 @@ func (f *FPM) Done() <-chan struct{} { return f.done }
 // Err returns how PHP-FPM ended, with its last lines. It is valid after Done.
 func (f *FPM) Err() error { return f.ended }
 
-// PID is its process id.
-func (f *FPM) PID() int { return f.cmd.Process.Pid }
-
 // Stop ends PHP-FPM with its workers, if it still runs, and waits for the end.
 func (f *FPM) Stop() {
 	_ = f.cmd.Process.Signal(syscall.SIGTERM) // an error: it has ended
