@@ -132,17 +132,17 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 func (v *visit) checks() []check {
 	all := []check{
 		{"dns", one(lookUp), nil},
-		{"tls", one(handshakeTLS), tlsCures},
-		{"redirect", one(redirect), redirectCures},
-		{"upgrade", one(upgrade), upgradeCures},
-		{"self-test", one(selftest), selftestCures},
+		{"tls", reached(handshakeTLS), tlsCures},
+		{"redirect", reached(redirect), redirectCures},
+		{"upgrade", reached(upgrade), upgradeCures},
+		{"self-test", reached(selftest), selftestCures},
 		{"messages", one(messages), nil},
-		{"host", one(host), originCures},
-		{"origin", one(origin), originCures},
-		{"scheme", one(scheme), schemeCures},
-		{"client address", one(clientAddress), addressCures},
-		{"cookies", one(carried), carriedCures},
-		{"compression", one(compression), compressionCures},
+		{"host", mirrored(host), originCures},
+		{"origin", reached(origin), originCures},
+		{"scheme", reached(scheme), schemeCures},
+		{"client address", mirrored(clientAddress), addressCures},
+		{"cookies", mirrored(carried), carriedCures},
+		{"compression", mirrored(compression), compressionCures},
 	}
 	for _, l := range v.Looks {
 		all = append(all, look(l))
@@ -158,6 +158,26 @@ func (v *visit) checks() []check {
 // one is a check that finds one thing.
 func one(run func(context.Context, *visit) finding) func(context.Context, *visit) []finding {
 	return func(ctx context.Context, v *visit) []finding { return []finding{run(ctx, v)} }
+}
+
+// reached is a check that does not run when an earlier one has found that nothing can answer.
+func reached(run func(context.Context, *visit) finding) func(context.Context, *visit) []finding {
+	return one(func(ctx context.Context, v *visit) finding {
+		if v.stopped != "" {
+			return notRun("%s", v.stopped)
+		}
+		return run(ctx, v)
+	})
+}
+
+// mirrored is a check of what PHP is told, which only a self-test shows.
+func mirrored(run func(m *gateway.Selftest, v *visit) finding) func(context.Context, *visit) []finding {
+	return one(func(_ context.Context, v *visit) finding {
+		if v.mirror == nil {
+			return notRun("only a self-test shows it")
+		}
+		return run(v.mirror, v)
+	})
 }
 
 // needsConfig is why a check of the inside does not run.

@@ -47,9 +47,6 @@ var tlsCures = map[string]cure{
 
 // handshakeTLS looks at the certificate as a browser does.
 func handshakeTLS(ctx context.Context, v *visit) finding {
-	if v.stopped != "" {
-		return notRun("%s", v.stopped)
-	}
 	if !v.secure() {
 		return notRun("%s has no TLS, which pages of https:// need", v.url)
 	}
@@ -113,8 +110,6 @@ var redirectCures = map[string]cure{"plain": {
 func redirect(ctx context.Context, v *visit) finding {
 	_, given := v.Connect["80"]
 	switch {
-	case v.stopped != "":
-		return notRun("%s", v.stopped)
 	case !v.secure():
 		return notRun("%s has no TLS", v.url)
 	case v.port() != "443" && !given:

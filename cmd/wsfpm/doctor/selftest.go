@@ -133,8 +133,6 @@ var selftestCures = map[string]cure{
 // selftest opens a socket that the gateway answers itself, and a silent one.
 func selftest(ctx context.Context, v *visit) finding {
 	switch {
-	case v.stopped != "":
-		return notRun("%s", v.stopped)
 	case v.Config == nil:
 		return notRun("%s", needsConfig)
 	case v.Config.Control == "":
@@ -157,29 +155,19 @@ func selftest(ctx context.Context, v *visit) finding {
 	return ok("the gateway answers a socket itself, without PHP")
 }
 
-// told is the reason why nothing is known of what PHP is told.
-const told = "only a self-test shows it"
-
 // named reports whether PHP is told the site's name.
 func (v *visit) named() bool { return strings.EqualFold(v.mirror.Params["HTTP_HOST"], v.url.Host) }
 
 // host looks whether PHP is told the site's name.
-func host(_ context.Context, v *visit) finding {
-	switch {
-	case v.mirror == nil:
-		return notRun(told)
-	case !v.named():
-		return fault("host", "PHP is told the host %q, which is not %q", v.mirror.Params["HTTP_HOST"], v.url.Host)
+func host(m *gateway.Selftest, v *visit) finding {
+	if !v.named() {
+		return fault("host", "PHP is told the host %q, which is not %q", m.Params["HTTP_HOST"], v.url.Host)
 	}
 	return ok("PHP is told %q", v.url.Host)
 }
 
 // clientAddress looks whether PHP is told the client's address, and not one of its choice.
-func clientAddress(_ context.Context, v *visit) finding {
-	m := v.mirror
-	if m == nil {
-		return notRun(told)
-	}
+func clientAddress(m *gateway.Selftest, v *visit) finding {
 	remote := m.Params["REMOTE_ADDR"]
 	switch asSent := slices.Equal(m.ForwardedFor, []string{forgedClient}); {
 	case m.Peer == v.socket.local:
@@ -197,17 +185,14 @@ func clientAddress(_ context.Context, v *visit) finding {
 }
 
 // carried looks whether cookies, subprotocols and the query arrive.
-func carried(_ context.Context, v *visit) finding {
-	if v.mirror == nil {
-		return notRun(told)
-	}
+func carried(m *gateway.Selftest, _ *visit) finding {
 	var lost []string
 	for _, each := range []struct{ param, sent, name string }{
 		{"HTTP_COOKIE", sentCookie, "cookies"},
 		{"HTTP_SEC_WEBSOCKET_PROTOCOL", sentProtocol, "subprotocols"},
 		{"REQUEST_URI", sentQuery, "the query"},
 	} {
-		if !strings.Contains(v.mirror.Params[each.param], each.sent) {
+		if !strings.Contains(m.Params[each.param], each.sent) {
 			lost = append(lost, each.name)
 		}
 	}
@@ -252,11 +237,8 @@ func (v *visit) echo(ctx context.Context, sent []byte) error {
 }
 
 // compression looks whether the offer of permessage-deflate arrives (RFC 7692).
-func compression(_ context.Context, v *visit) finding {
-	m := v.mirror
+func compression(m *gateway.Selftest, v *visit) finding {
 	switch {
-	case m == nil:
-		return notRun(told)
 	case m.Extensions == "":
 		return warning("extensions", "the offer of permessage-deflate does not arrive: the proxy drops Sec-WebSocket-Extensions")
 	case !m.Compression:

@@ -20,9 +20,6 @@ const foreignOrigin = "https://wsfpm-doctor.invalid"
 
 // upgrade sends a handshake as a page of the site would, but for the version.
 func upgrade(ctx context.Context, v *visit) finding {
-	if v.stopped != "" {
-		return notRun("%s", v.stopped)
-	}
 	a, err := v.knock(ctx, v.url, v.site())
 	if err == nil && a.status == http.StatusForbidden {
 		if other, otherErr := v.knock(ctx, v.url, ""); otherErr == nil && other.passed() {
@@ -96,9 +93,6 @@ var statuses = map[int]struct{ problem, text string }{
 
 // origin looks which pages are let in: those of the site, and no others.
 func origin(ctx context.Context, v *visit) finding {
-	if v.stopped != "" {
-		return notRun("%s", v.stopped)
-	}
 	if v.refused && v.mirror == nil {
 		return fault("host", "wsfpm refuses pages of %s: the Host that arrives is another, or the route's origins leave this one out", v.site())
 	}
@@ -129,8 +123,6 @@ func (v *visit) withoutTLS() string {
 // scheme looks whether PHP is told of TLS.
 func scheme(ctx context.Context, v *visit) finding {
 	switch {
-	case v.stopped != "":
-		return notRun("%s", v.stopped)
 	case v.mirror != nil:
 		return schemeTold(v)
 	case !v.secure() || v.refused || v.anyPage:
