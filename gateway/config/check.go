@@ -52,6 +52,13 @@ func (r *report) oneOf(key, word string, known ...string) {
 	}
 }
 
+// positive reports a size or a time of 0.
+func (r *report) positive(key string, value int64, want string) {
+	if value <= 0 {
+		r.bad(key, "0: write %s", want)
+	}
+}
+
 func (c *Config) checkNode(r *report) {
 	for i := range len(c.Node) {
 		if !nodeByte(c.Node[i]) {
@@ -332,9 +339,7 @@ func (p *FPM) checkNumbers(r *report, key string) {
 	if p.PoolShare <= 0 || p.PoolShare > 1 {
 		r.bad(key+".pool_share", `%v: write more than 0 and at most 1, such as "50 %%"`, p.PoolShare)
 	}
-	if p.DialTimeout <= 0 {
-		r.bad(key+".dial_timeout", `0: write a duration, such as "1s"`)
-	}
+	r.positive(key+".dial_timeout", int64(p.DialTimeout), `a duration, such as "1s"`)
 }
 
 // cleanURLPath reports whether a path of a URL is in its shortest form.

@@ -13,12 +13,8 @@ func (c *Config) checkRedis(r *report) {
 	if c.Redis.URL == redisurl.Embedded {
 		r.listenAddress("redis.listen", c.Redis.Listen)
 	}
-	if c.Redis.Confirm <= 0 {
-		r.bad("redis.confirm", `0: write a duration, such as "1s"`)
-	}
-	if c.Redis.PushLimit < 1 {
-		r.bad("redis.push_limit", `0: write a size, such as "1MiB"`)
-	}
+	r.positive("redis.confirm", int64(c.Redis.Confirm), `a duration, such as "1s"`)
+	r.positive("redis.push_limit", int64(c.Redis.PushLimit), `a size, such as "1MiB"`)
 	if len(c.Redis.Prefix) == 0 {
 		r.bad("redis.prefix", `is empty: write a prefix, such as "ws:"`)
 	}

@@ -243,21 +243,11 @@ func (r *report) hosts(key string, names []string) {
 
 // checkBounds checks sizes and times.
 func (route *Route) checkBounds(r *report, key string) {
-	if route.MessageLimit < 1 {
-		r.bad(key+".message_limit", `0: write a size, such as "64KiB"`)
-	}
-	if route.AnswerLimit < 1 {
-		r.bad(key+".answer_limit", `0: write a size, such as "16MiB"`)
-	}
-	if route.Timeout <= 0 {
-		r.bad(key+".timeout", `0: write a duration, such as "30s"`)
-	}
-	if route.StreamTimeout <= 0 {
-		r.bad(key+".stream_timeout", `0: write a duration, such as "10m"`)
-	}
-	if route.ResumeAge <= 0 {
-		r.bad(key+".resume_age", `0: write a duration, such as "10m", or resume = false`)
-	}
+	r.positive(key+".message_limit", int64(route.MessageLimit), `a size, such as "64KiB"`)
+	r.positive(key+".answer_limit", int64(route.AnswerLimit), `a size, such as "16MiB"`)
+	r.positive(key+".timeout", int64(route.Timeout), `a duration, such as "30s"`)
+	r.positive(key+".stream_timeout", int64(route.StreamTimeout), `a duration, such as "10m"`)
+	r.positive(key+".resume_age", int64(route.ResumeAge), `a duration, such as "10m", or resume = false`)
 	if route.GapMessage != "" && !route.Resume {
 		r.bad(key+".gap_message", "is sent on routes with resume = true only")
 	}

@@ -209,8 +209,8 @@ func kindOf(t reflect.Type) kind {
 
 // fieldOf finds the field of a key.
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for field := range t.Fields() {
-		if field.Tag.Get("toml") == key && key != "-" {
+	for name, field := range keysOf(t) {
+		if name == key {
 			return field, true
 		}
 	}

@@ -211,32 +211,26 @@ func (c *Config) field(path string) reflect.Value {
 
 // scalarKeys lists the keys that a flag or variable can set, always including those of
 // the pool "default".
-func (c *Config) scalarKeys() []string {
-	keys := scalarFields("", reflect.TypeFor[Config]())
-	keys = append(keys, scalarFields("redis", reflect.TypeFor[Redis]())...)
-	keys = append(keys, scalarFields("durable", reflect.TypeFor[Durable]())...)
-	keys = append(keys, scalarFields("presence", reflect.TypeFor[Presence]())...)
-	keys = append(keys, scalarFields("limits", reflect.TypeFor[Limits]())...)
-	keys = append(keys, scalarFields("log", reflect.TypeFor[Log]())...)
-	keys = append(keys, scalarFields("fpm."+DefaultPool, reflect.TypeFor[FPM]())...)
-	for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
-		if name != DefaultPool {
-			keys = append(keys, scalarFields("fpm."+name, reflect.TypeFor[FPM]())...)
-		}
-	}
-	return keys
-}
-
-// scalarFields lists the scalar keys of one table.
-func scalarFields(table string, t reflect.Type) []string {
-	var keys []string
-	for field := range t.Fields() {
-		key := field.Tag.Get("toml")
-		if key == "" || key == "-" {
+func (c *Config) scalarKeys() (keys []string) {
+	for _, t := range allTables() {
+		if t.list {
 			continue
 		}
-		if kindOf(field.Type) == kindScalar || field.Tag.Get("scalar") != "" {
-			keys = append(keys, dotted(table, key))
+		names := []string{t.name}
+		if t.name == "fpm.NAME" {
+			names = []string{dotted("fpm", DefaultPool)}
+			for _, name := range slices.Sorted(maps.Keys(c.FPM)) {
+				if name != DefaultPool {
+					names = append(names, dotted("fpm", name))
+				}
+			}
+		}
+		for _, name := range names {
+			for key, field := range keysOf(t.fields()) {
+				if kindOf(field.Type) == kindScalar || field.Tag.Get("scalar") != "" {
+					keys = append(keys, dotted(name, key))
+				}
+			}
 		}
 	}
 	return keys

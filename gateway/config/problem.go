@@ -45,10 +45,7 @@ type Error struct {
 // Error lists the problems, one a line.
 func (e *Error) Error() string {
 	var b strings.Builder
-	name := e.File
-	if name == "" {
-		name = "configuration"
-	}
+	name := cmp.Or(e.File, "configuration")
 	if len(e.Problems) == 1 {
 		return name + ": " + e.Problems[0].String()
 	}

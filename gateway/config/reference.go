@@ -36,6 +36,9 @@ type table struct {
 	defaults any // a pointer to a struct
 }
 
+// fields returns the type of the table.
+func (t table) fields() reflect.Type { return reflect.TypeOf(t.defaults).Elem() }
+
 // allTables returns the tables in the order of the reference: the keys at the top first.
 func allTables() []table {
 	c := Default()
@@ -65,14 +68,22 @@ func Keys() []Key {
 	return keys
 }
 
+// keysOf yields the keys of a table with their fields.
+func keysOf(t reflect.Type) iter.Seq2[string, reflect.StructField] {
+	return func(yield func(string, reflect.StructField) bool) {
+		for field := range t.Fields() {
+			if key := field.Tag.Get("toml"); key != "" && key != "-" && !yield(key, field) {
+				return
+			}
+		}
+	}
+}
+
 // values yields the fields of a table that are keys, with their values in TOML; not the
 // tables in it.
 func values(v reflect.Value) iter.Seq2[reflect.StructField, string] {
 	return func(yield func(reflect.StructField, string) bool) {
-		for field := range v.Type().Fields() {
-			if name := field.Tag.Get("toml"); name == "" || name == "-" {
-				continue
-			}
+		for _, field := range keysOf(v.Type()) {
 			if value, ok := tomlValue(v.FieldByIndex(field.Index)); ok && !yield(field, value) {
 				return
 			}
@@ -129,8 +140,7 @@ func plainComment(tables []table, of reflect.Type, field reflect.StructField, co
 	text = goLink.ReplaceAllStringFunc(text, func(link string) string {
 		m := goLink.FindStringSubmatch(link)
 		for _, t := range tables {
-			in := reflect.TypeOf(t.defaults).Elem()
-			if in.Name() == m[1] {
+			if in := t.fields(); in.Name() == m[1] {
 				return keyOf(in, m[2], dotted(t.name, m[2]), t.name)
 			}
 		}

@@ -13,11 +13,7 @@ func suggest(table, key string, t reflect.Type) string {
 		return ": did you mean " + name + "?"
 	}
 	best, distance := "", 3
-	for field := range t.Fields() {
-		known := field.Tag.Get("toml")
-		if known == "" || known == "-" {
-			continue
-		}
+	for known := range keysOf(t) {
 		if n := editDistance(name, known); n < distance && n < len(known)-1 {
 			best, distance = known, n
 		}
@@ -25,49 +21,28 @@ func suggest(table, key string, t reflect.Type) string {
 	if best != "" {
 		return ": did you mean " + best + "?"
 	}
-	for _, other := range tables() {
-		if _, ok := fieldOf(other.fields, name); ok {
-			if other.header == "" {
-				return ": did you mean " + name + " at the top of the file, before the first table?"
-			}
-			return ": did you mean " + name + " below " + other.header + "?"
+	for _, other := range allTables() {
+		if _, ok := fieldOf(other.fields(), name); !ok {
+			continue
 		}
+		header := "[" + strings.Replace(other.name, "NAME", DefaultPool, 1) + "]"
+		switch {
+		case other.name == "":
+			return ": did you mean " + name + " at the top of the file, before the first table?"
+		case other.list:
+			header = "[" + header + "]"
+		}
+		return ": did you mean " + name + " below " + header + "?"
 	}
+	where := "here"
 	if table == "" {
-		return ": the keys at the top of the file are " + keyList(t)
+		where = "at the top of the file"
 	}
-	return ": the keys here are " + keyList(t)
-}
-
-// tableKind is one kind of table in the file.
-type tableKind struct {
-	header string
-	fields reflect.Type
-}
-
-func tables() []tableKind {
-	return []tableKind{
-		{"", reflect.TypeFor[Config]()},
-		{"[fpm." + DefaultPool + "]", reflect.TypeFor[FPM]()},
-		{"[redis]", reflect.TypeFor[Redis]()},
-		{"[[redis.relay]]", reflect.TypeFor[Relay]()},
-		{"[durable]", reflect.TypeFor[Durable]()},
-		{"[presence]", reflect.TypeFor[Presence]()},
-		{"[[route]]", reflect.TypeFor[Route]()},
-		{"[limits]", reflect.TypeFor[Limits]()},
-		{"[log]", reflect.TypeFor[Log]()},
-	}
-}
-
-// keyList names the keys of a table.
-func keyList(t reflect.Type) string {
 	var keys []string
-	for field := range t.Fields() {
-		if key := field.Tag.Get("toml"); key != "" && key != "-" {
-			keys = append(keys, key)
-		}
+	for known := range keysOf(t) {
+		keys = append(keys, known)
 	}
-	return strings.Join(keys, ", ")
+	return ": the keys " + where + " are " + strings.Join(keys, ", ")
 }
 
 // editDistance is the number of bytes to insert, delete or replace to make b
