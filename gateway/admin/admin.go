@@ -90,7 +90,7 @@ type Options struct {
 func New(o Options) http.Handler {
 	o.setDefaults()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(&collector{o}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /live", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "live\n") })
 	mux.HandleFunc("GET /ready", o.ready)
@@ -168,7 +168,7 @@ func (o Options) ready(w http.ResponseWriter, _ *http.Request) {
 // content type, and an Origin is an error.
 func (o Options) push(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") != "" {
-		problem(w, http.StatusForbidden, "a request with an Origin comes from a page: push from a server")
+		Problem(w, http.StatusForbidden, "a request with an Origin comes from a page: push from a server")
 		return
 	}
 	if commands, ok := readCommands(w, r); ok {
@@ -181,20 +181,20 @@ func (o Options) push(w http.ResponseWriter, r *http.Request) {
 func readCommands(w http.ResponseWriter, r *http.Request) (commands []session.Command, ok bool) {
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if mediaType != "application/json" {
-		problem(w, http.StatusUnsupportedMediaType, "want Content-Type: application/json")
+		Problem(w, http.StatusUnsupportedMediaType, "want Content-Type: application/json")
 		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxPush))
+		Problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxPush))
 		return nil, false
 	}
 	if err != nil {
-		problem(w, http.StatusBadRequest, "the body was cut off")
+		Problem(w, http.StatusBadRequest, "the body was cut off")
 		return nil, false
 	}
 	if commands, _, err = session.Decode(body, session.FromPush); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		Problem(w, http.StatusBadRequest, err.Error())
 		return nil, false
 	}
 	return commands, true
@@ -216,7 +216,7 @@ func (o Options) carryOut(w http.ResponseWriter, r *http.Request, commands []ses
 		stored, err = o.Store(r.Context(), commands)
 	}
 	if wrong := new(gateway.PushError); errors.As(err, &wrong) {
-		problem(w, http.StatusBadRequest, err.Error())
+		Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	said := pushed{Delivered: stored.Delivered}
@@ -247,7 +247,8 @@ func (o Options) connections(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func problem(w http.ResponseWriter, status int, text string) {
+// Problem answers with a status and why, in the form {"error": "…"}.
+func Problem(w http.ResponseWriter, status int, text string) {
 	answer(w, status, map[string]string{"error": text})
 }
 

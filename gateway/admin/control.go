@@ -53,9 +53,6 @@ func (c *Control) Audit(r *http.Request, what, whom string) {
 	c.log.Info("control", zap.Int("uid", uid), zap.String("what", what), zap.String("whom", whom))
 }
 
-// Problem answers with a status and why, in the form {"error": "…"}.
-func Problem(w http.ResponseWriter, status int, text string) { problem(w, status, text) }
-
 // peerKey is the key of a request's uid in its context.
 type peerKey struct{}
 

@@ -42,11 +42,20 @@ func (l *lines) send(text []byte) error {
 	return l.to.Flush()
 }
 
+// sendJSON sends a value as one line.
+func (l *lines) sendJSON(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return l.send(append(text, '\n'))
+}
+
 // events sends each event that the query selects, without the content of messages.
 func (o Options) events(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if query.Has("bodies") {
-		problem(w, http.StatusForbidden, "the content of messages is shown on the control socket only")
+		Problem(w, http.StatusForbidden, "the content of messages is shown on the control socket only")
 		return
 	}
 	o.sendEvents(w, r, query, false)
@@ -55,12 +64,12 @@ func (o Options) events(w http.ResponseWriter, r *http.Request) {
 func (o Options) sendEvents(w http.ResponseWriter, r *http.Request, query url.Values, bodies bool) {
 	filter, err := live.ParseFilter(query)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	reader, err := o.Feed.Open(filter, bodies)
 	if err != nil {
-		problem(w, http.StatusServiceUnavailable, err.Error())
+		Problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer reader.Close()
@@ -79,7 +88,7 @@ func (o Options) figures(w http.ResponseWriter, r *http.Request) {
 	if every := r.URL.Query().Get("every"); every != "" {
 		var err error
 		if interval, err = time.ParseDuration(every); err != nil || interval < usualInterval || interval > longInterval {
-			problem(w, http.StatusBadRequest, fmt.Sprintf(`every is %.40q: want an interval from "1s" to "1m"`, every))
+			Problem(w, http.StatusBadRequest, fmt.Sprintf(`every is %.40q: want an interval from "1s" to "1m"`, every))
 			return
 		}
 	}
@@ -87,7 +96,7 @@ func (o Options) figures(w http.ResponseWriter, r *http.Request) {
 		Stats: o.Gateway.Stats, Ready: o.Gateway.Ready, Connections: o.Gateway.Connections, Bus: o.busStats, Log: o.Log,
 	})
 	if err != nil {
-		problem(w, http.StatusServiceUnavailable, err.Error())
+		Problem(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	defer meter.Close()
@@ -100,8 +109,7 @@ func (o Options) figures(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-each.C:
 		}
-		text, err := json.Marshal(meter.Next())
-		if err != nil || to.send(append(text, '\n')) != nil {
+		if to.sendJSON(meter.Next()) != nil {
 			return
 		}
 	}

@@ -34,20 +34,20 @@ func (o Options) guarded(next http.Handler) http.Handler {
 		case o.Token != "" && bears(r, want):
 		case !o.knows(r.Host):
 			log.Warn("admin request was refused: its Host is neither an address nor in admin_hosts", zap.String("host", excerpt.Of(r.Host)), zap.String("path", excerpt.Of(r.URL.Path)))
-			problem(w, http.StatusForbidden, "the Host of the request is unknown: ask by an IP address or localhost, put the name into admin_hosts, or send the admin_token")
+			Problem(w, http.StatusForbidden, "the Host of the request is unknown: ask by an IP address or localhost, put the name into admin_hosts, or send the admin_token")
 			return
 		case pageFiles[r.URL.Path] != "" || r.URL.Path == "/page/session": // no data; a ticket is asked for
 		case o.Sessions != nil && slices.Contains(sessionPaths, r.URL.Path) && o.Sessions.holds(bearer(r)): // the control socket has none
 		case !browser && (o.Private || slices.Contains(open, r.URL.Path)):
 		case o.Token == "" && browser:
-			problem(w, http.StatusForbidden, "a request with an Origin or Sec-Fetch headers comes from a browser, which needs the admin_token, and none is set")
+			Problem(w, http.StatusForbidden, "a request with an Origin or Sec-Fetch headers comes from a browser, which needs the admin_token, and none is set")
 			return
 		case o.Token == "":
-			problem(w, http.StatusForbidden, "this path is disabled on a TCP listener without admin_token")
+			Problem(w, http.StatusForbidden, "this path is disabled on a TCP listener without admin_token")
 			return
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			problem(w, http.StatusUnauthorized, "want Authorization: Bearer, and the admin_token")
+			Problem(w, http.StatusUnauthorized, "want Authorization: Bearer, and the admin_token")
 			return
 		}
 		next.ServeHTTP(w, r)

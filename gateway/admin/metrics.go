@@ -19,8 +19,6 @@ type collector struct {
 	options Options
 }
 
-func newCollector(o Options) *collector { return &collector{o} }
-
 // Describe sends nothing, which makes the collector unchecked: its metrics depend on
 // the configured pools.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}

@@ -51,7 +51,7 @@ func fromPage(next http.HandlerFunc) http.HandlerFunc {
 		origin := r.Header.Get("Origin")
 		own := origin == "http://"+r.Host || origin == "https://"+r.Host || origin == "" && r.Method == http.MethodGet
 		if !own || r.Header.Get("Sec-Fetch-Site") != "same-origin" {
-			problem(w, http.StatusForbidden, "this is for the page of this listener alone: open it as http://localhost, such as with ssh -L, or by https")
+			Problem(w, http.StatusForbidden, "this is for the page of this listener alone: open it as http://localhost, such as with ssh -L, or by https")
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
@@ -62,7 +62,7 @@ func fromPage(next http.HandlerFunc) http.HandlerFunc {
 // ticket returns a one-time token for a browser.
 func (o Options) ticket(w http.ResponseWriter, r *http.Request) {
 	if fromBrowser(r) {
-		problem(w, http.StatusForbidden, "a ticket is asked for by wsfpm admin, not by a page")
+		Problem(w, http.StatusForbidden, "a ticket is asked for by wsfpm admin, not by a page")
 		return
 	}
 	o.Logger.Info("control", zap.String("what", "make a ticket for the page"), zap.String("remote", r.RemoteAddr))
@@ -73,7 +73,7 @@ func (o Options) ticket(w http.ResponseWriter, r *http.Request) {
 func (o Options) openSession(w http.ResponseWriter, r *http.Request) {
 	session := o.Sessions.open(bearer(r))
 	if session == "" {
-		problem(w, http.StatusUnauthorized, "the token was used, or is too old: run wsfpm admin again")
+		Problem(w, http.StatusUnauthorized, "the token was used, or is too old: run wsfpm admin again")
 		return
 	}
 	o.Logger.Info("control", zap.String("what", "open the page"), zap.String("remote", r.RemoteAddr))
@@ -93,7 +93,7 @@ func (o Options) find(w http.ResponseWriter, r *http.Request) {
 		err = fmt.Errorf("want user:<name>, channel:<name> or conn:<id or its end>")
 	}
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	o.audit(r, "look up", of.String())

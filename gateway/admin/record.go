@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -17,11 +16,11 @@ func (c *Control) Record(feed *live.Feed, recordable func(path string) bool) {
 	c.HandleFunc("GET /record", func(w http.ResponseWriter, r *http.Request) {
 		choice, err := recording.ParseChoice(r.URL.Query())
 		if err != nil {
-			problem(w, http.StatusBadRequest, err.Error())
+			Problem(w, http.StatusBadRequest, err.Error())
 			return
 		}
 		if choice.Route != "" && !recordable(choice.Route) {
-			problem(w, http.StatusForbidden, fmt.Sprintf("no route %.100q has record = true: set it, or choose a user or a connection", choice.Route))
+			Problem(w, http.StatusForbidden, fmt.Sprintf("no route %.100q has record = true: set it, or choose a user or a connection", choice.Route))
 			return
 		}
 		what := fmt.Sprintf("record for %v", choice.For)
@@ -31,7 +30,7 @@ func (c *Control) Record(feed *live.Feed, recordable func(path string) bool) {
 		c.Audit(r, what, choice.String())
 		reader, err := feed.Collect(choice.Matches, choice.Line)
 		if err != nil {
-			problem(w, http.StatusServiceUnavailable, err.Error())
+			Problem(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
 		defer reader.Close()
@@ -44,14 +43,7 @@ func sendRecording(w http.ResponseWriter, r *http.Request, choice *recording.Cho
 	ctx, cancel := context.WithTimeout(r.Context(), choice.For)
 	defer cancel()
 	to := newLines(w)
-	send := func(line any) error {
-		text, err := json.Marshal(line)
-		if err != nil {
-			return err
-		}
-		return to.send(append(text, '\n'))
-	}
-	if send(choice.Head()) != nil {
+	if to.sendJSON(choice.Head()) != nil {
 		return
 	}
 	for left := recording.MostBytes; ; {
@@ -60,11 +52,11 @@ func sendRecording(w http.ResponseWriter, r *http.Request, choice *recording.Cho
 		}
 		text, err := reader.Next(ctx)
 		if err != nil {
-			_ = send(recording.Tail{End: "the time is over"}) // the reader may be gone
+			_ = to.sendJSON(recording.Tail{End: "the time is over"}) // the reader may be gone
 			return
 		}
 		if left -= len(text); left < 0 {
-			_ = send(recording.Tail{End: fmt.Sprintf("%d MiB are reached", recording.MostBytes>>20)})
+			_ = to.sendJSON(recording.Tail{End: fmt.Sprintf("%d MiB are reached", recording.MostBytes>>20)})
 			return
 		}
 		if to.send(text) != nil {

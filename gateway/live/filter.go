@@ -29,8 +29,9 @@ var Kinds = []string{"connect", "message", "disconnect", "handshake"}
 // failed, which has the value 1.
 func ParseFilter(query url.Values) (Filter, error) {
 	var f Filter
+	fields := f.fields()
 	for name, values := range query {
-		field := f.field(name)
+		field := fields[name]
 		switch {
 		case field == nil && name != "failed":
 			return f, fmt.Errorf("%.40q is no filter: want user, channel, conn, route, address, kind or failed", name)
@@ -59,31 +60,19 @@ func ParseFilter(query url.Values) (Filter, error) {
 	return f, nil
 }
 
-// field returns the place of a filter with a text; nil: there is none.
-func (f *Filter) field(name string) *string {
-	switch name {
-	case "user":
-		return &f.User
-	case "channel":
-		return &f.Channel
-	case "conn":
-		return &f.Connection
-	case "route":
-		return &f.Route
-	case "address":
-		return &f.Address
-	case "kind":
-		return &f.Kind
+// fields returns the places of the filters with a text, by name.
+func (f *Filter) fields() map[string]*string {
+	return map[string]*string{
+		"user": &f.User, "channel": &f.Channel, "conn": &f.Connection, "route": &f.Route, "address": &f.Address, "kind": &f.Kind,
 	}
-	return nil
 }
 
 // Query is the inverse of [ParseFilter].
 func (f Filter) Query() url.Values {
 	query := make(url.Values)
-	for _, name := range []string{"user", "channel", "conn", "route", "address", "kind"} {
-		if value := *f.field(name); value != "" {
-			query.Set(name, value)
+	for name, value := range f.fields() {
+		if *value != "" {
+			query.Set(name, *value)
 		}
 	}
 	if f.Failed {

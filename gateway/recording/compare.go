@@ -36,7 +36,9 @@ func Compare(was, is *Entry) (Verdict, []Difference) {
 		delete(now, "answer.status")
 	}
 	var differences []Difference
-	for _, name := range slices.Sorted(maps.Keys(union(before, now))) {
+	all := maps.Clone(before)
+	maps.Copy(all, now)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if before[name] != now[name] {
 			differences = append(differences, Difference{name, before[name], now[name]})
 		}
@@ -110,10 +112,4 @@ func spread(parts map[string]string, path string, v any) {
 		}
 		parts[path] = string(text)
 	}
-}
-
-func union(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
 }
