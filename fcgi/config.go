@@ -1,6 +1,7 @@
 package fcgi
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -64,12 +65,12 @@ func (c Config) Check() error {
 
 // withDefaults returns c with its defaults, or an error if it is invalid.
 func (c Config) withDefaults() (*Config, error) {
-	setDefault(&c.Network, "unix")
-	setDefault(&c.QueueLen, 10_000)
-	setDefault(&c.Timeout, 30*time.Second)
-	setDefault(&c.MaxAnswer, 16<<20)
-	setDefault(&c.MaxHeader, 64<<10)
-	setDefault(&c.MaxStderr, 16<<10)
+	c.Network = cmp.Or(c.Network, "unix")
+	c.QueueLen = cmp.Or(c.QueueLen, 10_000)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.MaxAnswer = cmp.Or(c.MaxAnswer, 16<<20)
+	c.MaxHeader = cmp.Or(c.MaxHeader, 64<<10)
+	c.MaxStderr = cmp.Or(c.MaxStderr, 16<<10)
 	switch {
 	case c.Address == "":
 		return nil, fmt.Errorf("fcgi: no address")
@@ -93,10 +94,3 @@ func (c Config) withDefaults() (*Config, error) {
 
 // reuses reports whether a connection may carry more than one request.
 func (c *Config) reuses() bool { return c.IdleTimeout > 0 }
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -96,26 +97,15 @@ func parseHeader(h Header, block string) (status int, _ Header, err error) {
 
 // validName reports whether name has neither white space nor control bytes.
 func validName(name string) bool {
-	for i := range len(name) {
-		if name[i] <= ' ' || name[i] == 0x7f {
-			return false
-		}
-	}
-	return name != ""
+	return name != "" && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c == 0x7f })
 }
 
 // parseStatus reads "404" or "404 Not Found"; 0 means unreadable.
 func parseStatus(s string) int {
 	code, _, _ := strings.Cut(s, " ")
-	if len(code) != 3 || code[0] < '1' || code[0] > '9' {
+	status, err := strconv.ParseUint(code, 10, 16)
+	if err != nil || len(code) != 3 || status < 100 {
 		return 0
 	}
-	status := 0
-	for i := range len(code) {
-		if code[i] < '0' || code[i] > '9' {
-			return 0
-		}
-		status = status*10 + int(code[i]-'0')
-	}
-	return status
+	return int(status)
 }

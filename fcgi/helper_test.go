@@ -1,6 +1,7 @@
 package fcgi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -30,12 +31,12 @@ func poolFor(t testing.TB, s *fcgitest.Server, cfg Config) *Pool {
 
 // usual is cfg with what a test leaves open. Negative means none.
 func usual(cfg Config) Config {
-	setDefault(&cfg.MaxConnections, 3)
-	setDefault(&cfg.MaxIdle, 100)
-	setDefault(&cfg.IdleTimeout, 2*time.Second)
-	setDefault(&cfg.QueueWait, 10*time.Second)
-	setDefault(&cfg.Share, 0.5)
-	setDefault(&cfg.DialTimeout, time.Second)
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, 3)
+	cfg.MaxIdle = cmp.Or(cfg.MaxIdle, 100)
+	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 2*time.Second)
+	cfg.QueueWait = cmp.Or(cfg.QueueWait, 10*time.Second)
+	cfg.Share = cmp.Or(cfg.Share, 0.5)
+	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, time.Second)
 	cfg.MaxIdle, cfg.IdleTimeout = max(cfg.MaxIdle, 0), max(cfg.IdleTimeout, 0)
 	return cfg
 }
