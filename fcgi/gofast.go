@@ -2,7 +2,6 @@ package fcgi
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,47 +9,19 @@ import (
 	"github.com/yookoala/gofast"
 )
 
-// Middleware is gofast's type. A middleware may change the parameters of a request.
-// Only this file uses gofast.
-type Middleware = gofast.Middleware
-
-// Params returns the CGI parameters of r for a script: those of gofast's
-// NewFileEndpoint, changed by mw in order. No request is sent: the client passed to a
-// middleware returns an error for every request, and the response is empty. Params
-// returns an error if a middleware does not pass the request on, or panics.
+// Params returns the CGI parameters of r for a script, as gofast's NewFileEndpoint sets them.
+// No request is sent. Only this file uses gofast.
 //
 // The map holds all headers of the client, such as HTTP_PROXY: the caller must
 // sanitize it.
-func Params(r *http.Request, script string, mw ...Middleware) (params map[string]string, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			params, err = nil, fmt.Errorf("fcgi: a middleware panicked: %v", v)
-		}
-	}()
-	terminal := func(_ gofast.Client, req *gofast.Request) (*gofast.ResponsePipe, error) {
+func Params(r *http.Request, script string) (params map[string]string, err error) {
+	keep := func(_ gofast.Client, req *gofast.Request) (*gofast.ResponsePipe, error) {
 		params = req.Params
-		empty := gofast.NewResponsePipe()
-		empty.Close()
-		return empty, nil
+		return nil, nil
 	}
-	chain := gofast.Chain(append([]Middleware{gofast.NewFileEndpoint(script)}, mw...)...)
-	if _, err := chain(terminal)(noClient{}, gofast.NewRequest(r)); err != nil {
-		return nil, fmt.Errorf("fcgi: a middleware refused the request: %w", err)
-	}
-	if params == nil {
-		return nil, errors.New("fcgi: a middleware did not pass the request on")
-	}
-	return params, nil
+	_, err = gofast.NewFileEndpoint(script)(keep)(nil, gofast.NewRequest(r))
+	return params, err
 }
-
-// noClient is the client of a middleware chain that only produces parameters.
-type noClient struct{}
-
-func (noClient) Do(*gofast.Request) (*gofast.ResponsePipe, error) {
-	return nil, errors.New("no requests are sent while parameters are produced")
-}
-
-func (noClient) Close() error { return nil }
 
 // serveScript runs one PHP page with gofast's client on its own connection. Overlay
 // overrides gofast's parameters.

@@ -1,7 +1,6 @@
 package fcgi
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,69 +9,19 @@ import (
 	"github.com/yookoala/gofast"
 )
 
-// mapping is a middleware that changes parameters and passes the request on.
-func mapping(change func(map[string]string)) Middleware {
-	return func(next gofast.SessionHandler) gofast.SessionHandler {
-		return func(c gofast.Client, r *gofast.Request) (*gofast.ResponsePipe, error) {
-			change(r.Params)
-			return next(c, r)
-		}
-	}
-}
-
-func TestParamsAreGofastsChangedByMiddleware(t *testing.T) {
+func TestParamsAreGofasts(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://example.com/ws/chat?room=1", nil)
 	r.Header.Set("X-Token", "abc")
-	params, err := Params(r, "/srv/app/chat.php",
-		mapping(func(p map[string]string) { p["APP_ENV"], p["QUERY_STRING"] = "first", "gone" }),
-		mapping(func(p map[string]string) { p["APP_ENV"] += " second" }))
+	params, err := Params(r, "/srv/app/chat.php")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"SCRIPT_FILENAME": "/srv/app/chat.php", "REQUEST_METHOD": "GET", "HTTP_HOST": "example.com",
-		"HTTP_X_TOKEN": "abc", "APP_ENV": "first second", "QUERY_STRING": "gone",
+		"SCRIPT_FILENAME": "/srv/app/chat.php", "REQUEST_METHOD": "GET", "HTTP_HOST": "example.com", "HTTP_X_TOKEN": "abc", "QUERY_STRING": "room=1",
 	} {
 		if params[name] != want {
 			t.Errorf("%s: got %q, want %q", name, params[name], want)
 		}
-	}
-}
-
-func TestParamsSurviveTheirMiddleware(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
-	refused := errors.New("not today")
-	for name, mw := range map[string]Middleware{
-		"panics": mapping(func(map[string]string) { panic("oh no") }),
-		"refuses": func(gofast.SessionHandler) gofast.SessionHandler {
-			return func(gofast.Client, *gofast.Request) (*gofast.ResponsePipe, error) { return nil, refused }
-		},
-		"keeps it": func(gofast.SessionHandler) gofast.SessionHandler {
-			return func(gofast.Client, *gofast.Request) (*gofast.ResponsePipe, error) { return nil, nil }
-		},
-		"asks the client": func(gofast.SessionHandler) gofast.SessionHandler {
-			return func(c gofast.Client, r *gofast.Request) (*gofast.ResponsePipe, error) { return c.Do(r) }
-		},
-	} {
-		if params, err := Params(r, "/a.php", mw); err == nil || params != nil {
-			t.Errorf("%s: got %v, %v; want an error", name, params, err)
-		}
-	}
-	if _, err := Params(r, "/a.php", func(gofast.SessionHandler) gofast.SessionHandler {
-		return func(gofast.Client, *gofast.Request) (*gofast.ResponsePipe, error) { return nil, refused }
-	}); !errors.Is(err, refused) {
-		t.Errorf("got %v, want it to wrap the middleware's", err)
-	}
-	// One that uses the response finds an empty one.
-	reads := func(next gofast.SessionHandler) gofast.SessionHandler {
-		return func(c gofast.Client, r *gofast.Request) (*gofast.ResponsePipe, error) {
-			pipe, err := next(c, r)
-			pipe.WriteTo(httptest.NewRecorder(), &strings.Builder{})
-			return pipe, err
-		}
-	}
-	if _, err := Params(r, "/a.php", reads); err != nil {
-		t.Error(err)
 	}
 }
 

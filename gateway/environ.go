@@ -83,8 +83,7 @@ func passedHeaders(r *http.Request, rt *route, c *client) (http.Header, *refusal
 	return passed, nil
 }
 
-// isOwnName reports whether only this file may set a parameter: the middleware of an
-// embedding program can add others, but not change these.
+// isOwnName reports whether only this file may set a parameter.
 func isOwnName(name string) bool {
 	switch name {
 	case "REQUEST_METHOD", "REQUEST_URI", "REQUEST_SCHEME", "QUERY_STRING", "HTTPS", "PATH_INFO", "PATH_TRANSLATED",
@@ -99,13 +98,12 @@ func isOwnName(name string) bool {
 	return false
 }
 
-// handshakeEnv returns the parameters of every event of a connection: first those of gofast
-// and the embedding program's middleware, then, overriding them, those that must be
-// correct.
+// handshakeEnv returns the parameters of every event of a connection: first those of gofast,
+// then, overriding them, those that must be correct.
 func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Header) (map[string]string, error) {
 	described := r.Clone(r.Context())
 	described.Header = passed
-	params, err := fcgi.Params(described, c.script, g.middleware...)
+	params, err := fcgi.Params(described, c.script)
 	if err != nil {
 		return nil, fmt.Errorf("build the handshake's parameters: %w", err)
 	}

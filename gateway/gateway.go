@@ -48,37 +48,33 @@ type Options struct {
 	// Files is the number of file descriptors for clients and PHP-FPM together; 0:
 	// unlimited. Further clients are refused.
 	Files int
-	// Middleware may add parameters of a handshake for PHP, in the manner of gofast. It
-	// sees no answer, and no later change of cookies.
-	Middleware []fcgi.Middleware
 }
 
 // Gateway holds the clients' connections and calls PHP for their events. It is an
 // [http.Handler] for the public listeners.
 type Gateway struct {
-	log        *zap.Logger
-	observers  observers
-	bus        Bus
-	hub        *session.Hub
-	sockets    *ws.Shared
-	middleware []fcgi.Middleware
-	name       string // the node's, as configured
-	node       string // name and six random characters, new at each start; see Node
-	web        http.Handler
-	started    *config.Config   // to find the keys that need a restart
-	durable    Log              // nil: there is none
-	missing    *session.Message // see gapMessage
-	files      int              // see Options
-	admission  admission
-	accepted   accepted
-	selftests  selftests
-	stats      stats
-	members    *members.List
-	fanout     fanout
-	handoff    handoff
-	once       onceLog
-	guard      *once.Guard        // nil: no message runs once
-	registry   *registry.Registry // nil: there is none
+	log       *zap.Logger
+	observers observers
+	bus       Bus
+	hub       *session.Hub
+	sockets   *ws.Shared
+	name      string // the node's, as configured
+	node      string // name and six random characters, new at each start; see Node
+	web       http.Handler
+	started   *config.Config   // to find the keys that need a restart
+	durable   Log              // nil: there is none
+	missing   *session.Message // see gapMessage
+	files     int              // see Options
+	admission admission
+	accepted  accepted
+	selftests selftests
+	stats     stats
+	members   *members.List
+	fanout    fanout
+	handoff   handoff
+	once      onceLog
+	guard     *once.Guard        // nil: no message runs once
+	registry  *registry.Registry // nil: there is none
 
 	reload    sync.Mutex // held while settings are replaced
 	settings  atomic.Pointer[settings]
@@ -102,22 +98,21 @@ func New(o Options) (*Gateway, error) {
 	}
 	cfg := o.Config
 	g := &Gateway{
-		log:        o.Logger,
-		bus:        o.Bus,
-		hub:        session.NewHub(),
-		sockets:    ws.NewShared(int64(cfg.Limits.InboundMemory)),
-		middleware: o.Middleware,
-		started:    cfg,
-		durable:    o.Log,
-		missing:    envelope.Missing(),
-		files:      o.Files,
-		name:       cfg.Node,
-		node:       newNode(cfg.Node),
-		live:       make(map[*connection]bool),
-		behind:     make(chan struct{}, 1),
-		resettled:  make(chan struct{}, 1),
-		stop:       make(chan struct{}),
-		handoff:    handoff{work: make(chan struct{}, 1)},
+		log:       o.Logger,
+		bus:       o.Bus,
+		hub:       session.NewHub(),
+		sockets:   ws.NewShared(int64(cfg.Limits.InboundMemory)),
+		started:   cfg,
+		durable:   o.Log,
+		missing:   envelope.Missing(),
+		files:     o.Files,
+		name:      cfg.Node,
+		node:      newNode(cfg.Node),
+		live:      make(map[*connection]bool),
+		behind:    make(chan struct{}, 1),
+		resettled: make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		handoff:   handoff{work: make(chan struct{}, 1)},
 	}
 	g.sockets.Outgoing.Resize(int64(cfg.Limits.OutboundMemory))
 	if o.Log != nil {
