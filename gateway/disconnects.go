@@ -262,12 +262,7 @@ func (q *disconnects) remove(which func(*disconnect) bool, why error) {
 // try runs the event once.
 func (f *disconnect) try() (err error) {
 	c := f.c
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("disconnect", v)
-			err = failed("a bug")
-		}
-	}()
+	defer c.g.recovered("disconnect", func() { err = failed("a bug") })
 	f.event.route, f.event.end = c.route(), f // a reload may have changed its pools
 	a, err := c.call(context.Background(), f.event)
 	if err == nil {
@@ -306,12 +301,8 @@ func (f *disconnect) overdue() bool {
 // never received is counted.
 func (f *disconnect) over(why error) {
 	c := f.c
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("disconnect", v)
-		}
-		c.g.leave(c)
-	}()
+	defer c.g.leave(c)
+	defer c.g.recovered("disconnect", nil)
 	f.settle(why)
 	if f.err != nil {
 		why = f.err // more specific

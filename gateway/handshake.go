@@ -55,13 +55,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter calls PHP and upgrades. For a self-test PHP is not called.
 func (c *connection) enter(w http.ResponseWriter, r *http.Request, passed http.Header) (a reply, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("handshake", v)
-			c.socket.CloseNow() // it may be upgraded
-			err = refuse(http.StatusInternalServerError, "panic", "a bug")
-		}
-	}()
+	defer c.g.recovered("handshake", func() {
+		c.socket.CloseNow() // it may be upgraded
+		err = refuse(http.StatusInternalServerError, "panic", "a bug")
+	})
 	if err = c.prepare(r, passed); err == nil {
 		if c.test != nil {
 			c.protocol, _ = c.agree("") // it returns an error of a name only

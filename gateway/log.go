@@ -19,6 +19,17 @@ func (g *Gateway) survived(where string, v any) {
 		zap.String("where", where), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 }
 
+// recovered survives a panic of the function that defers it, and then calls what follows
+// from one, unless that is nil.
+func (g *Gateway) recovered(where string, then func()) {
+	if v := recover(); v != nil {
+		g.survived(where, v)
+		if then != nil {
+			then()
+		}
+	}
+}
+
 // warnUnknown warns once of a proxy that does not forward client addresses.
 func (g *Gateway) warnUnknown(c *client) {
 	if !c.known && g.web == nil && g.once.first("forwarded-for") {

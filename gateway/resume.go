@@ -204,11 +204,7 @@ func (c *connection) hello(how envelope.Resume) *session.Message {
 // pinged shows the client that the connection works, as a page does not see pings, and names
 // its place in the log. See [ws.Conn.Wrap].
 func (c *connection) pinged() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("ping", v)
-		}
-	}()
+	defer c.g.recovered("ping", nil)
 	_ = c.g.hub.Tell(c.session, func(at session.Position) *session.Message { // a client that left needs no message
 		if !c.resumes() {
 			at = session.Position{}

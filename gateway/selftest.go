@@ -162,12 +162,7 @@ func (c *connection) mirror(r *http.Request) Selftest {
 
 // selftest sends each message back until the socket ends, in five minutes at the latest.
 func (c *connection) selftest() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("self-test", v)
-			c.socket.CloseNow()
-		}
-	}()
+	defer c.g.recovered("self-test", c.socket.CloseNow)
 	timer := time.AfterFunc(selftestTime, func() { c.session.Close(closeSelftest) })
 	defer timer.Stop()
 	for {

@@ -24,7 +24,7 @@ func (c *connection) serve(a *reply) {
 			c.g.leave(c)
 		}
 	}()
-	defer c.crashed()
+	defer c.g.recovered("connection", c.crashed)
 	if a != nil && c.started(a) {
 		reads = c.handle()
 	}
@@ -77,14 +77,11 @@ func (c *connection) received(m ws.Message) (start bool) {
 // handle handles the queued messages in order until none is left. It reports whether the
 // caller is still the connection's reader; if not, it must not use the connection any more.
 func (c *connection) handle() (reads bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("handler", v)
-			reads = c.g.handoff.remove(c)
-			c.close(closeFailed)
-			c.inbox.stop()
-		}
-	}()
+	defer c.g.recovered("handler", func() {
+		reads = c.g.handoff.remove(c)
+		c.close(closeFailed)
+		c.inbox.stop()
+	})
 	c.g.handoff.add(c)
 	if a := c.first; a != nil {
 		c.first = nil
@@ -105,13 +102,10 @@ func (c *connection) handle() (reads bool) {
 // due has handled what the connection's lane holds, in its turn. The lane's timer calls it: it
 // handles the queued messages if none does, while another goroutine reads.
 func (c *connection) due() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("handler", v)
-			c.close(closeFailed)
-			c.inbox.stop()
-		}
-	}()
+	defer c.g.recovered("handler", func() {
+		c.close(closeFailed)
+		c.inbox.stop()
+	})
 	m := ws.Message{Mark: markDue}
 	c.socket.BeginReply() // until discard
 	start, taken := c.inbox.put(m, math.MaxInt, math.MaxInt, nil)
@@ -154,13 +148,8 @@ func (c *connection) awaitScript() {
 	}
 }
 
-// crashed closes a connection after a panic. It is deferred.
+// crashed closes a connection after a panic.
 func (c *connection) crashed() {
-	v := recover()
-	if v == nil {
-		return
-	}
-	c.g.survived("connection", v)
 	c.close(closeFailed)
 	if !c.over {
 		c.socket.CloseNow()
@@ -228,11 +217,7 @@ func (c *connection) endLane() {
 		return
 	}
 	defer c.awaitScript()
-	defer func() {
-		if v := recover(); v != nil {
-			c.g.survived("handler", v)
-		}
-	}()
+	defer c.g.recovered("handler", nil)
 	if e, found := c.relayRest(); found {
 		c.perform(e, false)
 	}
