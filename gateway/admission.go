@@ -35,21 +35,15 @@ func (a *admission) admit(c *client, l *config.Limits) *refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l.Connections > 0 && a.total >= l.Connections {
-		r := refuse(http.StatusServiceUnavailable, "connections", "limits.connections = %d is reached", l.Connections)
-		r.header = retryAfter(10)
-		return r
+		return refuse(http.StatusServiceUnavailable, "connections", "limits.connections = %d is reached", l.Connections).later(10)
 	}
 	key := c.limitKey()
 	if c.known && l.ConnectionsPerAddress > 0 && a.addresses[key] >= l.ConnectionsPerAddress {
-		r := refuse(http.StatusTooManyRequests, "connections_per_address", "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key)
-		r.header = retryAfter(10)
-		return r
+		return refuse(http.StatusTooManyRequests, "connections_per_address", "limits.connections_per_address = %d is reached for %s", l.ConnectionsPerAddress, key).later(10)
 	}
 	// The rate is checked last: a connection refused by another limit must take no token.
 	if a.tooFastLocked(l) {
-		r := refuse(http.StatusServiceUnavailable, "accept_rate", "limits.accept_rate = %v is reached", l.AcceptRate)
-		r.header = retryAfter(1 + rand.IntN(comeBack))
-		return r
+		return refuse(http.StatusServiceUnavailable, "accept_rate", "limits.accept_rate = %v is reached", l.AcceptRate).later(1 + rand.IntN(comeBack))
 	}
 	if c.known {
 		if a.addresses == nil {

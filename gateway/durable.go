@@ -106,8 +106,8 @@ func (c *connection) storeFirst(ctx context.Context, entries []session.Command) 
 	if err == nil {
 		return nil
 	}
-	refused := refuse(http.StatusServiceUnavailable, "log", "%v", err)
-	refused.header, refused.close, refused.cause = retryAfter(5), &closeFailed, err
+	refused := refuse(http.StatusServiceUnavailable, "log", "%v", err).later(5)
+	refused.close, refused.cause = &closeFailed, err
 	return refused
 }
 

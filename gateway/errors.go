@@ -138,13 +138,15 @@ func refuse(status int, why, format string, args ...any) *refusal {
 }
 
 func refuseDraining() *refusal {
-	r := refuse(http.StatusServiceUnavailable, "draining", "draining")
-	r.header, r.close = retryAfter(1), &closeDraining
+	r := refuse(http.StatusServiceUnavailable, "draining", "draining").later(1)
+	r.close = &closeDraining
 	return r
 }
 
-func retryAfter(seconds int) http.Header {
-	return http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+// later adds when the client may come back.
+func (r *refusal) later(seconds int) *refusal {
+	r.header = http.Header{"Retry-After": {strconv.Itoa(seconds)}}
+	return r
 }
 
 // refusalFor is the only place where an error becomes the status of a refused
@@ -163,7 +165,7 @@ func refusalFor(err error) *refusal {
 	}
 	r = &refusal{status: status, why: outcome(err), reason: "the connect event failed", cause: err}
 	if status == http.StatusServiceUnavailable {
-		r.header = retryAfter(5)
+		r.later(5)
 	}
 	return r
 }

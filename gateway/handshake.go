@@ -110,9 +110,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 		return nil, nil, refused
 	}
 	if most, full := g.accepted.full(); full {
-		refused := refuse(http.StatusServiceUnavailable, "sockets", "%d client sockets are open, the maximum for the file descriptors and limits.connections", most)
-		refused.header = retryAfter(comeBack)
-		return nil, nil, refused
+		return nil, nil, refuse(http.StatusServiceUnavailable, "sockets", "%d client sockets are open, the maximum for the file descriptors and limits.connections", most).later(comeBack)
 	}
 	if refused := g.admission.admit(&who, &s.Limits); refused != nil {
 		return nil, nil, refused
@@ -207,8 +205,8 @@ func (c *connection) open(w http.ResponseWriter, r *http.Request, a *reply) (err
 	c.letIn = c.rt.asks[kindConnect]
 	_ = c.g.hub.Set(c.session, membership) // for the disconnect event; the client receives no push before Enter
 	if !c.g.admission.moveUser("", membership.User, c.g.settings.Load().Limits.ConnectionsPerUser) {
-		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User))
-		refused.header, refused.close = retryAfter(10), &closeTooMany
+		refused := refuse(http.StatusTooManyRequests, "connections_per_user", "limits.connections_per_user is reached for %q", excerpt.Of(membership.User)).later(10)
+		refused.close = &closeTooMany
 		return refused
 	}
 	c.user = membership.User
