@@ -181,11 +181,9 @@ func (c *connection) awaitClose(with session.Close, sent bool) {
 		c.close(with)
 		return
 	}
-	timer := time.NewTimer(time.Duration(c.g.settings.Load().Redis.Confirm))
-	defer timer.Stop()
 	select {
 	case <-c.socket.Ended():
-	case <-timer.C:
+	case <-time.After(time.Duration(c.g.settings.Load().Redis.Confirm)):
 		c.close(with)
 	}
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"crypto/rand"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,10 +125,8 @@ func (c *connection) pace(l **rate.Limiter, perSecond float64, burst int, delaye
 	}
 	wait := (*l).Reserve().Delay()
 	delayed.Add(1)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(wait):
 	case <-c.socket.Ended():
 	}
 }
@@ -206,11 +206,7 @@ func (g *Gateway) clients() []*connection {
 func (g *Gateway) connections() []*connection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	list := make([]*connection, 0, len(g.live))
-	for c := range g.live {
-		list = append(list, c)
-	}
-	return list
+	return slices.AppendSeq(make([]*connection, 0, len(g.live)), maps.Keys(g.live))
 }
 
 // endStream cancels the client's running stream, if any, so that PHP stops at its next

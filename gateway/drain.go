@@ -72,14 +72,11 @@ func (g *Gateway) drainAll(ctx context.Context, done <-chan struct{}, leaving []
 	begin := time.Now()
 	for i, c := range leaving {
 		at := begin.Add(over / time.Duration(len(leaving)+1) * time.Duration(i))
-		timer := time.NewTimer(time.Until(at))
 		select {
-		case <-timer.C:
+		case <-time.After(time.Until(at)):
 		case <-done:
-			timer.Stop()
 			return
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		}
 		g.loops.Go(func() { c.drainConn(closeDraining) })

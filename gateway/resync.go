@@ -84,10 +84,8 @@ func (g *Gateway) closeBehind(list []*session.Session) bool {
 
 // pause waits, and returns false when the gateway ends.
 func (g *Gateway) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-g.stop:
 		return false

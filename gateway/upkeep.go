@@ -14,13 +14,10 @@ import (
 // that no connection needs a timer.
 func (g *Gateway) sweep() {
 	for {
-		timer := time.NewTimer(sweepInterval(&g.settings.Load().Limits))
 		select {
-		case <-timer.C:
+		case <-time.After(sweepInterval(&g.settings.Load().Limits)):
 		case <-g.resettled: // without a delay, else frequent reloads would postpone it for ever
-			timer.Stop()
 		case <-g.stop:
-			timer.Stop()
 			return
 		}
 		l := &g.settings.Load().Limits

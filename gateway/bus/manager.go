@@ -55,12 +55,10 @@ func (b *Bus) Join(ctx context.Context, names []session.Address) (confirmed bool
 
 // await waits until j is done, or forgets j.
 func (b *Bus) await(ctx context.Context, j *join, stuck <-chan struct{}) bool {
-	timer := time.NewTimer(b.cfg.Confirm)
-	defer timer.Stop()
 	select {
 	case <-j.done:
 		return true
-	case <-timer.C:
+	case <-time.After(b.cfg.Confirm):
 	case <-ctx.Done():
 	case <-stuck: // Redis is not read before the caller continues
 	case <-b.ended:

@@ -164,12 +164,10 @@ func (c *Cache) enter(q *Question, at Key, names []string) (*session.Message, *R
 // await waits for the end of a flight, or for the order to run.
 func (c *Cache) await(q *Question, f *flight, w *waiter, names []string) (*session.Message, *Run, error) {
 	began := time.Now()
-	timer := time.NewTimer(q.Wait)
-	defer timer.Stop()
 	var r result
 	select {
 	case r = <-w.result:
-	case <-timer.C:
+	case <-time.After(q.Wait):
 		if c.leave(f, w) {
 			return nil, nil, ErrWait
 		}

@@ -77,11 +77,9 @@ func (l *local) Round(ctx context.Context, _ string, _ int, block time.Duration,
 	empty := len(l.entries) == 0
 	l.mu.Unlock()
 	if empty && block > 0 {
-		timer := time.NewTimer(block)
-		defer timer.Stop()
 		select {
 		case <-added:
-		case <-timer.C:
+		case <-time.After(block):
 		case <-ctx.Done():
 			return redis.Round{}, ctx.Err()
 		}

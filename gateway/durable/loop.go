@@ -56,10 +56,8 @@ func (l *Log) keep(ctx context.Context) {
 
 // rest waits for d, or until ctx ends.
 func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }

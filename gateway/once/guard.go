@@ -103,9 +103,7 @@ const (
 // Ask decides whether a message may run. It returns either the permission, or the verdict.
 // It blocks while the same message runs, for r.Wait at most.
 func (g *Guard) Ask(ctx context.Context, r Request) (*Run, Verdict) {
-	limit := time.NewTimer(r.Wait)
-	defer limit.Stop()
-	w := waiting{limit: limit.C, gone: r.Gone, pause: firstPause}
+	w := waiting{limit: time.After(r.Wait), gone: r.Gone, pause: firstPause}
 	if !g.acquire(r.Key, &w) {
 		g.stats.busy.Add(1)
 		return nil, Verdict{Kind: Busy, Err: errStillRuns}
@@ -168,11 +166,10 @@ type waiting struct {
 // sleep waits before the next look at another process's run. It returns false when there
 // is to be none.
 func (w *waiting) sleep() bool {
-	next := time.NewTimer(w.pause)
-	defer next.Stop()
+	next := time.After(w.pause)
 	w.pause = min(w.pause*3/2, maxPause)
 	select {
-	case <-next.C:
+	case <-next:
 		return true
 	case <-w.limit:
 	case <-w.gone:

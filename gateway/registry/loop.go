@@ -28,10 +28,8 @@ func (r *Registry) beatLoop() {
 
 // rest waits for d, or until it is woken. It returns false when the registry ends.
 func (r *Registry) rest(d time.Duration, woken <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-woken:
 	case <-r.stop:
 		return false
