@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -119,18 +120,14 @@ func (c *Command) IsEmpty() bool {
 // Resolve replaces [Self] in Except by the address of the connection with
 // this id, so that the command can travel to other nodes.
 func (c Command) Resolve(id string) Command {
-	for i, a := range c.Except {
-		if a.Kind != KindSelf {
-			continue
-		}
-		except := append([]Address(nil), c.Except...)
-		for j := i; j < len(except); j++ {
-			if except[j].Kind == KindSelf {
-				except[j] = Conn(id)
-			}
-		}
-		c.Except = except
+	if !slices.Contains(c.Except, Self) {
 		return c
+	}
+	c.Except = slices.Clone(c.Except)
+	for i, a := range c.Except {
+		if a == Self {
+			c.Except[i] = Conn(id)
+		}
 	}
 	return c
 }

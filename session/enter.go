@@ -158,16 +158,7 @@ func (h *Hub) sinceLocked(s *Session, a *Arrival, after Position) (list []*Comma
 
 // arrivalAddresses returns the addresses whose missed entries the client gets.
 func (h *Hub) arrivalAddresses(s *Session, a *Arrival) []Address {
-	list := h.addressesLocked(s)
-	if len(a.Live) == 0 {
-		return list
-	}
-	kept := list[:0]
-	for _, each := range list {
-		if each.Kind == KindChannel && slices.Contains(a.Live, each.Name) {
-			continue
-		}
-		kept = append(kept, each)
-	}
-	return kept
+	return slices.DeleteFunc(h.addressesLocked(s), func(each Address) bool {
+		return each.Kind == KindChannel && slices.Contains(a.Live, each.Name)
+	})
 }

@@ -79,22 +79,15 @@ func (m Membership) Equal(other Membership) bool {
 
 // Diff returns the addresses that a change from m to next adds and removes.
 func (m Membership) Diff(next Membership) (joined, left []Address) {
-	if m.User != next.User {
-		if next.User != "" {
-			joined = append(joined, User(next.User))
-		}
-		if m.User != "" {
-			left = append(left, User(m.User))
+	was, is := m.Addresses(), next.Addresses()
+	for _, a := range is {
+		if !slices.Contains(was, a) {
+			joined = append(joined, a)
 		}
 	}
-	for _, name := range next.Channels {
-		if !slices.Contains(m.Channels, name) {
-			joined = append(joined, Channel(name))
-		}
-	}
-	for _, name := range m.Channels {
-		if !slices.Contains(next.Channels, name) {
-			left = append(left, Channel(name))
+	for _, a := range was {
+		if !slices.Contains(is, a) {
+			left = append(left, a)
 		}
 	}
 	return joined, left

@@ -58,18 +58,13 @@ func (t Tag) String() string {
 func ParsePosition(s string) (Position, error) {
 	milli, rest, _ := strings.Cut(s, "-")
 	seq, tag, _ := strings.Cut(rest, "-")
-	var p Position
-	var err error
-	if p.Milli, err = parseNumber(milli); err != nil {
-		return Position{}, positionError(s)
+	m, noMilli := parseNumber(milli)
+	n, noSeq := parseNumber(seq)
+	t, noTag := ParseTag(tag)
+	if noMilli != nil || noSeq != nil || noTag != nil {
+		return Position{}, fmt.Errorf("position %q: want the form 1795879931816-0-8ebb67", shorten(s))
 	}
-	if p.Seq, err = parseNumber(seq); err != nil {
-		return Position{}, positionError(s)
-	}
-	if p.Tag, err = ParseTag(tag); err != nil {
-		return Position{}, positionError(s)
-	}
-	return p, nil
+	return Position{m, n, t}, nil
 }
 
 // parseNumber parses decimal digits in their shortest form.
@@ -78,10 +73,6 @@ func parseNumber(s string) (uint64, error) {
 		return 0, strconv.ErrSyntax
 	}
 	return strconv.ParseUint(s, 10, 64)
-}
-
-func positionError(s string) error {
-	return fmt.Errorf("position %q: want the form 1795879931816-0-8ebb67", shorten(s))
 }
 
 // String returns the position's text, "" for the zero value.

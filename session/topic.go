@@ -2,6 +2,7 @@ package session
 
 import (
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -102,10 +103,5 @@ func (m *Members) positionLocked(s *Session) int {
 		}
 		return -1
 	}
-	for i, each := range m.list {
-		if each == s {
-			return i
-		}
-	}
-	return -1
+	return slices.Index(m.list, s)
 }
