@@ -50,7 +50,7 @@ type Budget struct {
 	beside  int64            // input kept in memory while its message waits; not in used
 	lane    *Claim           // the message that may exceed the budget
 	waiting [ranks]list.List // of *waiter, first come first
-	stalled [2]*Claim        // linked list of claims that wait for input: the oldest and the newest
+	stalled list.List        // of *Claim that wait for input, the oldest first
 }
 
 // Claim is the memory that one message holds while it is received. Only the goroutine that
@@ -60,10 +60,9 @@ type Claim struct {
 	socket *Socket // its read deadline is set to end the wait of an evicted message
 
 	// Guarded by the budget.
-	since      time.Duration // when progress was last noted
-	prev, next *Claim        // in Budget.stalled
-	listed     bool          // is in Budget.stalled
-	evicted    bool          // must be given up
+	since   time.Duration // when progress was last noted
+	place   *list.Element // in Budget.stalled; nil: it is not there
+	evicted bool          // must be given up
 
 	// Owned by the goroutine that receives.
 	large  bool  // more than Small bytes were announced
@@ -264,10 +263,11 @@ func (b *Budget) evict() {
 	var evicted []*Claim
 	latest := b.now() - stallTime
 	for missing := b.missingLocked(); missing > 0; {
-		c := b.stalled[0]
-		if c == nil || c.since > latest {
+		first := b.stalled.Front()
+		if first == nil || first.Value.(*Claim).since > latest {
 			break
 		}
+		c := first.Value.(*Claim)
 		b.unlistLocked(c)
 		c.evicted = true
 		b.leaving += c.n
@@ -304,32 +304,16 @@ func (c *Claim) AwaitClient() error {
 	}
 	b.unlistLocked(c)
 	c.awaits, c.came, c.since = true, 0, b.now()
-	c.listed, c.prev, c.next = true, b.stalled[1], nil
-	if c.prev != nil {
-		c.prev.next = c
-	} else {
-		b.stalled[0] = c
-	}
-	b.stalled[1] = c
+	c.place = b.stalled.PushBack(c)
 	return nil
 }
 
 // unlistLocked removes a claim from b.stalled.
 func (b *Budget) unlistLocked(c *Claim) {
-	if !c.listed {
-		return
+	if c.place != nil {
+		b.stalled.Remove(c.place)
+		c.place = nil
 	}
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		b.stalled[0] = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		b.stalled[1] = c.prev
-	}
-	c.listed, c.prev, c.next = false, nil, nil
 }
 
 // IsEvicted reports whether the claim was evicted.
