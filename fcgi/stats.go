@@ -36,7 +36,6 @@ type Stats struct {
 	Waited         uint64 // waits in the queue, however they ended
 	WaitSum        time.Duration
 	StderrBytes    uint64
-	StderrDropped  uint64 // of these, beyond Config.MaxStderr
 	EventsLost     uint64
 }
 
@@ -77,7 +76,6 @@ func (p *Pool) countFailure(phase Phase, err error) {
 func (s *Stats) countStderr(t *boundedText) {
 	t.cut()
 	s.StderrBytes += uint64(len(t.text) + t.dropped)
-	s.StderrDropped += uint64(t.dropped)
 }
 
 // EventKind is the kind of an Event.

@@ -35,9 +35,8 @@ type Fanout struct {
 
 // Stats are counters since New and current queue sizes.
 type Stats struct {
-	Stalls  int64 // commands that had to wait for room in a queue
-	Waiting int64 // commands in the queues, counted per shard
-	Bytes   int64 // their memory, including moves that wait for Redis and commands queued after them
+	Stalls int64 // commands that had to wait for room in a queue
+	Bytes  int64 // their memory, including moves that wait for Redis and commands queued after them
 }
 
 // New starts one worker for each of the hub's shards. [Fanout.Close] ends them.
@@ -155,9 +154,7 @@ func (f *Fanout) later(tasks []task) (wait func(context.Context) error) {
 func (f *Fanout) Stats() Stats {
 	s := Stats{Stalls: f.stalls.Load()}
 	for _, w := range f.workers {
-		count, bytes := w.queue.waiting()
-		s.Waiting += int64(count)
-		s.Bytes += bytes + w.moving.held()
+		s.Bytes += w.queue.held() + w.moving.held()
 	}
 	return s
 }

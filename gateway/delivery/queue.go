@@ -116,11 +116,11 @@ func (q *queue) release(n int64) {
 	signal(q.room)
 }
 
-// waiting returns the number of tasks and the bytes held.
-func (q *queue) waiting() (tasks int, bytes int64) {
+// held returns the bytes of the tasks.
+func (q *queue) held() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.tasks), q.bytes
+	return q.bytes
 }
 
 func (q *queue) close() {

@@ -9,23 +9,21 @@ import (
 
 // Stats is a snapshot of the counters.
 type Stats struct {
-	Node         string    // the present name
-	Up           bool      // Redis answers
-	LastBeat     time.Time // zero: none went through yet
-	Nodes        int       // that beat, by the last beat
-	Registered   int64     // connections of this process
-	Waiting      int       // records to be written
-	Forgetting   int       // records to be removed, whose disconnect events are over
-	NotForgotten int64     // of these beyond the bound
-	Beats        int64
-	Failed       int64 // calls without an answer, or with an error, and names that could not be counted
-	Unknown      int64 // disconnect events that ran although Redis did not confirm that they were this node's
-	ClaimedAway  int64 // disconnect events that another node had run
-	Claimed      int64 // times when others had claimed this node
-	Claims       int64 // dead nodes that this one claimed
-	Lost         int64 // their connections
-	Repaired     int64 // records that differed from this node's connections
-	Evicts       bool  // Redis may evict the keys
+	Up          bool      // Redis answers
+	LastBeat    time.Time // zero: none went through yet
+	Nodes       int       // that beat, by the last beat
+	Registered  int64     // connections of this process
+	Waiting     int       // records to be written
+	Forgetting  int       // records to be removed, whose disconnect events are over
+	Beats       int64
+	Failed      int64 // calls without an answer, or with an error, and names that could not be counted
+	Unknown     int64 // disconnect events that ran although Redis did not confirm that they were this node's
+	ClaimedAway int64 // disconnect events that another node had run
+	Claimed     int64 // times when others had claimed this node
+	Claims      int64 // dead nodes that this one claimed
+	Lost        int64 // their connections
+	Repaired    int64 // records that differed from this node's connections
+	Evicts      bool  // Redis may evict the keys
 	// Transitions over all nodes that this one has caused, by kind of name.
 	UsersCame, UsersLeft, MembersCame, MembersLeft int64
 }
@@ -60,8 +58,8 @@ func (c *counts) moved(list []Transition) {
 func (r *Registry) Stats() Stats {
 	c := &r.counts
 	s := Stats{
-		Node: r.Node(), Up: r.up.Load(), Nodes: int(c.nodes.Load()), Registered: c.entered.Load(),
-		NotForgotten: c.notForgotten.Load(), Beats: c.beats.Load(), Failed: c.failed.Load(), Unknown: c.unknown.Load(),
+		Up: r.up.Load(), Nodes: int(c.nodes.Load()), Registered: c.entered.Load(),
+		Beats: c.beats.Load(), Failed: c.failed.Load(), Unknown: c.unknown.Load(),
 		ClaimedAway: c.claimedAway.Load(), Claimed: c.claimed.Load(), Claims: c.claims.Load(), Lost: c.lost.Load(),
 		Repaired: c.repaired.Load(), Evicts: c.evicts.Load(),
 		UsersCame: c.usersCame.Load(), UsersLeft: c.usersLeft.Load(),
