@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -156,11 +157,7 @@ func newEnv(params map[string]string) (*fcgi.Env, error) {
 // serverParams sets the parameters of server and client addresses.
 func serverParams(set map[string]string, r *http.Request, c *connection) {
 	rt := c.route()
-	name := rt.ServerName
-	if name == "" {
-		name = hostName(r.Host)
-	}
-	set["SERVER_NAME"] = name
+	set["SERVER_NAME"] = cmp.Or(rt.ServerName, hostName(r.Host))
 	set["SERVER_ADDR"], set["SERVER_PORT"] = "", "80"
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		addr, _ := netip.AddrFromSlice(local.IP)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -58,7 +59,6 @@ type Gateway struct {
 	bus       Bus
 	hub       *session.Hub
 	sockets   *ws.Shared
-	name      string // the node's, as configured
 	node      string // name and six random characters, new at each start; see Node
 	web       http.Handler
 	started   *config.Config   // to find the keys that need a restart
@@ -93,9 +93,7 @@ type Gateway struct {
 
 // New starts a gateway. [Gateway.Drain] and [Gateway.Close] end it.
 func New(o Options) (*Gateway, error) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
+	o.Logger = cmp.Or(o.Logger, zap.NewNop())
 	cfg := o.Config
 	g := &Gateway{
 		log:       o.Logger,
@@ -106,7 +104,6 @@ func New(o Options) (*Gateway, error) {
 		durable:   o.Log,
 		missing:   envelope.Missing(),
 		files:     o.Files,
-		name:      cfg.Node,
 		node:      newNode(cfg.Node),
 		live:      make(map[*connection]bool),
 		behind:    make(chan struct{}, 1),

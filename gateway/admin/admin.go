@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,9 +118,7 @@ func New(o Options) http.Handler {
 
 // setDefaults replaces what may be nil.
 func (o *Options) setDefaults() {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
+	o.Logger = cmp.Or(o.Logger, zap.NewNop())
 	if o.ConfigRefused == nil {
 		o.ConfigRefused = func() bool { return false }
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -204,20 +205,12 @@ func (b *Bus) reach() error {
 
 // withDefaults sets defaults and checks the configuration.
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.Listen == "" {
-		cfg.Listen = "127.0.0.1:6379"
-	}
+	cfg.Listen = cmp.Or(cfg.Listen, "127.0.0.1:6379")
+	cfg.PushLimit = cmp.Or(cfg.PushLimit, 1<<20)
+	cfg.Confirm = cmp.Or(cfg.Confirm, time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	if len(cfg.Prefixes) == 0 {
 		cfg.Prefixes = []string{"ws:"}
-	}
-	if cfg.PushLimit == 0 {
-		cfg.PushLimit = 1 << 20
-	}
-	if cfg.Confirm == 0 {
-		cfg.Confirm = time.Second
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
 	}
 	if cfg.PushLimit < 0 || cfg.Confirm < 0 {
 		return cfg, errors.New("push limit and confirm time may not be negative")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
@@ -44,7 +45,7 @@ func parseID(id string, tag session.Tag) (session.Position, error) {
 	p.Milli, err = strconv.ParseUint(milli, 10, 64)
 	p.Seq, err2 = strconv.ParseUint(seq, 10, 64)
 	if !found || err != nil || err2 != nil || p.Milli|p.Seq == 0 {
-		return session.Position{}, bad(badID, "the id %q is none of a stream", clip(id))
+		return session.Position{}, bad(badID, "the id %q is none of a stream", excerpt.Of(id))
 	}
 	return p, nil
 }
@@ -99,7 +100,7 @@ func readFields(list []string) (f fields, err error) {
 	for i := 0; i+1 < len(list); i += 2 {
 		switch to := f.named(list[i]); {
 		case to == nil:
-			return f, bad(badField, "field %q is unknown: want to, except, data, binary and close", clip(list[i]))
+			return f, bad(badField, "field %q is unknown: want to, except, data, binary and close", excerpt.Of(list[i]))
 		case *to != nil:
 			return f, bad(badField, "field %q stands twice", list[i])
 		default:
@@ -115,7 +116,7 @@ func (f *fields) target(c *session.Command) (err error) {
 		return bad(badTo, "field to is missing: name the clients, for instance user:42")
 	}
 	if cause := encoding(*f.to); cause != "" {
-		return bad(badEncoded, "to is %q, %s: append with rawCommand", clip(*f.to), cause)
+		return bad(badEncoded, "to is %q, %s: append with rawCommand", excerpt.Of(*f.to), cause)
 	}
 	if c.To, err = session.ParseAddresses(*f.to); err != nil {
 		return bad(badTo, "to: %v", err)
@@ -153,9 +154,10 @@ func encoding(v string) string {
 	return ""
 }
 
+// checkExcept checks the addresses of except. Self is a connection, and resolved later.
 func checkExcept(list []session.Address) error {
 	for _, a := range list {
-		if a.Kind != session.KindConn && a.Kind != session.KindUser {
+		if a.Kind != session.KindConn && a.Kind != session.KindUser && a != session.Self {
 			return fmt.Errorf("except: %s: the log can except conn: and user: only", a)
 		}
 	}
@@ -192,7 +194,7 @@ func parseClose(value *string) (*session.Close, error) {
 	digits, reason, _ := strings.Cut(*value, " ")
 	code, err := strconv.ParseUint(digits, 10, 16) // without a sign
 	if err != nil {
-		return nil, bad(badClose, "close %q: want a code and, after a space, a reason", clip(*value))
+		return nil, bad(badClose, "close %q: want a code and, after a space, a reason", excerpt.Of(*value))
 	}
 	c, err := session.NewClose(int(code), strings.TrimSpace(reason))
 	if err != nil {
@@ -232,13 +234,8 @@ func join(list []session.Address) string {
 // Check returns why a command cannot be an entry of the log, or nil. Limit is the longest
 // payload, in bytes; Self in Except is resolved later.
 func Check(c *session.Command, limit int64) error {
-	for _, a := range c.Except {
-		if a.Kind == session.KindSelf {
-			continue
-		}
-		if err := checkExcept([]session.Address{a}); err != nil {
-			return err
-		}
+	if err := checkExcept(c.Except); err != nil {
+		return err
 	}
 	switch {
 	case len(c.To) == 0:
@@ -261,13 +258,4 @@ func Check(c *session.Command, limit int64) error {
 		return errors.New("the text of a durable command is not UTF-8")
 	}
 	return nil
-}
-
-// clip limits a publisher's text in a log line.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
 }

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,21 +151,11 @@ func newCounters(names []string) map[string]*atomic.Uint64 {
 }
 
 func (cfg Config) withDefaults() Config {
-	if cfg.Keep == 0 {
-		cfg.Keep = time.Hour
-	}
-	if cfg.Memory == 0 {
-		cfg.Memory = 64 << 20
-	}
-	if cfg.PushLimit == 0 {
-		cfg.PushLimit = 1 << 20
-	}
-	if cfg.Confirm == 0 {
-		cfg.Confirm = time.Second
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
+	cfg.Keep = cmp.Or(cfg.Keep, time.Hour)
+	cfg.Memory = cmp.Or(cfg.Memory, 64<<20)
+	cfg.PushLimit = cmp.Or(cfg.PushLimit, 1<<20)
+	cfg.Confirm = cmp.Or(cfg.Confirm, time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	return cfg
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/redis"
 	"wsfpm/session"
 )
@@ -101,7 +102,7 @@ func (r *reader) judge(round redis.Round) judgement {
 		rep = replication{}
 	}
 	if rep.role != "" && rep.role != "master" {
-		return judgement{verdict: verdictLeave, err: fmt.Errorf("%w: its role is %s", errNotMaster, clip(rep.role))}
+		return judgement{verdict: verdictLeave, err: fmt.Errorf("%w: its role is %s", errNotMaster, excerpt.Of(rep.role))}
 	}
 	tag := rep.tag
 	if tag == 0 {
@@ -147,7 +148,7 @@ func ascending(last session.Position, tag session.Tag, list []redis.Entry) (sess
 			return last, err
 		}
 		if !at.After(last) {
-			return last, fmt.Errorf("redis returned the entry %s after %s", clip(e.ID), last.ID())
+			return last, fmt.Errorf("redis returned the entry %s after %s", excerpt.Of(e.ID), last.ID())
 		}
 		last = at
 	}

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"wsfpm/gateway/excerpt"
 	"wsfpm/gateway/redis"
 )
 
@@ -19,7 +20,7 @@ func Warnings(ctx context.Context, client *redis.Client, key string) (list []str
 		return nil, err
 	}
 	for _, s := range found.Strays {
-		list = append(list, fmt.Sprintf("durable.stream: %q in database %d looks like a log, and no gateway with this configuration reads it: publishers append to %q in the database of redis.url, without a prefix of their own", clip(s.Key), s.Database, key))
+		list = append(list, fmt.Sprintf("durable.stream: %q in database %d looks like a log, and no gateway with this configuration reads it: publishers append to %q in the database of redis.url, without a prefix of their own", excerpt.Of(s.Key), s.Database, key))
 	}
 	if p := found.Policy; p != "" && p != "noeviction" && !strings.HasPrefix(p, "volatile-") {
 		list = append(list, fmt.Sprintf("redis: maxmemory-policy is %s: Redis may evict the log %q, which is a gap for all clients: set noeviction", p, key))

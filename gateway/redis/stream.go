@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,11 +142,7 @@ func (r *Reader) Round(ctx context.Context, after string, count int, block time.
 	if block > 0 {
 		args = append(args, "block", block.Milliseconds())
 	}
-	from := after
-	if from == "" {
-		from = "0-0"
-	}
-	read := pipe.Do(ctx, append(args, "streams", r.key, from)...)
+	read := pipe.Do(ctx, append(args, "streams", r.key, cmp.Or(after, "0-0"))...)
 	var present, replication *goredis.Cmd
 	if after != "" {
 		present = pipe.Do(ctx, "xrange", r.key, after, after)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -103,9 +104,7 @@ const mostForgotten = 100_000
 
 // New returns a registry, which beats from now on. [Registry.Close] ends it.
 func New(cfg Config) *Registry {
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, zap.NewNop())
 	r := &Registry{
 		cfg: cfg, log: cfg.Logger, keys: keys(cfg.Prefix), start: cfg.clock.Now(),
 		beatNow: make(chan struct{}, 1), work: make(chan struct{}, 1), stop: make(chan struct{}),
