@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"wsfpm/session"
 )
@@ -67,9 +68,24 @@ func (r *Record) head(id string) string {
 	return b.String()
 }
 
+// storedInfo is an Info as JSON, with the bytes of what is not UTF-8, which a text of JSON cannot
+// hold. Older versions read the text only.
+type storedInfo struct {
+	Info
+	State64 []byte `json:"state64,omitempty"`
+	URI64   []byte `json:"uri64,omitempty"`
+}
+
 // tail returns the last part of a stored record.
 func (r *Record) tail() string {
-	text, err := json.Marshal(&r.Info)
+	s := storedInfo{Info: r.Info}
+	if !utf8.ValidString(r.State) {
+		s.State64 = []byte(r.State)
+	}
+	if !utf8.ValidString(r.URI) {
+		s.URI64 = []byte(r.URI)
+	}
+	text, err := json.Marshal(&s)
 	if err != nil {
 		return "{}" // only a time after the year 9999 has no JSON
 	}
@@ -84,11 +100,11 @@ var (
 
 // Decode parses a stored record. Its second part, between empty lines, are the transitions
 // of its last change, see [Transition].
-func Decode(stored string) (r Record, err error) {
-	if len(stored) > MaxRecord {
+func Decode(text string) (r Record, err error) {
+	if len(text) > MaxRecord {
 		return Record{}, fmt.Errorf("record: %w", errTooLong)
 	}
-	head, rest, found := strings.Cut(stored, "\n\n")
+	head, rest, found := strings.Cut(text, "\n\n")
 	_, tail, found2 := strings.Cut(rest, "\n\n")
 	if !found || !found2 {
 		return Record{}, fmt.Errorf("record: %w", errParts)
@@ -107,13 +123,26 @@ func Decode(stored string) (r Record, err error) {
 		}
 		r.Counted = append(r.Counted, a)
 	}
-	if err = json.Unmarshal([]byte(tail), &r.Info); err == nil {
+	if r.Info, err = readTail(tail); err == nil {
 		err = r.checkNames()
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("record: %w", err)
 	}
 	return r, nil
+}
+
+// readTail reads the last part of a stored record.
+func readTail(tail string) (Info, error) {
+	var s storedInfo
+	err := json.Unmarshal([]byte(tail), &s)
+	if s.State64 != nil {
+		s.State = string(s.State64)
+	}
+	if s.URI64 != nil {
+		s.URI = string(s.URI64)
+	}
+	return s.Info, err
 }
 
 // checkNames checks the names of the user and the channels as [session.CheckName] does:

@@ -36,6 +36,15 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+// A state, and the target of a request, may hold any bytes.
+func TestARecordKeepsBytesThatAreNoText(t *testing.T) {
+	want := aRecord()
+	want.State, want.URI = "\xff\xfe\x01 state", "/ws/chat?name=J\xf6rg"
+	if got, err := Decode(want.head("c1") + "\n\n\n\n" + want.tail()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestABadRecordIsAnError(t *testing.T) {
 	r := aRecord()
 	good := r.head("c1") + "\n\n\n\n" + r.tail()
