@@ -279,3 +279,15 @@ func TestClientsThatComeAndGoMissNothing(t *testing.T) {
 		t.Errorf("%d connections resumed", c.resumed.Load())
 	}
 }
+
+// A stream with ids of the future was deleted. Smaller ids are not from before the reload.
+func TestAPositionOfANewStreamIsNotFromBeforeResumeWasSwitchedOn(t *testing.T) {
+	rows(t, "7.switched")
+	l := startLogged(t, func(c *config.Config) { c.Routes[0].Resume = false })
+	l.reloaded(func(c *config.Config) { c.Routes[0].Resume = true })
+	l.comesBack("?ws_last="+l.position(), "gap")
+	*l.log = fakeLog{tag: l.log.tag}
+	l.log.add(time.Hour, &session.Command{})
+	l.reached()
+	l.comesBack("?ws_last="+l.position(), "ok")
+}

@@ -71,9 +71,9 @@ func (b *Batch) Deliver(s *Session, c *Command) (meant bool) {
 	return true
 }
 
-// Gap is [Session.Gap].
-func (b *Batch) Gap(s *Session, p Position, lost bool) {
-	if s.Gap(p, lost) == nil { // on an error the outlet is closing the client
+// Gap is [Hub.Gap].
+func (b *Batch) Gap(h *Hub, s *Session, p Position, lost bool) {
+	if h.Gap(s, p, lost) == nil { // on an error the outlet is closing the client
 		b.touch(s)
 	}
 }

@@ -203,7 +203,7 @@ func TestAHistoryThatIsRenamedLosesNothing(t *testing.T) {
 	s.SetGap(text("gap"))
 	p := at(2)
 	p.Tag++
-	if err := s.Gap(p, false); err != nil {
+	if err := h.Gap(s, p, false); err != nil {
 		t.Fatal(err)
 	}
 	e := entry(3, Channel("room"))

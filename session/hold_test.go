@@ -24,7 +24,7 @@ func TestAHoldWhileTheLogIsLoadedLosesNoEntry(t *testing.T) {
 	hub.Hold(s)
 	r.entries = []*Command{entry(1), entry(2, Channel("room"))}
 	_ = hub.Release(s)
-	_ = s.Gap(r.entries[0].At, true)
+	_ = hub.Gap(s, r.entries[0].At, true)
 	_, _ = s.Deliver(r.entries[1])
 	if want := []string{"gap", "2"}; !slices.Equal(out.got, want) {
 		t.Errorf("got %q, want %q", out.got, want)
@@ -40,7 +40,7 @@ func TestAHoldDuringALossReportsOneGap(t *testing.T) {
 	r.entries = nil
 	_ = hub.Release(s)
 	r.entries = loaded
-	_ = s.Gap(loaded[0].At, true)
+	_ = hub.Gap(s, loaded[0].At, true)
 	if want := []string{"gap"}; !slices.Equal(out.got, want) {
 		t.Errorf("got %q, want %q", out.got, want)
 	}
@@ -94,19 +94,41 @@ func TestAReleaseReportsThatTheClientIsGone(t *testing.T) {
 
 func TestEntriesFollowAGap(t *testing.T) {
 	r := &ring{entries: []*Command{entry(5)}}
-	_, s, out := member(r)
+	hub, s, out := member(r)
 	first := entry(2, Channel("room"))
 	first.At.Tag++
-	_ = s.Gap(Position{Milli: 1, Tag: first.At.Tag}, true)
+	r.entries = []*Command{first}
+	_ = hub.Gap(s, Position{Milli: 1, Tag: first.At.Tag}, true)
 	_, _ = s.Deliver(first)
-	_ = s.Gap(Position{Milli: 1, Tag: first.At.Tag}, true) // it is behind that one
+	_ = hub.Gap(s, Position{Milli: 1, Tag: first.At.Tag}, true) // it is behind that one
 	if want := []string{"gap", "2"}; !slices.Equal(out.got, want) {
 		t.Errorf("got %q, want %q", out.got, want)
 	}
 	s.Close(Close{Code: 4001})
-	_ = s.Gap(Position{Milli: 9, Tag: first.At.Tag}, true)
+	_ = hub.Gap(s, Position{Milli: 9, Tag: first.At.Tag}, true)
 	if got := out.got[len(out.got)-1]; got != "close 4001" {
 		t.Errorf("%q follows the close", got)
+	}
+}
+
+// A stream with ids of the future was deleted: Redis gives smaller ones, under the same tag.
+func TestAGapIsToldWhereIDsGoBack(t *testing.T) {
+	r := &ring{entries: []*Command{entry(99)}}
+	hub, s, out := member(r)
+	r.entries = []*Command{entry(5)}
+	heard := &wire{}
+	later := New("later", heard)
+	later.SetGap(NewMessage(false, []byte("gap")))
+	_ = hub.Enter(later, Arrival{Membership: Membership{Channels: []string{"room"}}, Began: r.entries[0].At})
+	for _, each := range []*Session{s, later} {
+		_ = hub.Gap(each, r.entries[0].At, true)
+		_, _ = each.Deliver(entry(6, Channel("room")))
+	}
+	if want := []string{"gap", "6"}; !slices.Equal(out.got, want) {
+		t.Errorf("got %q, want %q", out.got, want)
+	}
+	if want := []string{"6"}; !slices.Equal(heard.got, want) {
+		t.Errorf("a client that entered after the gap got %q, want %q", heard.got, want)
 	}
 }
 

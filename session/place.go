@@ -167,16 +167,25 @@ func (s *Session) gapLocked(p Position) error {
 
 // Gap reports to a session that entries before p may be missing, unless it entered after them; with
 // lost false none is missing, and only the tag of the history has changed.
-func (s *Session) Gap(p Position, lost bool) error {
+//
+// A place behind p is not enough: after a stream is deleted Redis may give smaller ids under the
+// same tag. The place of a session that entered after the gap is in the window.
+func (h *Hub) Gap(s *Session, p Position, lost bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := &s.place.at
 	switch {
-	case at.Tag == p.Tag && !p.After(*at):
+	case at.Tag == p.Tag && !p.After(*at) && h.knows(*at):
 		return nil
 	case !lost:
 		at.Tag = p.Tag
 		return nil
 	}
 	return s.gapLocked(p)
+}
+
+// knows reports whether a position is in the window.
+func (h *Hub) knows(at Position) bool {
+	_, _, known := h.window.Since(at, nil, 0, nil)
+	return known
 }

@@ -11,7 +11,7 @@ import (
 type ring struct{ entries []*Command }
 
 func (r *ring) Since(after Position, to []Address, most int, list []*Command) ([]*Command, Position, bool) {
-	if r.Newest().Tag != after.Tag {
+	if r.Newest().Tag != after.Tag || !r.has(after) {
 		return list, r.Newest(), false
 	}
 	for _, c := range r.entries {
@@ -23,6 +23,12 @@ func (r *ring) Since(after Position, to []Address, most int, list []*Command) ([
 		}
 	}
 	return list, r.Newest(), true
+}
+
+// has reports whether a position is that of an entry, or before the first.
+func (r *ring) has(at Position) bool {
+	return len(r.entries) == 0 || r.entries[0].At.After(at) ||
+		slices.ContainsFunc(r.entries, func(c *Command) bool { return c.At.Compare(at) == 0 })
 }
 
 func (r *ring) Newest() (at Position) {
@@ -131,7 +137,7 @@ func lose(w *world) {
 		func(w *world) {
 			w.push("gap", func() {
 				w.hub.All(w.hub.Shard(w.s)).each(func(s *Session) bool {
-					_ = s.Gap(first.At, w.broken != "no word of a gap")
+					_ = w.hub.Gap(s, first.At, w.broken != "no word of a gap")
 					return true
 				})
 				w.hub.Reached(w.hub.Shard(w.s), first.At)

@@ -116,7 +116,7 @@ func (w *worker) reached(n notice) {
 	all := task{command: &session.Command{}, set: w.f.hub.All(w.shard)}
 	all.walk(func(sessions []*session.Session) {
 		for _, s := range sessions {
-			w.out.Gap(s, n.at, n.lost)
+			w.out.Gap(w.f.hub, s, n.at, n.lost)
 		}
 		w.flush()
 	})

@@ -26,6 +26,22 @@ func TestAFlushedLogIsAGap(t *testing.T) {
 	}
 }
 
+// The ids of a new stream are smaller, and Redis's tag is the same.
+func TestALogWithIDsOfTheFutureMayBeDeleted(t *testing.T) {
+	s := startStoring(t, "resume = true\ngap_message = \"read again\"", "", "3.log-gap", "3.log-ahead")
+	plain, wrapped := s.open(), s.dial("", stack.DialOptions{Protocols: []string{"wsfpm.v1"}})
+	wrapped.Next() // hello
+	wrapped.Next() // the position
+	s.redis.Do(t, "xadd", "ws:log", "99999999999999-0", "to", "channel:room", "data", "x")
+	plain.Expect("x")
+	wrapped.Next()
+	s.redis.Do(t, "del", "ws:log")
+	plain.Expect("read again")
+	wrapped.Expect(`{"gap":true}`)
+	s.redis.Do(t, "xadd", "ws:log", "*", "to", "channel:room", "data", "y")
+	plain.Expect("y")
+}
+
 func TestReadyWaitsUntilTheLogIsLoaded(t *testing.T) {
 	stack.Integration(t)
 	redis := stack.Redis(t, stack.RedisOptions{})
