@@ -91,19 +91,43 @@ func (w *worker) group(tasks []task, last bool) {
 	var delivered int64
 	tasks[0].walk(func(sessions []*session.Session) {
 		w.out.Prefetch(sessions)
-		for _, s := range sessions {
+		w.each(sessions, func(s *session.Session) {
 			for i := range tasks {
 				t := &tasks[i]
 				if w.out.Claim(s, t.number) && !w.follows(s, t) && w.out.Deliver(s, t.command) {
 					delivered++
 				}
 			}
-		}
+		})
 		if last {
 			w.flush()
 		}
 	})
 	w.f.Delivered.Add(delivered)
+}
+
+// each calls visit for sessions. A panic ends the connection of the client that it hits, which
+// has missed something; the others are served.
+func (w *worker) each(sessions []*session.Session, visit func(*session.Session)) {
+	for n := w.some(sessions, visit); n < len(sessions); n = w.some(sessions, visit) {
+		w.fail(sessions[n])
+		sessions = sessions[n+1:]
+	}
+}
+
+// some is each up to the first panic. It returns the number of sessions before that.
+func (w *worker) some(sessions []*session.Session, visit func(*session.Session)) (n int) {
+	defer w.f.Recovered()
+	for ; n < len(sessions); n++ {
+		visit(sessions[n])
+	}
+	return n
+}
+
+// fail ends a client's connection after a panic. The client comes back, with its position.
+func (w *worker) fail(s *session.Session) {
+	defer w.f.Recovered()
+	s.Close(session.Close{Code: 1011, Reason: "internal error"})
 }
 
 // reached records a position of the log, behind all deliveries before it. Before that a gap
@@ -115,9 +139,7 @@ func (w *worker) reached(n notice) {
 	}
 	all := task{command: &session.Command{}, set: w.f.hub.All(w.shard)}
 	all.walk(func(sessions []*session.Session) {
-		for _, s := range sessions {
-			w.out.Gap(w.f.hub, s, n.at, n.lost)
-		}
+		w.each(sessions, func(s *session.Session) { w.out.Gap(w.f.hub, s, n.at, n.lost) })
 		w.flush()
 	})
 }
@@ -185,26 +207,17 @@ func (w *worker) carryOut(c *session.Command, sessions []*session.Session) {
 	ctx, cancel := w.f.Patience()
 	defer cancel()
 	for _, s := range sessions {
-		w.one(func() bool { return w.f.Move(ctx, s, c) })
+		w.one(s, func() bool { return w.f.Move(ctx, s, c) })
 		for next := w.moving.next(s, c); next != nil; next = w.moving.next(s, next) {
-			w.one(func() bool { return w.late(s, next) })
+			w.one(s, func() bool { return w.late(s, next) })
 		}
-		w.letGo(s)
+		w.each([]*session.Session{s}, w.letGo)
 	}
 }
 
-// letGo ends the hold of a session that was moved. After a panic the client is closed: it
-// would get nothing more from the log, and comes back with its position.
+// letGo ends the hold of a session that was moved.
 func (w *worker) letGo(s *session.Session) {
-	defer w.f.Recovered()
-	ended := false
-	defer func() {
-		if !ended {
-			s.Close(session.Close{Code: 1011, Reason: "internal error"})
-		}
-	}()
 	_ = w.f.hub.Release(s) // on an error the outlet is closing the client
-	ended = true
 }
 
 // late applies a command that was queued after a move of s.
@@ -219,10 +232,11 @@ func (w *worker) late(s *session.Session, c *session.Command) (meant bool) {
 	return meant
 }
 
-// one counts a delivery and survives a panic in it.
-func (w *worker) one(deliver func() bool) {
-	defer w.f.Recovered()
-	if deliver() {
-		w.f.Delivered.Add(1)
-	}
+// one counts a delivery to one client, see each.
+func (w *worker) one(s *session.Session, deliver func() bool) {
+	w.each([]*session.Session{s}, func(*session.Session) {
+		if deliver() {
+			w.f.Delivered.Add(1)
+		}
+	})
 }
