@@ -71,6 +71,30 @@ func TestAwaitWaitsWhileTheLogIsLoaded(t *testing.T) {
 	})
 }
 
+// A node that has started before Redis, too.
+func TestALogThatIsLoadedAfterAnOutageIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeStore()
+		f.publish(times(1000, "all", "old")...) // two rounds
+		f.down = errors.New("refused")
+		l, _, _ := listen(t, Config{Store: f})
+		<-time.After(5 * time.Second)
+		f.change(func() { f.down = nil })
+		for l.Stats().Entries == 0 {
+			<-time.After(time.Millisecond)
+		}
+		if !l.Newest().IsZero() {
+			t.Fatal("it is loaded already")
+		}
+		if _, err := l.Append(t.Context(), []session.Command{text("x")}); err != nil {
+			t.Errorf("append: %v", err)
+		}
+		if !l.Await(t.Context(), pos(1050, 0, tagA)) {
+			t.Error("an entry of the log is not known")
+		}
+	})
+}
+
 func TestWithoutRedisTheLogLivesInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, e, _ := listen(t, Config{})

@@ -254,6 +254,7 @@ func (l *Log) drop(at session.Position, err error) {
 // load continues to load: the window is live when the end of the log is reached. A log
 // without entries gets one without a meaning, because it needs a position.
 func (l *Log) load(ctx context.Context, got, count int) error {
+	l.set(stateLoading, nil) // after an outage, too
 	_, own := l.store.(*local)
 	switch {
 	case l.reader.last.IsZero():
