@@ -57,10 +57,10 @@ func (c *connection) resumes() bool {
 }
 
 // beginConnect notes where in the log the connect event begins, and decides what PHP is
-// told. Messages that come meanwhile are sent after the answer.
+// told. Messages that come meanwhile are sent after the answer. The wait for the client's position
+// comes first: before the log is loaded there is no place to begin at.
 func (c *connection) beginConnect(ctx context.Context) {
 	r := c.arriving
-	r.began = c.g.hub.Position(c.session)
 	switch {
 	case !r.asked:
 		r.told = envelope.New
@@ -69,6 +69,7 @@ func (c *connection) beginConnect(ctx context.Context) {
 	default:
 		r.told = envelope.Gap
 	}
+	r.began = c.g.hub.Position(c.session)
 }
 
 // knows reports whether this process holds what followed a position, and that is not too

@@ -248,10 +248,12 @@ func TestAClientMayBeAheadOfThisProcess(t *testing.T) {
 	ahead.Seq++
 	l.log.ahead = func() {
 		l.log.mu.Lock()
-		defer l.log.mu.Unlock()
 		l.log.entries = append(l.log.entries, &session.Command{At: ahead})
+		l.log.mu.Unlock()
+		l.reached()
 	}
 	l.comesBack("?ws_last="+ahead.String(), "ok")
+	l.told("ok", ahead.String(), ahead.String()) // the connect event begins after the wait
 	l.log.ahead = nil
 	ahead.Seq++
 	l.comesBack("?ws_last="+ahead.String(), "gap")
