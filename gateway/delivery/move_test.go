@@ -60,3 +60,16 @@ func TestAWaitForRoomHoldsNoWrittenMessageBack(t *testing.T) {
 	close(l.gate)
 	l.idle()
 }
+
+// A command may name 1,000 addresses of 200 bytes.
+func TestNamesCountInAQueue(t *testing.T) {
+	long := strings.Repeat("x", session.MaxName)
+	for _, c := range []session.Command{
+		{To: []session.Address{session.User(long)}}, {Except: []session.Address{session.User(long)}}, {Join: []string{long}}, {Leave: []string{long}},
+	} {
+		list := task{command: &c}
+		if got := list.size() - (&task{command: &session.Command{}}).size(); got < session.MaxName {
+			t.Errorf("%+v counts for %d bytes", c, got)
+		}
+	}
+}

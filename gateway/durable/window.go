@@ -74,13 +74,19 @@ func (w *window) now() uint64 {
 }
 
 // size estimates the memory of an entry, in bytes. The payload counts twice: a message keeps
-// its encodings, the plain frame in its own memory and the envelope beside it.
+// its encodings, the plain frame in its own memory and the envelope beside it. An address is in
+// the command and in the index.
 func size(c *session.Command) int64 {
-	const entry, command, address = 48, 400, 64
+	const entry, command, address = 48, 304, 144
 	if c == nil {
 		return entry
 	}
-	n := entry + command + address*(len(c.To)+len(c.Except))
+	n := entry + command
+	for _, list := range [][]session.Address{c.To, c.Except} {
+		for _, a := range list {
+			n += address + len(a.Name)
+		}
+	}
 	if c.Message != nil {
 		n += session.Headroom + 2*len(c.Message.Data())
 	}

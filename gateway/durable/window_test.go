@@ -127,7 +127,6 @@ func TestBothBoundsHoldAndTheNewestStays(t *testing.T) {
 	}
 }
 
-// The window agrees with a list that is searched from end to end.
 func TestAPayloadCountsTwiceAndEachAddressOnce(t *testing.T) {
 	bare := session.Command{}
 	one := session.Command{To: []session.Address{session.All}, Message: session.NewMessage(false, make([]byte, 5000))}
@@ -145,6 +144,18 @@ func TestAPayloadCountsTwiceAndEachAddressOnce(t *testing.T) {
 	}
 }
 
+// So many addresses, with names as long as they may be, take 350 bytes each.
+func TestTheNamesOfAddressesCount(t *testing.T) {
+	var c session.Command
+	for i := range session.MaxAddresses {
+		c.To = append(c.To, session.User(fmt.Sprintf("%0*d", session.MaxName, i)))
+	}
+	if got := size(&c); got < 340*session.MaxAddresses || got > 360*session.MaxAddresses {
+		t.Errorf("%d addresses count for %d bytes", session.MaxAddresses, got)
+	}
+}
+
+// The window agrees with a list that is searched from end to end.
 func TestSinceAgreesWithASearch(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	names := []session.Address{session.All, session.User("1"), session.User("2"), session.Channel("a"), session.Channel("b"), session.Conn("c")}
