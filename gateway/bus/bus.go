@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +24,8 @@ var ErrDown = errors.New("redis is down")
 // ErrClosed is returned by methods of a Bus that was closed.
 var ErrClosed = errors.New("bus is closed")
 
-// Config configures a Bus. Zero fields take the documented defaults.
+// Config configures a Bus. Zero fields take the documented defaults. Package config checks
+// what a bus is made of: prefixes that do not begin with each other, and relays.
 type Config struct {
 	// URL names the Redis that carries pushes between processes:
 	//
@@ -112,11 +111,35 @@ type counts struct {
 	published, failed, unconfirmed           atomic.Uint64
 }
 
-// New checks cfg and returns a Bus, which receives nothing before [Bus.Listen]. It
-// starts the embedded server, if configured. The caller must call Close.
+// New returns a Bus, which receives nothing before [Bus.Listen]. It starts the embedded
+// server, if configured. The caller must call Close.
 func New(cfg Config) (*Bus, error) {
-	b, err := newBus(cfg)
-	if err != nil {
+	cfg = cfg.withDefaults()
+	b := &Bus{
+		cfg:    cfg,
+		log:    cfg.Logger,
+		relays: newRelays(cfg.Relays),
+		work:   make(chan struct{}, 1),
+		frames: make(chan publication, mostFrames),
+		end:    func() {},
+		stuck:  make(chan struct{}),
+		subs:   newSubscriptions(len(cfg.Prefixes)),
+		status: statusLocal,
+	}
+	b.droplog = b.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
+	}))
+	for pattern := range b.relays {
+		b.patterns = append(b.patterns, pattern)
+	}
+	for _, p := range cfg.Prefixes {
+		b.fixed = append(b.fixed, p+session.All.String(), p+commandName)
+	}
+	if cfg.URL == "" {
+		return b, nil
+	}
+	b.status = statusConnecting
+	if err := b.reach(); err != nil {
 		return nil, fmt.Errorf("bus: %w", err)
 	}
 	return b, nil
@@ -143,43 +166,6 @@ func (b *Bus) Listen(deliver Deliver) {
 	}
 }
 
-// newBus is New without the goroutines.
-func newBus(cfg Config) (*Bus, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	relays, err := newRelays(cfg.Relays, cfg.Prefixes[0])
-	if err != nil {
-		return nil, err
-	}
-	b := &Bus{
-		cfg:    cfg,
-		log:    cfg.Logger,
-		relays: relays,
-		work:   make(chan struct{}, 1),
-		frames: make(chan publication, mostFrames),
-		end:    func() {},
-		stuck:  make(chan struct{}),
-		subs:   newSubscriptions(len(cfg.Prefixes)),
-		status: statusLocal,
-	}
-	b.droplog = b.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
-	}))
-	for pattern := range relays {
-		b.patterns = append(b.patterns, pattern)
-	}
-	for _, p := range cfg.Prefixes {
-		b.fixed = append(b.fixed, p+session.All.String(), p+commandName)
-	}
-	if cfg.URL == "" {
-		return b, nil
-	}
-	b.status = statusConnecting
-	return b, b.reach()
-}
-
 // reach creates the client, and the embedded server if configured.
 func (b *Bus) reach() error {
 	url := b.cfg.URL
@@ -203,8 +189,7 @@ func (b *Bus) reach() error {
 	return nil
 }
 
-// withDefaults sets defaults and checks the configuration.
-func (cfg Config) withDefaults() (Config, error) {
+func (cfg Config) withDefaults() Config {
 	cfg.Listen = cmp.Or(cfg.Listen, "127.0.0.1:6379")
 	cfg.PushLimit = cmp.Or(cfg.PushLimit, 1<<20)
 	cfg.Confirm = cmp.Or(cfg.Confirm, time.Second)
@@ -212,25 +197,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if len(cfg.Prefixes) == 0 {
 		cfg.Prefixes = []string{"ws:"}
 	}
-	if cfg.PushLimit < 0 || cfg.Confirm < 0 {
-		return cfg, errors.New("push limit and confirm time may not be negative")
-	}
-	return cfg, checkPrefixes(cfg.Prefixes)
-}
-
-// checkPrefixes makes sure that names in Redis are unambiguous.
-func checkPrefixes(prefixes []string) error {
-	if slices.Contains(prefixes, "") {
-		return errors.New("a prefix is empty")
-	}
-	for i, p := range prefixes {
-		for j, other := range prefixes {
-			if i != j && strings.HasPrefix(p, other) {
-				return fmt.Errorf("prefix %q begins with prefix %q", p, other)
-			}
-		}
-	}
-	return nil
+	return cfg
 }
 
 // Publish sends a command to all processes, including this one. It returns when Redis

@@ -19,7 +19,7 @@ func FuzzDeliver(f *testing.F) {
 	f.Add("ws:all", "\xff")
 	f.Add("ws:log:1", "x")
 	f.Fuzz(func(t *testing.T, channel, payload string) {
-		b, err := newBus(Config{PushLimit: 1 << 10})
+		b, err := New(Config{PushLimit: 1 << 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,11 +61,6 @@ func TestNewReportsWhatIsWrong(t *testing.T) {
 		{"password", Config{URL: "redis://u:pass%zz@a:1"}, "escape"},
 		{"sentinel database", Config{URL: "redis://a:1/x?master_name=m"}, "database"},
 		{"cluster host", Config{URL: "redis://a:1,b/?cluster=true"}, "addr"},
-		{"empty prefix", Config{Prefixes: []string{"ws:", ""}}, "empty"},
-		{"same prefix", Config{Prefixes: []string{"ws:", "ws:"}}, "begins with"},
-		{"prefix of a prefix", Config{Prefixes: []string{"ws:conn:", "ws:"}}, "begins with"},
-		{"limit", Config{PushLimit: -1}, "negative"},
-		{"relay", Config{Relays: []Relay{{Pattern: "a", To: "all"}}}, "exactly one"},
 		{"listen", Config{URL: "embedded", Listen: "256.0.0.1:0"}, "embedded"},
 	}
 	for _, tt := range tests {

@@ -40,7 +40,7 @@ func TestLaravelsEventsAreRelayed(t *testing.T) {
 // A further prefix of our own may lie within a relay's pattern, as Laravel's prefix of both: a
 // push is then not relayed, too.
 func TestOurOwnNamesAreNotRelayed(t *testing.T) {
-	b, err := newBus(Config{Prefixes: []string{"ws:", "app_ws:"}, Relays: []Relay{{Pattern: "app_*", To: "channel:{name}", Laravel: true}}})
+	b, err := New(Config{Prefixes: []string{"ws:", "app_ws:"}, Relays: []Relay{{Pattern: "app_*", To: "channel:{name}", Laravel: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}

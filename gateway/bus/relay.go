@@ -2,7 +2,6 @@ package bus
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"wsfpm/session"
@@ -22,49 +21,21 @@ type Relay struct {
 	Laravel bool
 }
 
-// relay is a checked Relay.
+// relay is a Relay in its parts.
 type relay struct {
 	before, after string // the parts of the pattern around "*"
 	to            string
 	laravel       bool
 }
 
-// newRelays checks relays and returns them by pattern.
-func newRelays(list []Relay, prefix string) (map[string]relay, error) {
+// newRelays returns relays by pattern.
+func newRelays(list []Relay) map[string]relay {
 	relays := make(map[string]relay, len(list))
 	for _, l := range list {
-		if _, twice := relays[l.Pattern]; twice {
-			return nil, fmt.Errorf("relay %q: the pattern stands twice", l.Pattern)
-		}
-		r, err := newRelay(l, prefix)
-		if err != nil {
-			return nil, fmt.Errorf("relay %q: %w", l.Pattern, err)
-		}
-		relays[l.Pattern] = r
+		before, after, _ := strings.Cut(l.Pattern, "*")
+		relays[l.Pattern] = relay{before, after, l.To, l.Laravel}
 	}
-	return relays, nil
-}
-
-// newRelay checks one relay.
-func newRelay(l Relay, prefix string) (relay, error) {
-	before, after, found := strings.Cut(l.Pattern, "*")
-	switch {
-	case !found || strings.Contains(after, "*"):
-		return relay{}, errors.New(`the pattern needs exactly one "*"`)
-	case strings.ContainsAny(l.Pattern, `?[]\`):
-		// Redis gives these a meaning, which would make {name} ambiguous.
-		return relay{}, errors.New(`the pattern may not have "?", "[", "]" or "\"`)
-	case strings.HasPrefix(before, prefix) || strings.HasPrefix(prefix, before): // "*" matches anything
-		return relay{}, fmt.Errorf("the pattern matches names under our own prefix %q", prefix)
-	}
-	example := strings.ReplaceAll(l.To, "{name}", "x")
-	if strings.ContainsAny(example, "{}") {
-		return relay{}, fmt.Errorf(`to %q: "{name}" is all that braces may hold`, l.To)
-	}
-	if _, err := session.ParseAddress(example); err != nil {
-		return relay{}, fmt.Errorf("to: %w", err)
-	}
-	return relay{before, after, l.To, l.Laravel}, nil
+	return relays
 }
 
 // address returns the address for a Redis channel that matched the pattern, and the part

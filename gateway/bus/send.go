@@ -15,9 +15,7 @@ import (
 // according to the node that every gateway subscribes at. It does not retry: after an
 // error the payload may have arrived.
 func Send(ctx context.Context, cfg Config, name string, payload []byte) (heard int64, err error) {
-	if cfg, err = cfg.withDefaults(); err != nil {
-		return 0, err
-	}
+	cfg = cfg.withDefaults()
 	prefix := cfg.Prefixes[0]
 	address := cfg.URL
 	if address == redisurl.Embedded {

@@ -31,9 +31,12 @@ func (c *Config) checkRedis(r *report) {
 			}
 		}
 	}
-	for i := range c.Redis.Relays {
+	for i, relay := range c.Redis.Relays {
+		if slices.ContainsFunc(c.Redis.Relays[:i], func(other Relay) bool { return other.Pattern == relay.Pattern }) {
+			r.bad(indexed("redis.relay", i+1)+".pattern", "%q is there twice", clip(relay.Pattern))
+		}
 		if len(c.Redis.Prefix) > 0 {
-			c.Redis.Relays[i].check(r, indexed("redis.relay", i+1), c.Redis.Prefix[0])
+			relay.check(r, indexed("redis.relay", i+1), c.Redis.Prefix[0])
 		}
 	}
 }
@@ -120,7 +123,8 @@ func (relay Relay) check(r *report, key, prefix string) {
 	if relay.Format != "" && relay.Format != RelayLaravel {
 		r.bad(key+".format", `%q is unknown: write %q, or remove it`, clip(relay.Format), RelayLaravel)
 	}
-	if _, err := session.ParseAddress(strings.ReplaceAll(relay.To, "{name}", "x")); err != nil {
+	example := strings.ReplaceAll(relay.To, "{name}", "x")
+	if _, err := session.ParseAddress(example); err != nil || strings.ContainsAny(example, "{}") {
 		r.bad(key+".to", `%q is not an address: write conn:<id>, user:<name>, channel:<name> or all, such as "channel:{name}"`, clip(relay.To))
 	}
 }
