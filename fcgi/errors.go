@@ -84,8 +84,8 @@ type Error struct {
 // when the script has ended or is no longer waited for. It returns nil for any other
 // error, timeouts included.
 func Freed(err error) <-chan struct{} {
-	var e *Error
-	if !errors.As(err, &e) || errors.Is(err, ErrTimeout) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || errors.Is(err, ErrTimeout) {
 		return nil
 	}
 	return e.freed

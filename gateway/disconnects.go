@@ -128,8 +128,7 @@ func (q *disconnects) next() (f *disconnect) {
 func (q *disconnects) putBack(f *disconnect) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var refused *fcgi.Error
-	if errors.As(f.err, &refused) {
+	if refused, ok := errors.AsType[*fcgi.Error](f.err); ok {
 		q.refusal = refused.Err // without the names of this event
 	}
 	if q.closed || f.overdue() {

@@ -89,8 +89,7 @@ func errorText(rt *route, err error) string {
 
 // withDetail adds PHP's output to a failure: stderr, else the body.
 func withDetail(err error, stderr, body []byte) error {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		if f.detail = string(clipBytes(stderr)); f.detail == "" {
 			f.detail = string(clipBytes(body))
 		}
@@ -152,8 +151,7 @@ func (r *refusal) later(seconds int) *refusal {
 // refusalFor is the only place where an error becomes the status of a refused
 // handshake.
 func refusalFor(err error) *refusal {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
 	status := http.StatusBadGateway
@@ -163,7 +161,7 @@ func refusalFor(err error) *refusal {
 	case errors.Is(err, fcgi.ErrTimeout):
 		status = http.StatusGatewayTimeout
 	}
-	r = &refusal{status: status, why: outcome(err), reason: "the connect event failed", cause: err}
+	r := &refusal{status: status, why: outcome(err), reason: "the connect event failed", cause: err}
 	if status == http.StatusServiceUnavailable {
 		r.later(5)
 	}
@@ -174,8 +172,7 @@ func refusalFor(err error) *refusal {
 // whose handshake failed.
 func endFor(err error) cause {
 	end := cause{code: lostCode}
-	var r *refusal
-	if errors.As(err, &r) && r.close != nil {
+	if r, ok := errors.AsType[*refusal](err); ok && r.close != nil {
 		end.code, end.reason = r.close.Code, r.close.Reason
 	}
 	return end

@@ -244,8 +244,7 @@ func (l *Log) convert(entries []redis.Entry) []held {
 
 // drop counts and logs an entry that cannot be delivered.
 func (l *Log) drop(at session.Position, err error) {
-	var b *badEntry
-	if errors.As(err, &b) {
+	if b, ok := errors.AsType[*badEntry](err); ok {
 		l.counts.bad[b.reason].Add(1)
 	}
 	l.droplog.Warn("entry of the log dropped", zap.Stringer("position", at), zap.Error(err))
