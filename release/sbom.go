@@ -13,54 +13,6 @@ import (
 	"time"
 )
 
-// spdx is a document of SPDX 2.3 in its JSON form, as far as it is used here.
-type spdx struct {
-	Version       string             `json:"spdxVersion"`
-	License       string             `json:"dataLicense"`
-	ID            string             `json:"SPDXID"`
-	Name          string             `json:"name"`
-	Namespace     string             `json:"documentNamespace"`
-	Creation      spdxCreation       `json:"creationInfo"`
-	Packages      []spdxPackage      `json:"packages"`
-	Relationships []spdxRelationship `json:"relationships"`
-}
-
-type spdxCreation struct {
-	Created  string   `json:"created"`
-	Creators []string `json:"creators"`
-}
-
-type spdxPackage struct {
-	ID        string          `json:"SPDXID"`
-	Name      string          `json:"name"`
-	Version   string          `json:"versionInfo"`
-	Location  string          `json:"downloadLocation"`
-	Analyzed  bool            `json:"filesAnalyzed"`
-	Declared  string          `json:"licenseDeclared"`
-	Concluded string          `json:"licenseConcluded"`
-	Copyright string          `json:"copyrightText"`
-	FileName  string          `json:"packageFileName,omitempty"`
-	Checksums []spdxChecksum  `json:"checksums,omitempty"`
-	Refs      []spdxReference `json:"externalRefs,omitempty"`
-}
-
-type spdxChecksum struct {
-	Algorithm string `json:"algorithm"`
-	Value     string `json:"checksumValue"`
-}
-
-type spdxReference struct {
-	Category string `json:"referenceCategory"`
-	Type     string `json:"referenceType"`
-	Locator  string `json:"referenceLocator"`
-}
-
-type spdxRelationship struct {
-	From string `json:"spdxElementId"`
-	Type string `json:"relationshipType"`
-	To   string `json:"relatedSpdxElement"`
-}
-
 // writeSBOM writes the SBOM of a binary of wsfpm: what its build information says, with the
 // licences of the modules. created is the time of the commit.
 func writeSBOM(w io.Writer, binary string, modules []*module, created time.Time) error {
@@ -79,44 +31,45 @@ func writeSBOM(w io.Writer, binary string, modules []*module, created time.Time)
 			return err
 		}
 	}
-	platform := setting(info, "GOOS") + "-" + setting(info, "GOARCH")
-	doc := spdx{
-		Version: "SPDX-2.3", License: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: "wsfpm-" + platform,
-		Namespace: "https://spdx.org/spdxdocs/wsfpm-" + sum,
-		Creation:  spdxCreation{created.UTC().Format(time.RFC3339), []string{"Tool: wsfpm-release"}},
+	var packages, relationships []object
+	add := func(p object, relationship string, from any) {
+		packages = append(packages, p)
+		relationships = append(relationships, object{"spdxElementId": from, "relationshipType": relationship, "relatedSpdxElement": p["SPDXID"]})
 	}
+	const document = "SPDXRef-DOCUMENT"
 	main := described("wsfpm", info.Main.Version, "MIT")
-	main.FileName, main.Checksums = filepath.Base(binary), []spdxChecksum{{"SHA256", sum}}
-	doc.add(main, "DESCRIBES", doc.ID)
+	main["packageFileName"], main["checksums"] = filepath.Base(binary), []object{{"algorithm": "SHA256", "checksumValue": sum}}
+	add(main, "DESCRIBES", document)
 	goVersion, _, _ := strings.Cut(strings.TrimPrefix(info.GoVersion, "go"), " ")
 	for _, m := range append([]*debug.Module{{Path: "stdlib", Version: goVersion}}, info.Deps...) {
 		if licences[m.Path] == "" {
 			return fmt.Errorf("%s contains %s, which is not among the modules of this checkout", binary, m.Path)
 		}
 		p := described(m.Path, m.Version, licences[m.Path])
-		p.Refs = []spdxReference{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + m.Path + "@" + m.Version}}
-		doc.add(p, "CONTAINS", main.ID)
+		p["externalRefs"] = []object{{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:golang/" + m.Path + "@" + m.Version}}
+		add(p, "CONTAINS", main["SPDXID"])
 	}
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
-	return out.Encode(doc)
+	return out.Encode(object{ // SPDX 2.3 in its JSON form
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": document,
+		"name":              "wsfpm-" + setting(info, "GOOS") + "-" + setting(info, "GOARCH"),
+		"documentNamespace": "https://spdx.org/spdxdocs/wsfpm-" + sum,
+		"creationInfo":      object{"created": created.UTC().Format(time.RFC3339), "creators": []string{"Tool: wsfpm-release"}},
+		"packages":          packages, "relationships": relationships,
+	})
 }
 
-func described(name, version, licence string) spdxPackage {
+// described is a package of the SBOM.
+func described(name, version, licence string) object {
 	id := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' {
 			return r
 		}
 		return '-'
 	}, name)
-	return spdxPackage{ID: "SPDXRef-" + id, Name: name, Version: version, Location: "NOASSERTION",
-		Declared: licence, Concluded: licence, Copyright: "NOASSERTION"}
-}
-
-// add appends a package, and its relationship to the element from.
-func (d *spdx) add(p spdxPackage, relationship, from string) {
-	d.Packages = append(d.Packages, p)
-	d.Relationships = append(d.Relationships, spdxRelationship{from, relationship, p.ID})
+	return object{"SPDXID": "SPDXRef-" + id, "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION", "filesAnalyzed": false,
+		"licenseDeclared": licence, "licenseConcluded": licence, "copyrightText": "NOASSERTION"}
 }
 
 // setting returns a build setting, such as GOOS.
