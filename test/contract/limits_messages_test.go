@@ -53,11 +53,16 @@ func TestConnectionsOfOneUser(t *testing.T) {
 	if got.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
+	first := w.dial("?h[]=WS-User:tom", stack.DialOptions{})
+	first.Next()
+	w.refused("?h[]=WS-User:tom&h[]=WS-Publish:user:tom", stack.DialOptions{})
+	first.Send("WS-User: tom")
+	first.Expect("ok") // and nothing before it: the answer of the refused one was not carried out
 	later := w.open()
 	later.Next()
 	later.Send("WS-User: mia")
 	later.ExpectClose(1008)
-	w.counted("connections_per_user", 2)
+	w.counted("connections_per_user", 3)
 }
 
 func TestLargeFramesAreNotCountedAsFragments(t *testing.T) {
