@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -63,6 +65,16 @@ func TestServerThatIsDownIsTriedAtIntervals(t *testing.T) {
 			t.Errorf("got event %v, down %v", e, p.Stats().Down)
 		}
 	})
+}
+
+func TestASocketThatMayNotBeOpenedNamesTheRights(t *testing.T) {
+	err := withRights(&net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	if op := new(net.OpError); !errors.As(err, &op) || !strings.Contains(err.Error(), "listen.group") {
+		t.Errorf("got %v", err)
+	}
+	if err := withRights(syscall.ECONNREFUSED); err != syscall.ECONNREFUSED {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A machine that is off answers nothing: each attempt takes DialTimeout.

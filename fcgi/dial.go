@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -332,5 +333,14 @@ func Ping(ctx context.Context, cfg Config) (answered bool, err error) {
 // netDial is Pool.netDial except in tests.
 func netDial(ctx context.Context, cfg *Config) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}
-	return dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	nc, err := dialer.DialContext(ctx, cfg.Network, cfg.Address)
+	return nc, withRights(err)
+}
+
+// withRights adds to the error of a socket that may not be opened who can change that.
+func withRights(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: the user of this process may not open the socket: see listen.owner, listen.group and listen.mode of the pool, and the folder's rights", err)
+	}
+	return err
 }
