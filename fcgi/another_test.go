@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // A server that answers probes is replaced by one that does not, as when PHP 8.2 is

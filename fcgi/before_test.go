@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestARequestIsDecidedOnRightBeforeItIsSent(t *testing.T) {

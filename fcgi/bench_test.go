@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // cannedServer gives every request the same answer and allocates nothing, so that

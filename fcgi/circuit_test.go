@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestServerThatIsDownIsTriedAtIntervals(t *testing.T) {

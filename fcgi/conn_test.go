@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestInterruptEndsItsOwnUseOnly(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // transcript reads everything that a decoder makes of in.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // wire returns the bytes that a request is sent as.

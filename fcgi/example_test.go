@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"wsfpm/fcgi"
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // One script, run once, with an answer that is known to be whole.

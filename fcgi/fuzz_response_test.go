@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // plainAnswer is a second, plain reading of an answer's bytes: its body, and

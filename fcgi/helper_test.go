@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // patience bounds the wait for a condition. It is long because machines that run tests

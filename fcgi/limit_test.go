@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // A server has two workers and the pool is configured for four: the pool detects it,

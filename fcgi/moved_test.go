@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // A request that was still dialing when the address changed may go to the old

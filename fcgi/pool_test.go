@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestEchoReusesOneConnection(t *testing.T) {

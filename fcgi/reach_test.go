@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestRestartOfTheServerIsWaitedFor(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestAReloadThatChangesNothingForgetsNothing(t *testing.T) {

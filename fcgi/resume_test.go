@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // A record that has partly arrived when a deadline passes is not lost.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // pipePool makes a pool whose connections are net.Pipes to the handler, for tests

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // machine is an application server with a fake clock: how many workers it has, how

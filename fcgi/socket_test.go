@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // The time for reading may be a short one, and over before the request is sent.

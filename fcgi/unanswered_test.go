@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // behindProxy is a pool of a server behind a TCP proxy. While gone is set, the proxy

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 // pages makes a folder of pages with everything that must not be served.

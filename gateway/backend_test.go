@@ -5,7 +5,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 )
 
 func TestFatalErrorBehindMuchStderrRefuses(t *testing.T) {

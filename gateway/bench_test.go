@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/answer"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
@@ -20,6 +19,7 @@ import (
 	"wsfpm/gateway/envelope"
 	"wsfpm/gateway/ws"
 	"wsfpm/session"
+	"wsfpm/test/fcgitest"
 )
 
 // cannedServer answers every FastCGI request with the same bytes and allocates

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
+	"wsfpm/test/fcgitest"
 )
 
 // flaky is a gateway whose PHP-FPM can be stopped and started.

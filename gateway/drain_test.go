@@ -9,8 +9,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/session"
+	"wsfpm/test/fcgitest"
 )
 
 func TestDrainEndsThoughAStreamRuns(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
 	"wsfpm/session"
+	"wsfpm/test/fcgitest"
 )
 
 // html is the header of PHP's usual answer.

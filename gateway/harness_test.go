@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/phpreport"
+	"wsfpm/test/fcgitest"
 )
 
 // patience is how long a test waits for something that should happen soon. It

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
+	"wsfpm/test/fcgitest"
 )
 
 // moveTo is a reload after which only a pool of that name is left, which all

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/redis"
+	"wsfpm/test/fcgitest"
 )
 
 // onceStore is the store of a Redis that ends with the test.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
+	"wsfpm/test/fcgitest"
 )
 
 // A client that does not read holds a worker no longer than stream_timeout.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
+	"wsfpm/test/fcgitest"
 )
 
 // withLocal gives a configuration a first pool at an address; the pool "default",

@@ -14,9 +14,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway/config"
 	"wsfpm/session"
+	"wsfpm/test/fcgitest"
 )
 
 func TestMessagesAreEchoedInOrder(t *testing.T) {

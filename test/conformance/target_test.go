@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
+	"wsfpm/test/fcgitest"
 	"wsfpm/test/stack"
 )
 

@@ -14,13 +14,13 @@ import (
 
 	"github.com/coder/websocket"
 
-	"wsfpm/fcgi/fcgitest"
 	"wsfpm/gateway"
 	"wsfpm/gateway/admin"
 	"wsfpm/gateway/bus"
 	"wsfpm/gateway/config"
 	"wsfpm/gateway/durable"
 	"wsfpm/gateway/redis"
+	"wsfpm/test/fcgitest"
 	"wsfpm/test/stack"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 	"wsfpm/test/stack"
 )
 

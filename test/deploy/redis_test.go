@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 	"wsfpm/test/stack"
 )
 

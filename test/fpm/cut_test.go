@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"wsfpm/fcgi/fcgitest"
+	"wsfpm/test/fcgitest"
 	"wsfpm/test/stack"
 )
 
