@@ -95,6 +95,27 @@ func TestALogThatIsLoadedAfterAnOutageIsAwaited(t *testing.T) {
 	})
 }
 
+// Entries may be so large that a round of them takes longer than a command may. Later rounds are
+// as large as ever.
+func TestRoundsThatDoNotComeThroughGetSmaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeStore()
+		f.publish(times(40, "all", "large")...)
+		f.narrow = 1
+		_, e, _ := listen(t, Config{Store: f})
+		if got := await(e); got != "gap 140-0-aaaaaa" {
+			t.Errorf("heard %q", got)
+		}
+		f.change(func() { f.narrow = 0 })
+		<-time.After(20 * block) // the limit doubles with each round
+		f.publish(times(1000, "all", "x")...)
+		<-time.After(20 * time.Millisecond)
+		if got := strings.Count(e.heard(), "x to all"); got != 1000 {
+			t.Errorf("%d entries came in two rounds", got)
+		}
+	})
+}
+
 func TestWithoutRedisTheLogLivesInTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, e, _ := listen(t, Config{})

@@ -36,6 +36,7 @@ type fakeStore struct {
 	appended int
 	skew     time.Duration // of its clock
 	loads    chan struct{} // if set, the log can be loaded when it is closed
+	narrow   int           // more entries do not come through in one round; 0: any number does
 }
 
 func newFakeStore() *fakeStore {
@@ -165,6 +166,9 @@ func (l *fakeLine) lookLocked(after string, count int, info, first bool) (round 
 	}
 	round.Present = from >= 0
 	round.Entries = slices.Clone(l.entries[from+1:][:min(count, len(l.entries)-from-1)])
+	if l.narrow > 0 && len(round.Entries) > l.narrow {
+		return redis.Round{}, errors.New("timeout")
+	}
 	if info {
 		l.asked++
 		round.Info, round.Refused = l.info, l.refused

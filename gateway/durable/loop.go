@@ -155,6 +155,7 @@ func (l *Log) round(ctx context.Context, line Line) error {
 	count := l.reader.count()
 	answer, err := line.Round(ctx, l.reader.after(), count, wait, !l.reader.ignoring)
 	if err != nil {
+		l.reader.failed()
 		return err
 	}
 	last := l.reader.last

@@ -27,6 +27,7 @@ type reader struct {
 	fresh bool             // no round of this line has been judged
 	got   int              // entries of the last round that was used
 	mean  int64            // size of an entry, in bytes; 0: unknown
+	limit int              // entries of a round since one failed; 0: none
 }
 
 // verdict is what a round is worth.
@@ -80,10 +81,26 @@ func (r *reader) after() string {
 
 // count is the number of entries to ask for.
 func (r *reader) count() int {
-	if r.mean == 0 {
-		return firstCount
+	n := firstCount
+	if r.mean > 0 {
+		n = int(min(max(roundBytes/r.mean, 1), mostCount))
 	}
-	return int(min(max(roundBytes/r.mean, 1), mostCount))
+	if r.limit > 0 {
+		n = min(n, r.limit)
+	}
+	return n
+}
+
+// failed notes a round without an answer. It may have been larger than the network carries in
+// time: entries may be larger than those before them. Asked for again as it was, it would fail
+// for ever.
+func (r *reader) failed() { r.limit = max(r.count()/4, 1) }
+
+// succeeded lets rounds grow again after one that failed.
+func (r *reader) succeeded() {
+	if r.limit *= 2; r.limit > mostCount {
+		r.limit = 0
+	}
 }
 
 // pause is the pause before the next round.
@@ -121,6 +138,7 @@ func (r *reader) judge(round redis.Round) judgement {
 	}
 	r.last, r.tag, r.fresh, r.got = last, tag, false, len(round.Entries)
 	r.weigh(round.Entries)
+	r.succeeded()
 	return judgement{verdict: verdictUse, renamed: renamed}
 }
 
