@@ -62,8 +62,8 @@ const (
 
 // command is one command in flight.
 type command struct {
-	left int // names without an answer
-	sent time.Time
+	names []session.Address // without an answer, in the order sent
+	sent  time.Time
 }
 
 // join waits until all of its names are confirmed in one epoch.
@@ -184,7 +184,7 @@ func (r *subscriptions) next(now time.Time) (subscribe, unsubscribe []session.Ad
 	}
 	for _, sent := range [][]session.Address{subscribe, unsubscribe} {
 		if len(sent) > 0 {
-			r.inflight = append(r.inflight, command{left: len(sent), sent: now})
+			r.inflight = append(r.inflight, command{names: sent, sent: now})
 		}
 	}
 	return subscribe, unsubscribe
@@ -203,7 +203,7 @@ func (r *subscriptions) heardSubscribed(name session.Address) {
 		return
 	}
 	e.state = subscribed
-	r.answered()
+	name = r.answered(name)
 	r.put(name, e)
 	waited := r.waiting[name]
 	delete(r.waiting, name)
@@ -227,15 +227,22 @@ func (r *subscriptions) heardUnsubscribed(name session.Address) {
 		return
 	}
 	e.state = absent
-	r.answered()
-	r.put(name, e)
+	r.put(r.answered(name), e)
 }
 
-// answered subtracts one name from the oldest command in flight: Redis answers in order.
-func (r *subscriptions) answered() {
-	if r.inflight[0].left--; r.inflight[0].left == 0 {
+// answered removes a name from the oldest command in flight: Redis answers in order. It
+// returns the name as it was sent, which shares the memory of a session's: the one that was
+// heard is a part of an answer, and the map would keep all of that.
+func (r *subscriptions) answered(heard session.Address) (sent session.Address) {
+	oldest := &r.inflight[0]
+	sent = oldest.names[0]
+	if oldest.names = oldest.names[1:]; len(oldest.names) == 0 {
 		r.inflight = r.inflight[1:]
 	}
+	if sent != heard {
+		return heard
+	}
+	return sent
 }
 
 // settle records whether all names are confirmed.

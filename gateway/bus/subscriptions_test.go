@@ -3,8 +3,10 @@ package bus
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"wsfpm/session"
 )
@@ -340,5 +342,23 @@ func TestNamesAreGatheredIntoCommands(t *testing.T) {
 	}
 	if sub, unsub := r.next(time.Now()); len(sub)+len(unsub) > 0 {
 		t.Error("more commands on their way than the window allows")
+	}
+}
+
+// The name that Redis confirms is a part of its answer: a map that kept it would keep the answer,
+// for each of a million names.
+func TestAConfirmedNameKeepsTheMemoryOfTheSession(t *testing.T) {
+	subs := newSubscriptions(1)
+	subs.connected(0)
+	own := session.Channel(strings.Clone("room"))
+	subs.join([]session.Address{own})
+	if subscribe, _ := subs.next(time.Now()); len(subscribe) != 1 {
+		t.Fatal(subscribe)
+	}
+	subs.heardSubscribed(session.Channel("ws:channel:room"[len("ws:channel:"):]))
+	for name := range subs.names {
+		if unsafe.StringData(name.Name) != unsafe.StringData(own.Name) {
+			t.Error("the name shares the memory of the answer")
+		}
 	}
 }
