@@ -18,7 +18,7 @@ const contentLength = "CONTENT_LENGTH"
 // Env holds the parameters that many requests share, encoded once. It is
 // immutable and safe for concurrent use.
 type Env struct {
-	script string
+	script unique.Handle[string] // SCRIPT_FILENAME
 	common unique.Handle[string] // encoded name-value pairs that come first, shared by equal Envs
 	pairs  []byte                // the others, sorted by name
 	cuts   []int                 // offsets into pairs at which one PARAMS record must end
@@ -36,10 +36,11 @@ type Var struct{ Name, Value string }
 // Common lists parameters whose values many Envs have in common, such as SERVER_NAME:
 // Envs that are equal in all of these share their memory.
 func NewEnv(params map[string]string, common ...string) (*Env, error) {
-	e := &Env{script: params["SCRIPT_FILENAME"]}
-	if e.script == "" {
+	script := params["SCRIPT_FILENAME"]
+	if script == "" {
 		return nil, errors.New("fcgi: no SCRIPT_FILENAME among the parameters")
 	}
+	e := &Env{script: unique.Make(script)}
 	size := 0
 	for name, value := range params {
 		size += Var{name, value}.size()
@@ -77,7 +78,7 @@ func NewEnv(params map[string]string, common ...string) (*Env, error) {
 }
 
 // Script returns SCRIPT_FILENAME, for errors and logs.
-func (e *Env) Script() string { return e.script }
+func (e *Env) Script() string { return e.script.Value() }
 
 // check returns an error if PHP would reject v.
 func (v Var) check() error {

@@ -107,7 +107,7 @@ func (r *Request) check() error {
 func (p *Pool) failed(r *Request, phase Phase, sent Sent, err error) error {
 	script := ""
 	if r.Env != nil {
-		script = r.Env.script
+		script = r.Env.Script()
 	}
 	p.countFailure(phase, err)
 	return &Error{Phase: phase, Sent: sent, Script: script, ID: r.ID, Err: err}

@@ -50,7 +50,7 @@ type Response struct {
 
 func newResponse(ctx context.Context, p *Pool, s slot, r *Request) *Response {
 	resp := &Response{
-		pool: p, ctx: ctx, slot: s, script: r.Env.script, id: r.ID,
+		pool: p, ctx: ctx, slot: s, script: r.Env.Script(), id: r.ID,
 		timeout: r.Timeout, limit: r.MaxAnswer,
 		stderr: boundedText{limit: int(s.cfg.MaxStderr)},
 	}

@@ -127,7 +127,7 @@ func (c *connection) membershipAfter(a *answer.Reply, old session.Membership) (s
 // effects carries out an answer except its connection's membership and reply, and the
 // entries that it has stored.
 func (c *connection) effects(ctx context.Context, a *answer.Reply, p pushes) {
-	if a.Oddity != "" && c.g.once.first(c.script+a.Oddity) {
+	if a.Oddity != "" && c.g.once.first(c.script.Value()+a.Oddity) {
 		c.log().Warn("odd answer", zap.String("oddity", a.Oddity))
 	}
 	published := c.publish(ctx, p.rest)

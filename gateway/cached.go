@@ -94,7 +94,7 @@ func (c *connection) keepAnswer(rt *route, run *cache.Run, asked *asker, a *repl
 		}
 		return r
 	}, err.Error())
-	if c.g.once.first("cache " + c.script + withoutDigits) {
+	if c.g.once.first("cache " + c.script.Value() + withoutDigits) {
 		c.log().Warn("answer not kept in the cache", zap.Error(err))
 	}
 }

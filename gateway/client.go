@@ -18,7 +18,7 @@ const maxHops = 16
 // client is the sender of a handshake, as far as it is known.
 type client struct {
 	addr    netip.Addr
-	port    string // "0" if the address was forwarded
+	port    uint16 // 0 if the address was forwarded
 	known   bool   // addr is the client's own; else that of a proxy that did not forward one
 	trusted bool   // the peer is a trusted proxy
 	secure  bool   // the client speaks TLS to the proxy
@@ -29,10 +29,10 @@ type client struct {
 // and read from the right: trusted hops are skipped, the first other address is the
 // client's. The rest is ignored, because a client can forge it.
 func clientOf(r *http.Request, trust config.Trusted) (client, error) {
-	c := client{port: "0", known: true}
+	c := client{known: true}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		c.addr = peer.Addr().Unmap().WithZone("")
-		c.port = portText(peer.Port())
+		c.port = peer.Port()
 		c.trusted = trust.Contains(c.addr)
 	} else {
 		c.addr, c.unix = netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
@@ -52,7 +52,7 @@ func clientOf(r *http.Request, trust config.Trusted) (client, error) {
 	c.secure = slices.ContainsFunc(protos, isSecure)
 	addr, found := forwardedFor(hops, trust)
 	if c.known = found; found {
-		c.addr, c.port = addr, "0"
+		c.addr, c.port = addr, 0
 	}
 	return c, nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
@@ -27,8 +28,8 @@ type connection struct {
 	socket  *ws.Conn
 
 	// Set by the handshake, not changed afterwards.
-	rt       *route // at the time of the handshake; see route
-	script   string // as configured
+	rt       *route                // at the time of the handshake; see route
+	script   unique.Handle[string] // as configured; connections share the text
 	client   client
 	protocol string // the selected subprotocol, see wraps
 	since    time.Time
@@ -83,7 +84,7 @@ func (c *connection) route() *route {
 // log returns a logger with the connection's fields. It is created on demand: most
 // connections never log.
 func (c *connection) log() *zap.Logger {
-	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script), zap.String("trace", c.trace()))
+	return c.g.log.With(zap.String("connection", c.id()), zap.String("script", c.script.Value()), zap.String("trace", c.trace()))
 }
 
 // close closes the connection after all queued messages.

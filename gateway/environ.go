@@ -104,14 +104,14 @@ func isOwnName(name string) bool {
 func (g *Gateway) handshakeEnv(c *connection, r *http.Request, passed http.Header) (map[string]string, error) {
 	described := r.Clone(r.Context())
 	described.Header = passed
-	params, err := fcgi.Params(described, c.script)
+	params, err := fcgi.Params(described, c.script.Value())
 	if err != nil {
 		return nil, fmt.Errorf("build the handshake's parameters: %w", err)
 	}
 	maps.DeleteFunc(params, func(name, _ string) bool { return isOwnName(name) })
 	rt := c.route()
 	c.mixed = !maps.Equal(c.rt.Params, rt.Params) // a reload came in between
-	name := scriptName(c.rt.files.configured.documentRoot, c.script)
+	name := scriptName(c.rt.files.configured.documentRoot, c.script.Value())
 	set := map[string]string{
 		"GATEWAY_INTERFACE": "CGI/1.1",
 		"SERVER_PROTOCOL":   r.Proto,
@@ -170,7 +170,7 @@ func serverParams(set map[string]string, r *http.Request, c *connection) {
 	if rt.ServerPort != 0 && c.client.unix {
 		set["SERVER_PORT"] = strconv.Itoa(rt.ServerPort)
 	}
-	set["REMOTE_ADDR"], set["REMOTE_PORT"] = c.client.addr.String(), c.client.port
+	set["REMOTE_ADDR"], set["REMOTE_PORT"] = c.client.addr.String(), portText(c.client.port)
 }
 
 // requestURI returns the request target as the client wrote it, without the scheme and host
@@ -208,7 +208,7 @@ func (c *connection) keepCookies(lines []string) {
 
 // followLinks changes the script's path to p, the current target of the route's links.
 func (c *connection) followLinks(p *paths) error {
-	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script)) {
+	if c.rt.Root != "" && !holds(p.base, filepath.Base(c.script.Value())) {
 		return failed("SCRIPT_FILENAME %s does not exist, or a link leads out of the route's root: check the new release", c.filename(p))
 	}
 	params := c.env.Params()

@@ -13,7 +13,7 @@ type handoff struct {
 	mu    sync.Mutex // guards what follows, and the links of connections
 	first *connection
 	last  *connection // the newest
-	look  uint64      // number of the current check
+	look  uint32      // number of the current check, which may begin again at 0
 	awake bool        // watch is running
 
 	work chan struct{} // capacity one: starts watch
@@ -30,7 +30,7 @@ const (
 // watched are the links of a connection in handoff's list, guarded by handoff.mu.
 type watched struct {
 	prev, next *connection
-	since      uint64 // handoff.look when it was added
+	since      uint32 // handoff.look when it was added
 	listed     bool
 	handedOff  bool // another goroutine reads
 }
@@ -105,7 +105,7 @@ func (h *handoff) watch(stop <-chan struct{}) {
 		if h.first != nil {
 			idle = 0
 		}
-		for c := h.first; c != nil && c.watched.since < h.look; c = h.first {
+		for c := h.first; c != nil && c.watched.since != h.look; c = h.first {
 			h.unlinkLocked(c)
 			c.watched.handedOff = true
 			go c.serve(nil)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unique"
 
 	"wsfpm/fcgi"
 	"wsfpm/gateway/envelope"
@@ -127,7 +128,7 @@ func (g *Gateway) receive(r *http.Request) (*connection, http.Header, error) {
 
 func (g *Gateway) newConnection(r *http.Request, rt *route, named target, who client) *connection {
 	c := &connection{
-		g: g, rt: rt, script: named.script, paths: named.paths, client: who, since: time.Now(),
+		g: g, rt: rt, script: unique.Make(named.script), paths: named.paths, client: who, since: time.Now(),
 		arriving: &arriving{parseReturning(r.URL.RawQuery), offeredProtocols(r.Header.Values("Sec-WebSocket-Protocol"))},
 	}
 	c.socket = ws.New(rt.limits, g.sockets)

@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
+	"unique"
 
 	"go.uber.org/zap"
 
@@ -93,10 +95,14 @@ func (g *Gateway) connectionOf(l *registry.Lost) (*connection, error) {
 		return nil, errors.New("no route has its path and host")
 	}
 	c := &connection{
-		g: g, rt: rt, script: named.script, paths: named.paths, protocol: l.Record.Protocol,
+		g: g, rt: rt, script: unique.Make(named.script), paths: named.paths, protocol: l.Record.Protocol,
 		since: l.Record.Connected, letIn: true, session: session.New(l.ID, nil),
 	}
-	c.client = client{port: l.Record.Port, secure: l.Record.HTTPS}
+	port, err := strconv.ParseUint(l.Record.Port, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	c.client = client{port: uint16(port), secure: l.Record.HTTPS}
 	if c.client.addr, err = netip.ParseAddr(l.Record.Address); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (c *connection) mayRun(ctx context.Context, e *event, excess bool) bool {
 	defer c.whenLost(nil)
 	run, v := c.g.guard.Ask(ctx, once.Request{
 		Key:     once.Key(c.g.started.Redis.Prefix[0], user, c.re),
-		Hash:    once.Hash(c.script, e.body),
+		Hash:    once.Hash(c.script.Value(), e.body),
 		Keep:    time.Duration(c.rt.Once),
 		Longest: rt.upstream.wait + time.Duration(max(rt.Timeout, rt.StreamTimeout)) + onceSlack,
 		Wait:    time.Duration(rt.Timeout),

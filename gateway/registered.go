@@ -22,7 +22,7 @@ func (c *connection) register(r *http.Request) {
 	c.entry = reg.Enter(r.Context(), c.id(), func() registry.Info {
 		m := c.session.Membership()
 		return registry.Info{
-			Route: c.rt.Path, Host: host, Script: c.script, URI: uri, Address: c.client.addr.String(), Port: c.client.port,
+			Route: c.rt.Path, Host: host, Script: c.script.Value(), URI: uri, Address: c.client.addr.String(), Port: portText(c.client.port),
 			HTTPS: c.client.secure, Protocol: c.protocol, User: m.User, Channels: m.Channels, State: m.State, Connected: connected,
 		}
 	})

@@ -62,7 +62,7 @@ func (c *connection) relayFrame(f relay.Frame, r *session.Relay, from session.Ad
 // frameTooLarge counts a frame that is dropped, and logs the first of a script.
 func (c *connection) frameTooLarge(limit string, size int) {
 	c.g.stats.frames[frameTooLarge].Add(1)
-	if c.g.once.first("relay " + c.script) {
+	if c.g.once.first("relay " + c.script.Value()) {
 		c.log().Warn("frame not relayed: it is too large", zap.String("limit", limit), zap.Int("bytes", size))
 	}
 }

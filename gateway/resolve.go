@@ -118,7 +118,7 @@ func (c *connection) filename(p *paths) string {
 	if c.rt.Root == "" {
 		return p.base
 	}
-	return filepath.Join(p.base, filepath.Base(c.script))
+	return filepath.Join(p.base, filepath.Base(c.script.Value()))
 }
 
 // scriptName returns SCRIPT_NAME: the script's path below the document root, both as

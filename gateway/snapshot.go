@@ -206,7 +206,7 @@ func (g *Gateway) Connections() iter.Seq[Connection] {
 			membership := c.session.Membership()
 			seen := Connection{
 				ID: c.id(), User: membership.User, Channels: membership.Channels,
-				Path: c.rt.Path, Script: c.script, Remote: c.client.addr.String(),
+				Path: c.rt.Path, Script: c.script.Value(), Remote: c.client.addr.String(),
 				Protocol: c.protocol, Since: c.since, Queued: c.socket.Buffered(),
 			}
 			if !yield(seen) {

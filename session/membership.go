@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ErrChannels is returned for a change after which a client would have too many channels.
@@ -22,18 +23,19 @@ type Standing = Membership
 
 // With returns the membership after a command, which first leaves, then joins channels.
 // It returns ErrChannels if there would be more than maxChannels (0: no limit), or names
-// of more than [MaxChannelNames] bytes.
+// of more than [MaxChannelNames] bytes. It copies the command's texts: they may be parts of a
+// longer one, such as all headers of an answer, and a membership lasts as long as its client.
 func (m Membership) With(c Command, maxChannels int) (Membership, error) {
 	if c.User != nil {
-		m.User = *c.User
+		m.User = strings.Clone(*c.User)
 	}
 	if c.State != nil {
-		m.State = *c.State
+		m.State = strings.Clone(*c.State)
 	}
 	if len(c.Join) == 0 && len(c.Leave) == 0 {
 		return m, nil
 	}
-	channels := slices.Clone(m.Channels)
+	channels := append(make([]string, 0, len(m.Channels)+len(c.Join)), m.Channels...)
 	for _, name := range c.Leave {
 		if name == "*" {
 			channels = nil
@@ -45,7 +47,7 @@ func (m Membership) With(c Command, maxChannels int) (Membership, error) {
 		if slices.Contains(channels, name) {
 			continue
 		}
-		if channels = append(channels, name); maxChannels > 0 && len(channels) > maxChannels {
+		if channels = append(channels, strings.Clone(name)); maxChannels > 0 && len(channels) > maxChannels {
 			return m, fmt.Errorf("%w: more than %d would be joined", ErrChannels, maxChannels)
 		}
 	}
