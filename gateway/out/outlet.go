@@ -69,6 +69,7 @@ type Outlet struct {
 	writing bool       // under the lock: a goroutine is the writer
 	stuck   bool       // under the lock: the last write was partial
 	full    bool       // under the lock: Push has returned session.ErrFull since the last Flush
+	turn    int32      // position in the scheduler's heap plus one; guarded by it, like due
 	shared  *Shared
 	limits  atomic.Pointer[Limits]
 	moved   atomic.Int64 // scheduler time of the last message in either direction; 0: not open
@@ -78,7 +79,6 @@ type Outlet struct {
 
 	owner   Owner
 	drained chan struct{} // under the lock: closed when the queue is within Limits; nil: no caller waits
-	turn    int           // position in the scheduler's heap plus one; guarded by it, like due
 	due     time.Duration
 }
 

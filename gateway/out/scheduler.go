@@ -62,7 +62,7 @@ func (s *Scheduler) arm(o *Outlet, at time.Duration) {
 		heap.Push(&s.turns, o)
 	default:
 		o.due = at
-		heap.Fix(&s.turns, o.turn-1)
+		heap.Fix(&s.turns, int(o.turn-1))
 	}
 	s.setLocked()
 }
@@ -72,7 +72,7 @@ func (s *Scheduler) remove(o *Outlet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o.turn > 0 && !s.stopped {
-		heap.Remove(&s.turns, o.turn-1)
+		heap.Remove(&s.turns, int(o.turn-1))
 	}
 }
 
@@ -122,13 +122,13 @@ func (t turns) Less(i, j int) bool { return t[i].due < t[j].due }
 // Swap implements heap.Interface.
 func (t turns) Swap(i, j int) {
 	t[i], t[j] = t[j], t[i]
-	t[i].turn, t[j].turn = i+1, j+1
+	t[i].turn, t[j].turn = int32(i+1), int32(j+1)
 }
 
 // Push implements heap.Interface.
 func (t *turns) Push(o any) {
 	*t = append(*t, o.(*Outlet))
-	o.(*Outlet).turn = len(*t)
+	o.(*Outlet).turn = int32(len(*t))
 }
 
 // Pop implements heap.Interface.

@@ -30,7 +30,7 @@ func TestSchedulerKeepsItsOrder(t *testing.T) {
 			s.arm(o, time.Hour+time.Duration(random.IntN(1000))*time.Minute)
 		}
 		for i, o := range s.turns {
-			if o.turn != i+1 || i > 0 && s.turns[(i-1)/2].due > o.due {
+			if int(o.turn) != i+1 || i > 0 && s.turns[(i-1)/2].due > o.due {
 				t.Fatalf("step %d: turn %d is out of place", step, i)
 			}
 		}

@@ -32,18 +32,17 @@ var errIdle = errors.New("no frame is waiting")
 type input struct {
 	ready  func(fd uintptr) bool // readReady, bound once
 	buf    *[inputBuffer]byte    // nil if empty
-	lo, hi int                   // unread input: buf[lo:hi]
+	lo, hi int32                 // unread input: buf[lo:hi]
 	rest   []byte                // unread input while buf is given back, see shelve
 	err    error                 // of the last readReady
 	broken error                 // why there is no more input
 
 	left      int64 // bytes of the current frame that the library has not read
-	fragments int   // small frames of the message so far
 	size      int64 // payload bytes announced for the message so far
+	fragments int32 // small frames of the message so far
 	final     bool  // the current frame ends its message
 	open      bool  // a message is incomplete
 	packed    bool  // the message is compressed
-	yields    bool  // see Next
 	resting   bool  // no data frame came since the last control frame
 	peer      *CloseError
 
@@ -64,7 +63,7 @@ func (in *input) preload(early []byte, w *Wheel) {
 		return
 	}
 	in.buf = w.buffer()
-	in.hi = copy(in.buf[:], early)
+	in.hi = int32(copy(in.buf[:], early))
 }
 
 // idle reports whether no message and no frame is incomplete.
@@ -79,7 +78,7 @@ func (c *Conn) fill() error {
 		return err
 	}
 	if in.buf != nil {
-		in.hi = copy(in.buf[:], in.buf[in.lo:in.hi])
+		in.hi = int32(copy(in.buf[:], in.buf[in.lo:in.hi]))
 		in.lo = 0
 	}
 	var err error
@@ -111,7 +110,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 		in.piled = 0 // the backlog has been read
 		c.shelve()
 		in.err = ErrIdle
-		return in.yields && in.resting && in.idle()
+		return c.yields && in.resting && in.idle()
 	}
 	in.err = nil
 	switch {
@@ -143,7 +142,7 @@ func (c *Conn) fillPlain() error {
 
 // took counts n more bytes of input.
 func (c *Conn) took(n int) {
-	c.input.hi += n
+	c.input.hi += int32(n)
 	c.input.held.Came(n)
 	c.heard.Store(true)
 	c.shared.Stats.BytesIn.Add(int64(n))
@@ -189,7 +188,7 @@ func (c *Conn) nextFrame() (bool, error) {
 		}
 		in.resting = true
 		if h.opcode == opPong {
-			in.lo += whole
+			in.lo += int32(whole)
 			continue
 		}
 		in.left = int64(whole)
@@ -212,7 +211,7 @@ func (c *Conn) acceptData(h header) error {
 	if h.length < smallFrame {
 		in.fragments++
 	}
-	if most := c.limits.Load().MaxFragments; most > 0 && in.fragments > most {
+	if most := c.limits.Load().MaxFragments; most > 0 && int(in.fragments) > most {
 		c.shared.Stats.TooManyFragments.Add(1)
 		return &violation{1008, fmt.Sprintf("more than %d frames below %d bytes in one message", most, smallFrame)}
 	}

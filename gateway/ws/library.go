@@ -157,8 +157,8 @@ func (l *library) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n := copy(p, in.buf[in.lo:in.lo+int(min(int64(in.hi-in.lo), in.left))])
-	in.lo += n
+	n := copy(p, in.buf[in.lo:in.lo+int32(min(int64(in.hi-in.lo), in.left))])
+	in.lo += int32(n)
 	in.left -= int64(n)
 	return n, nil
 }

@@ -111,6 +111,7 @@ type Conn struct {
 	pinged   func()      // set by Wrap: messages are sent in envelopes
 	deflates bool        // permessage-deflate was negotiated
 	watched  bool        // the watcher's epoll has the socket; owned by the goroutine that parks
+	yields   bool        // see Next; owned by the goroutine in Read
 	heard    atomic.Bool // input arrived since the last ping
 	out      out.Outlet  // output queue and socket
 
@@ -140,7 +141,7 @@ type Conn struct {
 
 	closeDue time.Duration // when to close the socket; 0: never
 	pingDue  time.Duration // when to send the next ping; 0: never
-	probe    probe
+	probe    *probe        // nil: none
 }
 
 // New returns a connection without a socket: messages are queued until Upgrade.

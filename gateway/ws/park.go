@@ -17,7 +17,7 @@ type Waker interface {
 // more. Until then the connection has neither goroutine nor buffer. Without access to the
 // socket's file descriptor, Next waits as Read does.
 func (c *Conn) Next(w Waker) (Message, error) {
-	c.input.yields = c.out.Socket.Raw != nil
+	c.yields = c.out.Socket.Raw != nil
 	for {
 		m, err := c.Read()
 		if !errors.Is(err, ErrIdle) || c.park(w) {
@@ -42,7 +42,7 @@ func (c *Conn) park(w Waker) bool {
 		if c.unpark() == nil {
 			return true // another goroutine wakes it, and owns the input
 		}
-		c.input.yields = false
+		c.yields = false
 		return false
 	}
 	c.mu.Lock()

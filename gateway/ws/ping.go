@@ -20,7 +20,7 @@ const probeLooks = 4
 // due, or 0.
 func (c *Conn) unsentOfSilent(now time.Duration) int64 {
 	c.mu.Lock()
-	judge := c.probe.due > 0 && now >= c.probe.due && c.silentLocked() && !c.dead
+	judge := c.probe != nil && now >= c.probe.due && c.silentLocked() && !c.dead
 	c.mu.Unlock()
 	if !judge {
 		return 0
@@ -40,18 +40,21 @@ func (c *Conn) tickLocked(now time.Duration, unsent int64) {
 	if c.late != nil && now >= c.late.due {
 		c.sayLateLocked()
 	}
-	if c.probe.due > 0 && now >= c.probe.due {
+	if c.probe != nil && now >= c.probe.due {
 		c.judgeLocked(now, unsent, c.out.State())
 	}
 	if c.pingDue > 0 && now >= c.pingDue {
 		c.pingLocked()
 	}
 	c.lookAtClockLocked()
-	var lateDue time.Duration
+	var lateDue, probeDue time.Duration
 	if c.late != nil {
 		lateDue = c.late.due
 	}
-	for _, due := range [...]time.Duration{c.closeDue, lateDue, c.probe.due, c.pingDue} {
+	if c.probe != nil {
+		probeDue = c.probe.due
+	}
+	for _, due := range [...]time.Duration{c.closeDue, lateDue, probeDue, c.pingDue} {
 		if due > 0 {
 			c.out.Arm(due)
 		}
@@ -79,14 +82,14 @@ func (c *Conn) pingLocked() {
 		c.todo |= doTell
 	}
 	c.shared.Stats.PingsSent.Add(1)
-	if within := c.limits.Load().PongTimeout; within > 0 && c.probe.due == 0 {
+	if within := c.limits.Load().PongTimeout; within > 0 && c.probe == nil {
 		c.probeLocked(within, c.out.State())
 	}
 }
 
 // probe is the wait for a sign of life. It is guarded by Conn.mu.
 type probe struct {
-	due   time.Duration // the next check; 0: no probe
+	due   time.Duration // the next check
 	since time.Duration // when the time limit began
 	limit time.Duration // its length
 	reads uint32        // Conn.reads when the probe began
@@ -98,13 +101,13 @@ type probe struct {
 // written or queued.
 func (c *Conn) probeLocked(limit time.Duration, o out.State) {
 	c.heard.Store(false)
-	c.probe = probe{since: c.shared.Wheel.Now(), limit: limit, reads: c.reads, end: o.Sent + o.Waiting, acked: math.MaxInt64}
+	c.probe = &probe{since: c.shared.Wheel.Now(), limit: limit, reads: c.reads, end: o.Sent + o.Waiting, acked: math.MaxInt64}
 	c.lookAgainLocked(c.probe.since)
 }
 
-// lookAgainLocked schedules the next check of a probe.
+// lookAgainLocked schedules the next check of the probe.
 func (c *Conn) lookAgainLocked(now time.Duration) {
-	p := &c.probe
+	p := c.probe
 	p.due = min(now+p.limit/probeLooks, p.since+p.limit)
 	c.out.Arm(p.due)
 }
@@ -119,11 +122,9 @@ func (c *Conn) silentLocked() bool {
 // That time begins when the client has acknowledged the last byte of the ping, of which
 // unsent bytes are in the kernel's send queue; the delay of a late check does not count.
 func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
-	p := &c.probe
-	late := now - p.due
-	p.due = 0
+	p, late := c.probe, now-c.probe.due
 	if !c.silentLocked() {
-		if o.Failed {
+		if c.probe = nil; o.Failed {
 			c.probeLocked(closeWait, o)
 		}
 		return
@@ -139,6 +140,7 @@ func (c *Conn) judgeLocked(now time.Duration, unsent int64, o out.State) {
 		c.lookAgainLocked(now)
 		return
 	}
+	c.probe = nil
 	if !o.Failed {
 		c.shared.Stats.PongsMissed.Add(1)
 	}

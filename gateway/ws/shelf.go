@@ -37,7 +37,7 @@ func (c *Conn) unshelve() {
 		return
 	}
 	in.buf = c.shared.Wheel.buffer()
-	in.hi = copy(in.buf[:], in.rest)
+	in.hi = int32(copy(in.buf[:], in.rest))
 	in.rest = nil
 }
 
