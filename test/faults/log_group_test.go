@@ -31,7 +31,7 @@ func newGroup(t *testing.T) *group {
 	g.follow(t, g.servers[1], g.servers[0])
 	// It takes no server for dead by itself in the time that other faults last: these are to
 	// break this master, not to make another.
-	g.sentinel = stack.Sentinel(t, g.servers[0].Addr, "down-after-milliseconds 60000")
+	g.sentinel = stack.Sentinel(t, g.servers[0].Addr, stack.SentinelOptions{Settings: []string{"down-after-milliseconds 60000"}}).Addr
 	g.asks = redis.NewSentinelClient(&redis.Options{Addr: g.sentinel})
 	t.Cleanup(func() { g.asks.Close() })
 	stack.Wait(t, "the Sentinel to know the replica", func() bool {

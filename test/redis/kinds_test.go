@@ -2,7 +2,7 @@ package redistest
 
 import (
 	"fmt"
-	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,24 +64,23 @@ func (p pair) survive(t *testing.T, url string, fault, mend func()) {
 	p.everyWay(t, url)
 }
 
-// redisCLI is what redis-cli prints, errors too.
-func redisCLI(t *testing.T, address string, args ...string) string {
-	t.Helper()
-	host, port, _ := strings.Cut(address, ":")
-	out, err := exec.Command(stack.Tool(t, "redis-tools", "redis-cli"), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Logf("redis-cli %v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
 // startCluster makes a Redis Cluster of three masters.
 func startCluster(t *testing.T) (servers [3]*stack.RedisServer) {
 	t.Helper()
-	args := []string{"--cluster", "create"}
+	return startClusterOf(t, nil, [3]*stack.RedisTLS{})
+}
+
+// startClusterOf is startCluster with TLS, and the flags that redis-cli needs for it.
+func startClusterOf(t *testing.T, flags []string, secure [3]*stack.RedisTLS) (servers [3]*stack.RedisServer) {
+	t.Helper()
+	args := append(slices.Clone(flags), "--cluster", "create")
 	for i := range servers {
 		bus := fmt.Sprint(stack.FreePort(t))
-		servers[i] = stack.Redis(t, stack.RedisOptions{Args: []string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}})
+		settings := []string{"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"}
+		if secure[i] != nil {
+			settings = append(settings, "--tls-cluster", "yes")
+		}
+		servers[i] = stack.Redis(t, stack.RedisOptions{TLS: secure[i], Args: settings})
 		args = append(args, servers[i].Addr+"@"+bus)
 	}
 	redisCLI(t, servers[0].Addr, append(args, "--cluster-yes")...)
@@ -133,40 +132,6 @@ func TestACluster(t *testing.T) {
 	ready(t, p.nodes[:], true, resumed)
 
 	p.survive(t, url, servers[next].Kill, func() { servers[next].Start(t) })
-}
-
-// group is a master, its replica, and the Sentinel that watches them.
-type group struct {
-	master, replica *stack.RedisServer
-	sentinel, url   string
-}
-
-func startGroup(t *testing.T) group {
-	t.Helper()
-	master := stack.Redis(t, stack.RedisOptions{})
-	replica := stack.Redis(t, stack.RedisOptions{Args: []string{"--replicaof", strings.Replace(master.Addr, ":", " ", 1)}})
-	sentinel := stack.Sentinel(t, master.Addr, "down-after-milliseconds 1000", "failover-timeout 1000")
-	stack.Wait(t, "the sentinel to know the replica", func() bool {
-		return strings.Contains(redisCLI(t, sentinel, "SENTINEL", "replicas", "main"), replica.Addr)
-	})
-	return group{master, replica, sentinel, "redis://127.0.0.1:1," + sentinel + "/0?master_name=main"}
-}
-
-// failover makes the replica the master. The old one keeps running, and for ten seconds does
-// not know that it is a replica.
-func (g group) failover(t *testing.T) {
-	t.Helper()
-	stack.Wait(t, "the new master", func() bool {
-		state := redisCLI(t, g.sentinel, "SENTINEL", "MASTER", "main")
-		switch {
-		case strings.Contains(state, "\n"+strings.TrimPrefix(g.replica.Addr, "127.0.0.1:")+"\n"):
-			return true
-		case !strings.Contains(state, "failover_in_progress"):
-			// A Sentinel without CPU time gives one up that it has begun.
-			redisCLI(t, g.sentinel, "SENTINEL", "FAILOVER", "main")
-		}
-		return false
-	})
 }
 
 // Slow: a Sentinel waits before it makes a replica the master.

@@ -236,8 +236,8 @@ func TestASentinelsFailoverOfWhatIsStored(t *testing.T) {
 	t.Parallel()
 	row(t, "5.redis-url", "3.log-gap", "8.forgot")
 	g := startGroup(t)
-	host, port, _ := strings.Cut(g.sentinel, ":")
-	s := startStored(t, g.url, "ws:", redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{g.sentinel}}))
+	host, port, _ := strings.Cut(g.sentinels[0].Addr, ":")
+	s := startStored(t, g.url, "ws:", redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: g.addresses()}))
 	s.checked()
 	master := s.documented(fmt.Sprintf("$sentinel = new RedisSentinel(%q, %s);", host, port),
 		"[$host, $port] = $sentinel->getMasterAddrByName('main');", "echo \"$host:$port\";")
@@ -250,7 +250,7 @@ func TestASentinelsFailoverByHandOfWhatIsStored(t *testing.T) {
 	t.Parallel()
 	row(t, "5.redis-url", "3.log-gap")
 	g := startGroup(t)
-	s := startStored(t, g.url, "ws:", redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{g.sentinel}}))
+	s := startStored(t, g.url, "ws:", redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "main", SentinelAddrs: g.addresses()}))
 	s.survive("a failover by hand", func() {
 		g.failover(t)
 		began := time.Now()

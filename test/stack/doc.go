@@ -6,7 +6,8 @@
 // test ends. When the test has failed, the server's log is printed with it.
 //
 // Reading order: suite.go (who owns the servers), process.go, ports.go, fpm.go,
-// redis.go, nginx.go, front.go, scripts.go, gateway.go, client.go, proxy.go.
+// redis.go, sentinel.go, authority.go, nginx.go, front.go, scripts.go, gateway.go,
+// client.go, proxy.go.
 //
 // Nothing here runs unless the environment says WSFPM_INTEGRATION=1; with it, a
 // missing program fails the test and names the Debian package that has it.
