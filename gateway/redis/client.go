@@ -21,6 +21,11 @@ const (
 	ioTimeout   = 3 * time.Second
 )
 
+// sentinelTimeout is for a connection to a Sentinel, or an answer of one. Before a dial may fail,
+// go-redis asks the Sentinel that it had asked before twice, and then all at once: within
+// dialTimeout, else it would stay with one that stands still.
+const sentinelTimeout = dialTimeout / 4
+
 // clusterLook is the interval of refreshing the state of a Cluster. A PUBLISH to the
 // wrong node is not an error, so it does not reveal a change.
 const clusterLook = 5 * time.Second
@@ -114,7 +119,10 @@ func newSentinel(url string, database bool) (*Client, error) {
 	o.Protocol, o.MaxRetries, o.DialerRetries, o.DisableIdentity = 2, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
+	o.MinIdleConns = 0 // it would connect at once
 	c := goredis.NewFailoverClient(o)
+	// The client has its settings. From now on go-redis reads o for each Sentinel only.
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = sentinelTimeout, sentinelTimeout, sentinelTimeout
 	return &Client{redis: c, single: c, failover: true}, nil
 }
 

@@ -4,8 +4,8 @@
 // PUBLISH counts, Cluster and Sentinel, and the death of a node.
 //
 // Reading order: setup_test.go (nodes, clients, publishers), promise_test.go,
-// faults_test.go, order_test.go, doors_test.go, kinds_test.go, embedded_test.go,
-// node_test.go, registry_test.go, registry_cut_test.go, full_test.go,
-// versions_test.go. It runs with WSFPM_INTEGRATION=1; WSFPM_LONG=1 makes the
-// promise ten times as many tries.
+// faults_test.go, order_test.go, doors_test.go, group_test.go, kinds_test.go,
+// stored_kinds_test.go, sentinels_test.go, embedded_test.go, node_test.go,
+// registry_test.go, registry_cut_test.go, full_test.go, versions_test.go. It
+// runs with WSFPM_INTEGRATION=1; WSFPM_LONG=1 makes the promise ten times as many tries.
 package redistest
