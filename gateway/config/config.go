@@ -182,7 +182,9 @@ type Redis struct {
 	// Redis: a single process. "embedded" opens a Redis-compatible server
 	// in this process, for development. redis://h1:6379,h2:6379/?cluster=true
 	// is a Cluster; redis://s1:26379,s2:26379/?master_name=main is the master
-	// that Sentinels watch. With a password in it, give it by WSFPM_REDIS_URL.
+	// that Sentinels watch. With rediss://, ?cacert=/file names a private CA, and
+	// ?cert=/file&key=/file the gateway's own certificate. With a password in it,
+	// give it by WSFPM_REDIS_URL.
 	URL string `toml:"url"`
 
 	// Listen is the address of the embedded server. Default: "127.0.0.1:6379".

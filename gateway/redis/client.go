@@ -2,10 +2,8 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -42,6 +40,7 @@ type Client struct {
 	// messages in the same order.
 	anchor   string
 	failover bool // see Moves
+	secure   bool // with TLS
 }
 
 // New returns a client for a URL of package redisurl. It does not connect. The anchor is a
@@ -72,26 +71,27 @@ func newClient(rawURL string, database bool) (*Client, error) {
 		// Cannot happen after package redisurl. The error may contain values.
 		return nil, errors.New("redis url: go-redis does not read it: please report this")
 	}
+	c.secure = u.TLS() != nil
 	return c, nil
 }
 
 func newKind(u *redisurl.URL, database bool) (*Client, error) {
 	switch u.Kind {
 	case redisurl.Cluster:
-		return newCluster(u.Full())
+		return newCluster(u)
 	case redisurl.Sentinel:
-		return newSentinel(u.Full(), database)
+		return newSentinel(u, database)
 	}
-	return newSingle(u.Full(), database)
+	return newSingle(u, database)
 }
 
 // newSingle makes a client for one Redis.
-func newSingle(url string, database bool) (*Client, error) {
-	o, err := goredis.ParseURL(url)
+func newSingle(u *redisurl.URL, database bool) (*Client, error) {
+	o, err := goredis.ParseURL(u.Full())
 	if err != nil {
 		return nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig)
+	o.Dialer = dialer(u.TLS())
 	if !database {
 		o.DB = 0 // irrelevant for pub/sub, and SELECT would need a permission
 	}
@@ -107,12 +107,12 @@ func newSingle(url string, database bool) (*Client, error) {
 }
 
 // newSentinel makes a client for the master of a Sentinel group.
-func newSentinel(url string, database bool) (*Client, error) {
-	o, err := goredis.ParseFailoverURL(url)
+func newSentinel(u *redisurl.URL, database bool) (*Client, error) {
+	o, err := goredis.ParseFailoverURL(u.Full())
 	if err != nil {
 		return nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig)
+	o.Dialer = dialer(u.TLS())
 	if !database {
 		o.DB = 0
 	}
@@ -127,12 +127,12 @@ func newSentinel(url string, database bool) (*Client, error) {
 }
 
 // newCluster makes a client for a Cluster.
-func newCluster(url string) (*Client, error) {
-	o, err := goredis.ParseClusterURL(url)
+func newCluster(u *redisurl.URL) (*Client, error) {
+	o, err := goredis.ParseClusterURL(u.Full())
 	if err != nil {
 		return nil, err
 	}
-	o.Dialer = dialer(o.TLSConfig)
+	o.Dialer = dialer(u.TLS())
 	o.Protocol, o.MaxRetries, o.MaxRedirects, o.DialerRetries, o.DisableIdentity = 2, -1, -1, 1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.ContextTimeoutEnabled = true
@@ -140,16 +140,6 @@ func newCluster(url string) (*Client, error) {
 	o.MaintNotificationsConfig = noMaintenance()
 	c := goredis.NewClusterClient(o)
 	return &Client{redis: c, cluster: c, failover: true}, nil
-}
-
-// dialer returns a dial function that fails once its context has ended; [Line] relies on
-// that.
-func dialer(secure *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	plain := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
-	if secure == nil {
-		return plain.DialContext
-	}
-	return (&tls.Dialer{NetDialer: plain, Config: secure}).DialContext
 }
 
 func noMaintenance() *maintnotifications.Config {

@@ -13,6 +13,7 @@
 // A [Client] is one Redis, the master of a Sentinel group, or a Cluster. Nothing here
 // repeats a command or logs: the callers decide on both.
 //
-// Reading order: client.go, line.go (publish/subscribe), stream.go and wire.go (a stream
-// read on a connection of its own), script.go, once.go, embedded.go.
+// Reading order: client.go, dial.go (connections, TLS), line.go (publish/subscribe),
+// stream.go and wire.go (a stream read on a connection of its own), script.go, once.go,
+// embedded.go.
 package redis

@@ -2,6 +2,10 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -58,6 +62,9 @@ func (c *Client) Open(ctx context.Context) (*Line, error) {
 	l.Close()
 	if c.cluster != nil {
 		c.cluster.ReloadState(ctx) // the anchor's node may have changed
+	}
+	if !c.secure && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		err = fmt.Errorf("%w: Redis ended the connection without an answer: a port of TLS needs rediss://", err)
 	}
 	return nil, err
 }

@@ -3,6 +3,6 @@
 // It does no I/O, and its errors contain no part of the URL: any part may belong to a
 // password with missing escapes.
 //
-// Reading order: url.go (the URL), parameter.go (its query parameters), redact.go (URLs in
+// Reading order: url.go (the URL), parameter.go (its query parameters), tls.go (those of TLS), redact.go (URLs in
 // other texts).
 package redisurl

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"path"
 	"slices"
 	"strconv"
 	"time"
@@ -20,6 +21,7 @@ const (
 	duration       // in Go's syntax, or whole seconds
 	boolean
 	address // host:port
+	file    // an absolute path
 )
 
 // most is the largest number in a parameter: some are sizes that are allocated at once.
@@ -58,13 +60,16 @@ func (u *URL) form(name string) value {
 	if form := common[name]; form != 0 {
 		return form
 	}
-	if name == "skip_verify" && u.scheme == "rediss" && u.Kind != Cluster {
-		return boolean
+	if form := secure[name]; form != 0 {
+		return form
 	}
 	return special[u.Kind][name]
 }
 
 func (u *URL) checkQuery() error {
+	if err := u.checkTLS(); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(u.query)) {
 		form := u.form(name)
 		if form == 0 {
@@ -112,6 +117,10 @@ func (form value) check(v string) error {
 	case boolean:
 		if !slices.Contains([]string{"true", "false", "1", "0", ""}, v) {
 			return errors.New(`write "true" or "false"`)
+		}
+	case file:
+		if !path.IsAbs(v) {
+			return errors.New("write the absolute path of a file")
 		}
 	case address:
 		if _, _, err := net.SplitHostPort(v); err != nil {

@@ -173,9 +173,12 @@ func (u *URL) String() string {
 }
 
 // Full returns the URL with its secrets, in the form of go-redis: one host, the others as
-// addr parameters.
+// addr parameters, and without what [URL.TLS] returns.
 func (u *URL) Full() string {
 	query := maps.Clone(u.query)
+	for name := range secure {
+		delete(query, name)
+	}
 	for _, host := range u.hosts[1:] {
 		query.Add("addr", host)
 	}

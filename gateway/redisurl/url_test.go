@@ -1,6 +1,7 @@
 package redisurl
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -68,7 +69,13 @@ func TestRefusedURLsSayWhy(t *testing.T) {
 		{"redis://h?colour=secret", "unknown parameter: colour"},
 		{"redis://h?Secret1", "unknown parameter"},
 		{"redis://h?master_name=m&password=a&secret", "unknown parameter"},
-		{"redis://h?skip_verify=1", "unknown parameter: skip_verify"},
+		{"redis://h?skip_verify=1", "parameter skip_verify is for TLS: write rediss://"},
+		{"unix:///run/r.sock?cacert=/secret", "parameter cacert is for TLS: write rediss://"},
+		{"rediss://h?cacert=secret.pem", "parameter cacert: write the absolute path"},
+		{"rediss://h?cacert=", "parameter cacert: write the absolute path"},
+		{"rediss://h?cacert=/secret&cacert=/b", "parameter cacert is there twice"},
+		{"rediss://h?cert=/secret", "cert and key need each other"},
+		{"rediss://a:1,b:2?master_name=m&key=/secret", "cert and key need each other"},
 		{"redis://h?pool_size=-1", "parameter pool_size: write a whole number"},
 		{"redis://h?read_timeout=secret", "parameter read_timeout: write a duration"},
 		{"redis://h?pool_fifo=secret", "parameter pool_fifo: write"},
@@ -85,6 +92,34 @@ func TestRefusedURLsSayWhy(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", test.raw, err, test.why)
 		case strings.Contains(strings.ToLower(err.Error()), "secret"):
 			t.Errorf("%s: %q shows a part of it", test.raw, err)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	for raw, want := range map[string]*TLS{
+		"redis://h":                      nil,
+		"unix:///run/r.sock":             nil,
+		"rediss://h":                     {Hosts: []string{"h"}},
+		"rediss://[::1]:1?skip_verify=1": {Hosts: []string{"::1"}, SkipVerify: true},
+		"rediss://a:1,[::1]:2,a:3?cluster=true&cacert=/ca.pem":  {Hosts: []string{"a", "::1"}, CA: "/ca.pem"},
+		"rediss://a:1?cluster=true&addr=b:2&skip_verify=true":   {Hosts: []string{"a", "b"}, SkipVerify: true},
+		"rediss://a:1?master_name=m&cert=/c%20c&key=/k":         {Hosts: []string{"a"}, Cert: "/c c", Key: "/k"},
+		"rediss://a:1?master_name=m&skip_verify=&cacert=/ca":    {Hosts: []string{"a"}, CA: "/ca"},
+		"rediss://a:1?master_name=m&skip_verify=false&addr=b:1": {Hosts: []string{"a", "b"}},
+	} {
+		u, err := Parse(raw)
+		if err != nil {
+			t.Errorf("%s: %v", raw, err)
+			continue
+		}
+		if got := u.TLS(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", raw, got, want)
+		}
+		for name := range secure {
+			if strings.Contains(u.Full(), name+"=") {
+				t.Errorf("%s: go-redis gets %s", raw, u.Full())
+			}
 		}
 	}
 }
