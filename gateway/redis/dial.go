@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"wsfpm/gateway/redisurl"
@@ -174,6 +175,12 @@ const alertTimeout = 100 * time.Millisecond
 type secured struct {
 	*tls.Conn
 	answered atomic.Bool
+}
+
+// SyscallConn lets go-redis see before a command whether the server has closed the idle
+// connection, which it does not ask of a [tls.Conn].
+func (s *secured) SyscallConn() (syscall.RawConn, error) {
+	return s.NetConn().(*net.TCPConn).SyscallConn()
 }
 
 // Read is that of [tls.Conn].

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"wsfpm/gateway/redisurl"
 	"wsfpm/test/stack"
 )
@@ -20,6 +22,47 @@ func secureRedis(t *testing.T) (server *stack.RedisServer, url string) {
 	cert, key := ca.Issue(t, time.Now().Add(time.Hour), "127.0.0.1")
 	server = stack.Redis(t, stack.RedisOptions{TLS: &stack.RedisTLS{CA: ca.File, Cert: cert, Key: key}})
 	return server, "rediss://" + server.Addr + "/0?cacert=" + ca.File
+}
+
+// A restart of Redis closes all idle connections. A command must not find that out: it is sent
+// once.
+func TestIdleConnectionsThatTheServerClosedAreNotUsed(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (*stack.RedisServer, string){
+		"TLS": secureRedis,
+		"plain": func(t *testing.T) (*stack.RedisServer, string) {
+			stack.Integration(t)
+			server := stack.Redis(t, stack.RedisOptions{})
+			return server, server.URL()
+		},
+	} {
+		for how, end := range map[string]func(*stack.RedisServer){"killed": (*stack.RedisServer).Kill, "stopped": (*stack.RedisServer).Stop} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				server, url := start(t)
+				c := newStore(t, url)
+				var idle []*goredis.Conn
+				for range 5 {
+					conn := c.single.Conn()
+					if err := conn.Ping(t.Context()).Err(); err != nil {
+						t.Fatal(err)
+					}
+					idle = append(idle, conn)
+				}
+				for _, conn := range idle {
+					_ = conn.Close() // into the pool
+				}
+				if n := c.single.PoolStats().IdleConns; n != 5 {
+					t.Fatalf("got %d idle connections, want 5", n)
+				}
+				end(server)
+				server.Start(t)
+				for i := range 5 {
+					if _, err := c.Do(t.Context(), "ping"); err != nil {
+						t.Errorf("command %d: %v", i+1, err)
+					}
+				}
+			})
+		}
+	}
 }
 
 func TestAHandshakeThatFailedHasSentNothing(t *testing.T) {
