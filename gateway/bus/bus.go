@@ -66,12 +66,12 @@ type Config struct {
 type Bus struct {
 	cfg      Config
 	log      *zap.Logger
-	droplog  *zap.Logger // log, at most a few lines a second
-	relays   map[string]relay
-	patterns []string // of the relays
-	fixed    []string // Redis channels that every node subscribes to, and own
-	own      string   // Redis channel of this node; "" for a single Redis, see watch
-	broker   broker   // nil without Redis
+	droplog  *zap.Logger      // log, at most a few lines a second
+	relays   map[string]Relay // by pattern
+	patterns []string         // of the relays
+	fixed    []string         // Redis channels that every node subscribes to, and own
+	own      string           // Redis channel of this node; "" for a single Redis, see watch
+	broker   broker           // nil without Redis
 	embedded *redis.Embedded
 
 	hand   Deliver          // set by Listen
@@ -118,7 +118,7 @@ func New(cfg Config) (*Bus, error) {
 	b := &Bus{
 		cfg:    cfg,
 		log:    cfg.Logger,
-		relays: newRelays(cfg.Relays),
+		relays: make(map[string]Relay),
 		work:   make(chan struct{}, 1),
 		frames: make(chan publication, mostFrames),
 		end:    func() {},
@@ -129,8 +129,9 @@ func New(cfg Config) (*Bus, error) {
 	b.droplog = b.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
 	}))
-	for pattern := range b.relays {
-		b.patterns = append(b.patterns, pattern)
+	for _, r := range cfg.Relays {
+		b.relays[r.Pattern] = r
+		b.patterns = append(b.patterns, r.Pattern)
 	}
 	for _, p := range cfg.Prefixes {
 		b.fixed = append(b.fixed, p+session.All.String(), p+commandName)

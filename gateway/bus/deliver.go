@@ -62,7 +62,7 @@ func (b *Bus) deliverRelayed(ctx context.Context, e redis.Event) error {
 	}
 	r := b.relays[e.Pattern]
 	to, name, err := r.address(e.Name)
-	if !r.laravel {
+	if !r.Laravel {
 		return b.deliverText(ctx, e, to, err, &b.counts.relay)
 	}
 	if !b.isText(e, err, &b.counts.relay) {

@@ -21,31 +21,15 @@ type Relay struct {
 	Laravel bool
 }
 
-// relay is a Relay in its parts.
-type relay struct {
-	before, after string // the parts of the pattern around "*"
-	to            string
-	laravel       bool
-}
-
-// newRelays returns relays by pattern.
-func newRelays(list []Relay) map[string]relay {
-	relays := make(map[string]relay, len(list))
-	for _, l := range list {
-		before, after, _ := strings.Cut(l.Pattern, "*")
-		relays[l.Pattern] = relay{before, after, l.To, l.Laravel}
-	}
-	return relays
-}
-
 // address returns the address for a Redis channel that matched the pattern, and the part
 // that "*" matched.
-func (r relay) address(channel string) (to session.Address, name string, err error) {
-	rest, ok := strings.CutPrefix(channel, r.before)
-	name, ok2 := strings.CutSuffix(rest, r.after)
+func (r Relay) address(channel string) (to session.Address, name string, err error) {
+	before, after, _ := strings.Cut(r.Pattern, "*")
+	rest, ok := strings.CutPrefix(channel, before)
+	name, ok2 := strings.CutSuffix(rest, after)
 	if !ok || !ok2 {
 		return to, "", errors.New("the channel does not match the pattern")
 	}
-	to, err = session.ParseAddress(strings.ReplaceAll(r.to, "{name}", name))
+	to, err = session.ParseAddress(strings.ReplaceAll(r.To, "{name}", name))
 	return to, name, err
 }

@@ -7,11 +7,8 @@ import (
 	"wsfpm/session"
 )
 
-// only returns one relay.
-func only(l Relay) relay { return newRelays([]Relay{l})[l.Pattern] }
-
 func TestRelayTakesWhatTheStarMatched(t *testing.T) {
-	r := only(Relay{Pattern: "pub.*.end", To: "channel:{name}/{name}"})
+	r := Relay{Pattern: "pub.*.end", To: "channel:{name}/{name}"}
 	got, _, err := r.address("pub.a.b.end")
 	if want := session.Channel("a.b/a.b"); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
@@ -32,7 +29,7 @@ func FuzzRelay(f *testing.F) {
 		if prefix == "" || !wild || strings.Contains(tail, "*") || strings.HasPrefix(head, prefix) || strings.HasPrefix(prefix, head) {
 			return // package config refuses it
 		}
-		r := only(Relay{Pattern: pattern, To: to})
+		r := Relay{Pattern: pattern, To: to}
 		if got, _, err := r.address(channel); err == nil {
 			if again, err := session.ParseAddress(got.String()); err != nil || again != got {
 				t.Errorf("%q gives the address %v, which is not valid: %v", channel, got, err)
