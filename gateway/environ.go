@@ -51,12 +51,7 @@ func passes(name string, rt *route, c *client, connection []string) bool {
 // isHeaderName accepts letters, digits and "-" only: an underscore becomes the same HTTP_
 // name as a hyphen, and could forge it.
 func isHeaderName(s string) bool {
-	for _, b := range []byte(s) {
-		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '-' {
-			return false
-		}
-	}
-	return s != ""
+	return s != "" && strings.Trim(s, lettersAndDigits+"-") == ""
 }
 
 // passedHeaders returns the headers of a handshake that reach PHP.

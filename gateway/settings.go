@@ -213,17 +213,13 @@ func (r *route) isMeant(path string) bool {
 	return byName && found && isScriptName(name)
 }
 
+// lettersAndDigits are those of ASCII.
+const lettersAndDigits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 // isScriptName reports whether a client may select a script by this name: letters, digits,
 // "_" and "-" only, without meaning to a file system.
 func isScriptName(s string) bool {
-	for _, c := range []byte(s) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return s != "" && len(s) <= 100
+	return s != "" && len(s) <= 100 && strings.Trim(s, lettersAndDigits+"_-") == ""
 }
 
 // current returns the route of these settings with the same path and hosts as old, or old

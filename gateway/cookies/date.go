@@ -88,10 +88,7 @@ func clockOf(token string) (clock [3]int, ok bool) {
 
 // leadingNumber reads the digits that a token begins with, least to most of them.
 func leadingNumber(token string, least, most int) (n int, ok bool) {
-	digits := 0
-	for digits < len(token) && isDigit(token[digits]) {
-		digits++
-	}
+	digits := len(token) - len(strings.TrimLeft(token, "0123456789"))
 	if digits < least || digits > most {
 		return 0, false
 	}
@@ -111,5 +108,3 @@ func monthOf(token string) time.Month {
 	}
 	return 0
 }
-
-func isDigit(b byte) bool { return b >= '0' && b <= '9' }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -18,13 +19,7 @@ const patience = 10 * time.Second
 
 // port returns the URL's port.
 func (v *visit) port() string {
-	if port := v.url.Port(); port != "" {
-		return port
-	}
-	if v.secure() {
-		return "443"
-	}
-	return "80"
+	return cmp.Or(v.url.Port(), map[bool]string{true: "443", false: "80"}[v.secure()])
 }
 
 // connect dials the site at a port, or the address that is given for it.

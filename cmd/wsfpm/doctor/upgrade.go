@@ -9,10 +9,7 @@ import (
 
 // site is the origin of the site's own pages.
 func (v *visit) site() string {
-	if v.secure() {
-		return "https://" + v.url.Host
-	}
-	return "http://" + v.url.Host
+	return strings.Replace(v.url.Scheme, "ws", "http", 1) + "://" + v.url.Host
 }
 
 // foreignOrigin is that of a page that no site lists: the name is reserved (RFC 6761, 6.4).
