@@ -48,7 +48,11 @@ func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
 		field.AddTo(values)
 	}
 	text := take(values.Fields, "php")
-	for _, name := range []string{"error", "reason", "warning"} { // the cause follows the message
+	causes := []string{"error", "reason", "warning"}
+	if values.Fields["connection"] == nil { // it is a pool's
+		causes = append(causes, "event")
+	}
+	for _, name := range causes { // the cause follows the message
 		if v := take(values.Fields, name); v != "" && (text == "" || !strings.HasPrefix(v, "PHP reported")) {
 			e.Message += ": " + v
 		}

@@ -103,6 +103,10 @@ func TestTheLogIsPrintedForDevelopers(t *testing.T) {
 			l.Warn("push was lost", zap.Int("commands", 2), zap.Error(errors.New("no\x1bway")))
 		},
 			"03:04:05  warning     push was lost: no\\x1bway  commands=2\n"},
+		{func(l *zap.Logger) {
+			l.Warn("pool event", zap.String("fpm", "default"), zap.String("event", "cannot be reached"))
+		},
+			"03:04:05  warning     pool event: cannot be reached  fpm=default\n"},
 		{func(l *zap.Logger) { l.Info("handshake refused", zap.Int("status", 401), zap.String("reason", "no")) },
 			"03:04:05              handshake refused: no  status=401\n"},
 		{func(l *zap.Logger) { l.Info("started"); l.Debug("handshake refused") }, ""},
