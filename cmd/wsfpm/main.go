@@ -27,6 +27,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -64,7 +65,10 @@ func main() {
 	if err != nil {
 		panic(err) // the structs above are wrong
 	}
-	command, err := parser.Parse(os.Args[1:])
+	var command *kong.Context
+	if err = checkText(os.Args[1:]); err == nil {
+		command, err = parser.Parse(os.Args[1:])
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "wsfpm: %s\nTry: wsfpm --help\n", redisurl.Redact(strings.ReplaceAll(err.Error(), "\n", " ")))
 		os.Exit(exitUsage)
@@ -79,6 +83,17 @@ func main() {
 		}
 		os.Exit(code)
 	}
+}
+
+// checkText refuses arguments that are not UTF-8: kong would replace the bytes, and a message, for
+// instance, would be sent as another one.
+func checkText(args []string) error {
+	for i, arg := range args {
+		if !utf8.ValidString(arg) {
+			return fmt.Errorf("argument %d is not UTF-8: %q", i+1, arg[:min(len(arg), 60)])
+		}
+	}
+	return nil
 }
 
 // printError prints why a command failed. The process exits even if the reader of

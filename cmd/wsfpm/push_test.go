@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,15 @@ func TestPushFindsTheInstalledGateway(t *testing.T) {
 	t.Setenv("WSFPM_ADMIN", "127.0.0.1:3")
 	if got := address(&pushCmd{}); got != "127.0.0.1:3" {
 		t.Errorf("got %q, want the environment's", got)
+	}
+}
+
+// A cron job with another encoding must not send something else.
+func TestArgumentsThatAreNoTextAreRefused(t *testing.T) {
+	if err := checkText([]string{"push", "user:42", "grüße"}); err != nil {
+		t.Error(err)
+	}
+	if err := checkText([]string{"push", "user:42", "gr\xfc\xdfe"}); err == nil || !strings.Contains(err.Error(), `argument 3 is not UTF-8: "gr\xfc\xdfe"`) {
+		t.Errorf("got %v", err)
 	}
 }
