@@ -364,6 +364,8 @@ func TestAMessageWithoutACacheCostsNoAllocations(t *testing.T) {
 	h := start(t, func(map[string]string, string) (string, string) { return "Status: 204", "" }, nil)
 	h.dial("/", &websocket.DialOptions{})
 	c := h.connections()[0]
+	c.inbox.hold() // as the handler of a message does
+	defer c.inbox.rest()
 	e := event{kind: kindMessage, route: c.route(), body: []byte("x")}
 	once := func(ask func(context.Context, event) (reply, error)) float64 {
 		return testing.AllocsPerRun(300, func() {
