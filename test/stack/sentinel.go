@@ -57,6 +57,3 @@ func (s *SentinelServer) Kill() { s.proc.end(syscall.SIGKILL, time.Second) }
 
 // Pause makes the Sentinel deaf without closing a connection (SIGSTOP).
 func (s *SentinelServer) Pause() { s.proc.signal(syscall.SIGSTOP) }
-
-// Resume ends Pause.
-func (s *SentinelServer) Resume() { s.proc.signal(syscall.SIGCONT) }
