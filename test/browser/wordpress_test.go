@@ -123,7 +123,7 @@ func TestSoakWordPress(t *testing.T) {
 }
 
 // The end of a login is the end of its socket, whose page comes back as who it is then.
-func TestWordPressEndsLogins(t *testing.T) {
+func TestSoakWordPressEndsLogins(t *testing.T) {
 	t.Parallel()
 	stack.Integration(t)
 	dir, web, g, ids := wordpress(t)
