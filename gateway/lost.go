@@ -98,10 +98,7 @@ func (g *Gateway) connectionOf(l *registry.Lost) (*connection, error) {
 		g: g, rt: rt, script: unique.Make(named.script), paths: named.paths, protocol: l.Record.Protocol,
 		since: l.Record.Connected, letIn: true, session: session.New(l.ID, nil),
 	}
-	port, err := strconv.ParseUint(l.Record.Port, 10, 16)
-	if err != nil {
-		return nil, err
-	}
+	port, _ := strconv.ParseUint(l.Record.Port, 10, 16) // 0 without one
 	c.client = client{port: uint16(port), secure: l.Record.HTTPS}
 	if c.client.addr, err = netip.ParseAddr(l.Record.Address); err != nil {
 		return nil, err
