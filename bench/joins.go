@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -194,23 +193,9 @@ func (t *joinTest) memory() (own uint64, redis int64, err error) {
 // published over connections that stay.
 func (t *joinTest) publish(r *recorder, processes, round int) error {
 	const publishers, channel = 16, "ws:channel:bench"
-	var hearing sync.WaitGroup
-	defer hearing.Wait()
-	for range processes {
-		c, err := dialRedis(t.lab.redis.address)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		if err := c.command("SUBSCRIBE", channel); err != nil {
-			return err
-		}
-		hearing.Go(func() { io.Copy(io.Discard, c.in) }) // ends with the connection
-	}
-	if err := within(func() (bool, error) {
-		n, err := t.redis.publish(channel, "all there?")
-		return n == processes, err
-	}); err != nil {
+	end, err := t.redis.hear(processes, channel)
+	defer end()
+	if err != nil {
 		return err
 	}
 	errs := make([]error, publishers)

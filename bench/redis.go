@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,15 +44,20 @@ func (r *redisConn) publish(channel, payload string) (int, error) {
 	return r.number("PUBLISH", channel, payload)
 }
 
-// number writes a command that is answered with a number.
-func (r *redisConn) number(words ...string) (int, error) {
+// ask writes a command and returns the first line of its answer.
+func (r *redisConn) ask(words ...string) (string, error) {
 	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return 0, err
+		return "", err
 	}
 	if err := r.command(words...); err != nil {
-		return 0, err
+		return "", err
 	}
-	line, err := r.line()
+	return r.line()
+}
+
+// number writes a command that is answered with a number.
+func (r *redisConn) number(words ...string) (int, error) {
+	line, err := r.ask(words...)
 	if err != nil || !strings.HasPrefix(line, ":") {
 		return 0, fmt.Errorf("%s: answer %q, %w", words[0], line, err)
 	}
@@ -60,13 +66,7 @@ func (r *redisConn) number(words ...string) (int, error) {
 
 // done writes a command that is answered with a number or a short text, and waits for it.
 func (r *redisConn) done(words ...string) error {
-	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
-	if err := r.command(words...); err != nil {
-		return err
-	}
-	line, err := r.line()
+	line, err := r.ask(words...)
 	if strings.HasPrefix(line, "$") {
 		line, err = r.line()
 	}
@@ -91,13 +91,7 @@ func (r *redisConn) next() (string, error) {
 
 // info is one figure of a section of Redis's INFO.
 func (r *redisConn) info(section, name string) (int64, error) {
-	if err := r.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return 0, err
-	}
-	if err := r.command("INFO", section); err != nil {
-		return 0, err
-	}
-	head, err := r.line()
+	head, err := r.ask("INFO", section)
 	if err != nil || !strings.HasPrefix(head, "$") {
 		return 0, fmt.Errorf("INFO: answer %q, %w", head, err)
 	}
@@ -144,4 +138,32 @@ func (r *redisConn) array() ([]string, error) {
 func (r *redisConn) line() (string, error) {
 	line, err := r.in.ReadString('\n')
 	return strings.TrimSuffix(line, "\r\n"), err
+}
+
+// hear subscribes n connections to a channel, and waits until Redis counts them. It returns what
+// ends them.
+func (r *redisConn) hear(n int, channel string) (end func(), err error) {
+	var hearing sync.WaitGroup
+	var list []*redisConn
+	end = func() {
+		for _, c := range list {
+			c.close()
+		}
+		hearing.Wait()
+	}
+	for range n {
+		c, err := dialRedis(r.conn.RemoteAddr().String())
+		if err != nil {
+			return end, err
+		}
+		list = append(list, c)
+		if err := c.command("SUBSCRIBE", channel); err != nil {
+			return end, err
+		}
+		hearing.Go(func() { io.Copy(io.Discard, c.in) }) // ends with the connection
+	}
+	return end, within(func() (bool, error) {
+		heard, err := r.publish(channel, "all there?")
+		return heard == n, err
+	})
 }

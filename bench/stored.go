@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"sync"
 	"time"
 )
@@ -77,23 +76,9 @@ func (t *storedTest) round(r *recorder, round int) error {
 
 // heard measures a PUBLISH with n subscribers.
 func (t *storedTest) heard(r *recorder, n, round int, command []string) error {
-	var hearing sync.WaitGroup
-	defer hearing.Wait()
-	for range n {
-		c, err := dialRedis(t.lab.redis.address)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		if err := c.command("SUBSCRIBE", command[1]); err != nil {
-			return err
-		}
-		hearing.Go(func() { io.Copy(io.Discard, c.in) }) // ends with the connection
-	}
-	if err := within(func() (bool, error) {
-		heard, err := t.redis.publish(command[1], "all there?")
-		return heard == n, err
-	}); err != nil {
+	end, err := t.redis.hear(n, command[1])
+	defer end()
+	if err != nil {
 		return err
 	}
 	return t.measure(r, fmt.Sprintf("PUBLISH, heard by %d", n), round, command)
