@@ -76,19 +76,13 @@ func (c *connection) beginConnect(ctx context.Context) {
 // old: a client that forges a position reads no more than resume_age of its channels.
 func (c *connection) knows(ctx context.Context, last session.Position) bool {
 	log := c.g.durable
-	if last.IsZero() || !log.Await(ctx, last) || !c.holds(last) {
+	if last.IsZero() || !log.Await(ctx, last) || !c.g.hub.Knows(last) {
 		return false
 	}
-	if c.holds(c.rt.switched) && !last.After(c.rt.switched) { // else all that is held is newer
+	if c.g.hub.Knows(c.rt.switched) && !last.After(c.rt.switched) { // else all that is held is newer
 		return false
 	}
 	return log.Age(last) <= time.Duration(c.rt.ResumeAge)
-}
-
-// holds reports whether this process holds all that follows a position.
-func (c *connection) holds(at session.Position) bool {
-	_, _, known := c.g.durable.Since(at, nil, 0, nil)
-	return known
 }
 
 // arrival is how the client enters the hub after an answer to connect. A client that was

@@ -19,7 +19,7 @@ type Window interface {
 // place is a session's place in the log. It is guarded by Session.mu.
 type place struct {
 	was *Address // the client's connection before this one, for Except; nil: none
-	gap *Message // what the client is told when entries may be missing; nil: nothing
+	gap *Message // for the client when entries may be missing; nil: none
 	at  Position // of the last entry that was queued, or that does not concern the client
 }
 
@@ -175,7 +175,7 @@ func (h *Hub) Gap(s *Session, p Position, lost bool) error {
 	defer s.mu.Unlock()
 	at := &s.place.at
 	switch {
-	case at.Tag == p.Tag && !p.After(*at) && h.knows(*at):
+	case at.Tag == p.Tag && !p.After(*at) && h.Knows(*at):
 		return nil
 	case !lost:
 		at.Tag = p.Tag
@@ -184,8 +184,8 @@ func (h *Hub) Gap(s *Session, p Position, lost bool) error {
 	return s.gapLocked(p)
 }
 
-// knows reports whether a position is in the window.
-func (h *Hub) knows(at Position) bool {
+// Knows reports whether the window holds all that follows a position. There must be a log.
+func (h *Hub) Knows(at Position) bool {
 	_, _, known := h.window.Since(at, nil, 0, nil)
 	return known
 }
