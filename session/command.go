@@ -117,6 +117,22 @@ func (c *Command) IsEmpty() bool {
 	return len(c.Purge)+len(c.Join)+len(c.Leave) == 0 && c.User == nil && c.State == nil && c.Expires == nil && c.Relay == nil && c.Message == nil && c.Close == nil
 }
 
+// NameBytes is the length of all names in the command, in bytes: of its addresses and of the
+// channels to join and leave. It is a part of the memory that a command takes.
+func (c *Command) NameBytes() (n int) {
+	for _, list := range [...][]Address{c.To, c.Except} {
+		for _, a := range list {
+			n += len(a.Name)
+		}
+	}
+	for _, list := range [...][]string{c.Join, c.Leave} {
+		for _, name := range list {
+			n += len(name)
+		}
+	}
+	return n
+}
+
 // Resolve replaces [Self] in Except by the address of the connection with
 // this id, so that the command can travel to other nodes.
 func (c Command) Resolve(id string) Command {

@@ -225,17 +225,7 @@ func (t *task) members() int {
 func (t *task) size() int64 {
 	const command, name = 256, 40
 	c := t.command
-	size := taskSize + command + name*(len(c.To)+len(c.Except)+len(c.Join)+len(c.Leave))
-	for _, list := range [...][]session.Address{c.To, c.Except} {
-		for _, a := range list {
-			size += len(a.Name)
-		}
-	}
-	for _, list := range [...][]string{c.Join, c.Leave} {
-		for _, n := range list {
-			size += len(n)
-		}
-	}
+	size := taskSize + command + name*(len(c.To)+len(c.Except)+len(c.Join)+len(c.Leave)) + c.NameBytes()
 	if c.Message != nil {
 		size += session.Headroom + len(c.Message.Data())
 	}

@@ -81,12 +81,7 @@ func size(c *session.Command) int64 {
 	if c == nil {
 		return entry
 	}
-	n := entry + command
-	for _, list := range [][]session.Address{c.To, c.Except} {
-		for _, a := range list {
-			n += address + len(a.Name)
-		}
-	}
+	n := entry + command + address*(len(c.To)+len(c.Except)) + c.NameBytes()
 	if c.Message != nil {
 		n += session.Headroom + 2*len(c.Message.Data())
 	}
