@@ -50,7 +50,10 @@ func openAddress(ctx context.Context, address string, cfg *config.Config, log *z
 	} else {
 		l, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 	}
-	return []net.Listener{l}, err
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{l}, nil
 }
 
 // systemdListeners takes over the sockets that systemd opened (LISTEN_FDS).

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -19,7 +18,13 @@ const patience = 10 * time.Second
 
 // port returns the URL's port.
 func (v *visit) port() string {
-	return cmp.Or(v.url.Port(), map[bool]string{true: "443", false: "80"}[v.secure()])
+	if port := v.url.Port(); port != "" {
+		return port
+	}
+	if v.secure() {
+		return "443"
+	}
+	return "80"
 }
 
 // connect dials the site at a port, or the address that is given for it.
