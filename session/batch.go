@@ -23,7 +23,7 @@ const (
 	messageCost   = mostUnwritten / 16
 )
 
-// hot is the size of the part of a Session that a delivery needs, in bytes.
+// hot is the size of the fields of a Session that a delivery uses, in bytes.
 const hot = 128
 
 // Prefetch is called with a few sessions before a command is delivered to them: most clients

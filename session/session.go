@@ -31,24 +31,25 @@ type Outlet interface {
 	// Flush starts to write the queue.
 	Flush()
 	// Prefetch is called when Queue and Flush follow soon, for many clients in turn. It may
-	// load what these need into the processor's cache, and does nothing else.
+	// load the memory for these into the processor's cache, and does nothing else.
 	Prefetch()
 	// Close ends the connection after the queue.
 	Close(code int, reason string)
 }
 
-// Session is one client. Its methods may be called concurrently. What a delivery needs comes
-// first, see [Batch.Prefetch].
+// Session is one client. Its methods may be called concurrently. The fields that a delivery uses
+// are the first ones, see [Batch.Prefetch].
 type Session struct {
 	out   Outlet
 	batch mark // owned by the [Batch] that delivers to this session
 
-	mu         sync.Mutex // guards what follows, up to relaying, but not pin; never held over I/O
-	since      int64      // see CameIn
+	pin uint32 // see Pin; not changed, like id
+
+	mu         sync.Mutex // guards the fields up to relaying; never held over I/O
 	present    bool       // in the hub
 	closing    bool       // a close is queued: nothing can follow it
-	held       uint16     // number of holds, see Hold: what the log brings is skipped, and read from the window later
-	pin        uint32     // see Pin; not changed, like id
+	held       uint16     // number of holds, see Hold: entries of the log are skipped, and read from the window later
+	since      int64      // see CameIn
 	membership Membership
 	place      place
 	relaying   relaying

@@ -336,7 +336,7 @@ func TestASessionFitsItsSizeClass(t *testing.T) {
 	}
 }
 
-// What a delivery needs ends with the membership.
+// The membership is the last field that a delivery uses.
 func TestADeliveryNeedsTheHotPartOfASession(t *testing.T) {
 	var s Session
 	if end := unsafe.Offsetof(s.membership) + unsafe.Sizeof(s.membership); end > hot {

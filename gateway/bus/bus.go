@@ -25,7 +25,7 @@ var ErrDown = errors.New("redis is down")
 var ErrClosed = errors.New("bus is closed")
 
 // Config configures a Bus. Zero fields take the documented defaults. Package config checks
-// what a bus is made of: prefixes that do not begin with each other, and relays.
+// the prefixes, of which none may begin with another, and the relays.
 type Config struct {
 	// URL names the Redis that carries pushes between processes:
 	//

@@ -61,14 +61,14 @@ type Owner interface {
 }
 
 // Outlet is the output queue of one client, and its writer. All methods except Init and
-// Attach are safe for concurrent use; only Drained waits. What a delivery needs comes first, up
-// to Socket, for prefetches.
+// Attach are safe for concurrent use; only Drained waits. The fields that a delivery uses are the
+// first ones, up to Socket, so that a transport can prefetch them together.
 type Outlet struct {
-	mu      sync.Mutex // guards queue and what is called "under the lock"; locked after the owner's
-	open    bool       // under the lock: there is a socket to write to
-	writing bool       // under the lock: a goroutine is the writer
-	stuck   bool       // under the lock: the last write was partial
-	full    bool       // under the lock: Push has returned session.ErrFull since the last Flush
+	mu      sync.Mutex // guards open, writing, stuck, full, queue and drained; locked after the owner's
+	open    bool       // there is a socket to write to
+	writing bool       // a goroutine is the writer
+	stuck   bool       // the last write was partial
+	full    bool       // Push has returned session.ErrFull since the last Flush
 	turn    int32      // position in the scheduler's heap plus one; guarded by it, like due
 	shared  *Shared
 	limits  atomic.Pointer[Limits]
@@ -78,7 +78,7 @@ type Outlet struct {
 	Socket  Socket // set by Attach
 
 	owner   Owner
-	drained chan struct{} // under the lock: closed when the queue is within Limits; nil: no caller waits
+	drained chan struct{} // closed when the queue is within Limits; nil: no caller waits
 	due     time.Duration
 }
 

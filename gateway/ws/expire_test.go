@@ -94,7 +94,7 @@ func TestAConnectionFitsItsSizeClass(t *testing.T) {
 	}
 }
 
-// What a delivery needs ends with the socket.
+// The socket is the last field that a delivery uses.
 func TestADeliveryNeedsTheHotPartOfAConnection(t *testing.T) {
 	var c Conn
 	if end := unsafe.Offsetof(c.out) + unsafe.Offsetof(c.out.Socket) + unsafe.Sizeof(c.out.Socket); end > hot {

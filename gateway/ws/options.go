@@ -94,7 +94,7 @@ func (w *Wheel) Stop() {
 	w.Scheduler.Stop()
 }
 
-// hot is the size of the part of a Conn that a delivery needs, in bytes.
+// hot is the size of the fields of a Conn that a delivery uses, in bytes.
 const hot = 240
 
 // Conn is the server side of one WebSocket connection. All methods are safe for concurrent
@@ -105,7 +105,7 @@ const hot = 240
 // The owner calls Read or Next until it returns an error; a connection that is not read
 // stays open until Close, CloseNow, the outlet or a failed write ends it.
 //
-// What a delivery needs comes first, see [Conn.Prefetch].
+// The fields that a delivery uses are the first ones, see [Conn.Prefetch].
 type Conn struct {
 	shared   *Shared
 	pinged   func()      // set by Wrap: messages are sent in envelopes

@@ -35,7 +35,7 @@ func (c *Conn) QueueReply(m *session.Message) error {
 // Flush writes the queue as far as possible without waiting, see [out.Outlet.Flush].
 func (c *Conn) Flush() { c.out.Flush() }
 
-// Prefetch implements session.Outlet: it loads the part of a Conn that Queue and Flush need.
+// Prefetch implements session.Outlet: it prefetches the fields that Queue and Flush use.
 func (c *Conn) Prefetch() { prefetch.First(c, hot) }
 
 // Drained waits until the queue is within Limits.Out, or the connection cannot write any
