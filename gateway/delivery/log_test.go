@@ -199,8 +199,8 @@ func TestAClientThatIsBeingMovedGetsTheLogAfterItsMove(t *testing.T) {
 	eventually(t, "it is being moved", func() bool { return l.workers[l.hub.Shard(s)].moving.count.Load() == 1 })
 	l.deliver(w.add("room"))
 	l.deliver(w.add("extra"))
-	l.pass(l.Reached(w.Newest()))
 	l.send("fast", session.Conn("id"))
+	l.pass(l.Reached(w.Newest())) // after all of these in the shard's queue
 	eventually(t, "the shard has come so far", func() bool { return l.hub.Position(session.New("id", out)) == w.Newest() })
 	if at := l.hub.Position(s); at != position(1) {
 		t.Errorf("while it is moved it is at %v", at)
