@@ -45,7 +45,7 @@ try {
   await ann.locator('#log .message.waiting', { hasText: 'Into the dark' }).waitFor();
   await Promise.all([shot(ann, 'dark-ann'), shot(late, 'dark-late')]);
   await ask('start redis');
-  await Promise.all([ann, bob].map((page) => message(page, 'Into the dark')));
+  await Promise.all([ann, bob, late].map((page) => message(page, 'Into the dark')));   // Late gets it after the gap, with the room's messages
   await Promise.all([ann, bob, late].map((page) => count(page, '3 here')));
   for (const page of [ann, bob, late]) {
     if (await page.locator('#log .message p.text', { hasText: 'Into the dark' }).count() !== 1) throw new Error('a message is double, or missing');
