@@ -11,7 +11,7 @@ type waiter struct {
 	granted chan grant
 	timer   *time.Timer
 	excess  bool // its owner had more than a share waiting when it arrived
-	passed  bool // it has been parked
+	parked  bool // it has been: its owner had its share
 
 	list       *fifo // that it waits in; nil after the grant
 	prev, next *waiter
@@ -43,8 +43,9 @@ type queue struct {
 	lanes   [lanes]fifo
 	waiting [lanes]int // parked ones too
 	total   int
-	excess  int    // requests that do not delay others
-	passed  uint64 // requests that have been parked, each counted once
+	excess  int           // requests that do not delay others
+	passed  uint64        // requests that were parked while a later one of their lane was served
+	served  [lanes]uint64 // the latest arrival that was served
 	owners  map[string]*owner
 	spare   []*owner // for reuse
 	last    uint64   // the latest arrival's number
@@ -83,7 +84,7 @@ func (q *queue) push(w *waiter, share int) {
 	q.lanes[w.lane].pushBack(w)
 	q.waiting[w.lane]++
 	q.total++
-	w.excess, w.passed = false, false
+	w.excess, w.parked = false, false
 	if w.owner == nil {
 		return
 	}
@@ -131,6 +132,7 @@ func (q *queue) next(share int) *waiter {
 	if w.owner != nil {
 		w.owner.running++
 	}
+	q.served[w.lane] = max(q.served[w.lane], w.number)
 	q.remove(w, share)
 	return w
 }
@@ -160,10 +162,7 @@ func (q *queue) front(lane Lane, share int) *waiter {
 		}
 		l.remove(w)
 		w.owner.parked[lane].insert(w)
-		if !w.passed {
-			w.passed = true
-			q.passed++
-		}
+		w.parked = true
 	}
 	return nil
 }
@@ -190,6 +189,9 @@ func (q *queue) remove(w *waiter, share int) {
 	w.list.remove(w)
 	q.waiting[w.lane]--
 	q.total--
+	if w.parked && w.number < q.served[w.lane] {
+		q.passed++
+	}
 	if w.owner != nil {
 		w.owner.waiting--
 		if w.excess {

@@ -70,6 +70,34 @@ func TestOwnerWithItsShareLetsOthersPass(t *testing.T) {
 	if w := q.next(1); w.owner.name != "a" || w.since != time.Unix(2, 0) {
 		t.Errorf("got %s from %v, want a's third: its turn came before d's", w.owner.name, w.since)
 	}
+	if q.passed != 2 { // a's second and third, by b; c is of another lane
+		t.Errorf("%d counted as overtaken, want 2", q.passed)
+	}
+}
+
+// TestOnlyTheOvertakenAreCounted: a request that waits with its owner at its share, and
+// is served before all later ones, was not passed over.
+func TestOnlyTheOvertakenAreCounted(t *testing.T) {
+	q := newQueue()
+	for range 4 {
+		q.add(LaneHigh, "a")
+	}
+	q.next(1)
+	q.next(1) // beyond a's share, since nobody else waits
+	if q.passed != 0 {
+		t.Errorf("%d counted though nobody else waited", q.passed)
+	}
+	q.add(LaneHigh, "b")
+	if w := q.next(1); w.owner.name != "b" {
+		t.Fatalf("%s was served, want b", w.owner.name)
+	}
+	if q.next(1); q.passed != 1 {
+		t.Errorf("%d counted, want the one that b overtook", q.passed)
+	}
+	q.remove(q.owners["a"].parked[LaneHigh].first, 1) // overtaken too, and gives up
+	if q.passed != 2 {
+		t.Errorf("%d counted, want the one that gave up too", q.passed)
+	}
 }
 
 // TestQueueAgainstItsDefinition compares the queue with the plain statement of what

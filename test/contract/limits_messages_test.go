@@ -139,18 +139,24 @@ func TestLimitsOfAPoolAreCounted(t *testing.T) {
 		}
 		greedy := []*stack.Client{from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.1")}
 		other := from("192.0.2.2")
+		held := func(inUse, waiting float64) func() bool {
+			return func() bool {
+				return w.Metric(t, "wsfpm_fpm_in_use") == inUse && w.Metric(t, "wsfpm_fpm_waiting") == waiting
+			}
+		}
+		stack.Wait(t, "the connect events to be over", held(0, 0))
 		for _, c := range greedy {
 			c.Send("gate")
 		}
-		stack.Wait(t, "one of them to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 1 })
+		stack.Wait(t, "one of them to wait", held(2, 1))
 		other.Send("1")
-		stack.Wait(t, "the other to wait", func() bool { return w.Metric(t, "wsfpm_fpm_waiting") == 2 })
+		stack.Wait(t, "the other to wait", held(2, 2))
 		openGate(t, w.dir, "gate")
 		other.Expect("slept 1")
-		equal(t, "passed over", w.Metric(t, "wsfpm_fpm_passed_over_total"), 1)
 		for _, c := range greedy {
 			c.Expect("slept gate")
 		}
+		equal(t, "passed over", w.Metric(t, "wsfpm_fpm_passed_over_total"), 1)
 	})
 	t.Run("queue_wait", func(t *testing.T) {
 		w := start(t, setup{script: "slow.php", options: stack.GatewayOptions{FPMLines: "max_connections = 1\nqueue_wait = \"50ms\""}}, "5.limit-wait")
