@@ -70,7 +70,7 @@ type chat struct {
 // node has been stored then, and has no reply until the file "held" is removed.
 const hold = `$held = __DIR__ . '/held';
 if (($_SERVER['WS_EVENT'] ?? '') === 'message' && str_starts_with($_SERVER['WS_NODE'], 'node2') && str_contains(file_get_contents('php://input'), 'goodbye')) {
-	touch($held);
+	file_put_contents($held, '');
 	for ($i = 0; $i < 1000 && file_exists($held); $i++) { usleep(20_000); clearstatcache(); }
 }
 `
