@@ -45,6 +45,7 @@ type target struct {
 	address string // of the listener, HOST:PORT
 	state   string // a folder that the script knows, see ended and gate
 	memory  func() int64
+	race    bool // memory is that of a process with the race detector
 }
 
 // forEachTarget runs a test against a gateway in this process and, when real
@@ -209,6 +210,7 @@ func realServers(t *testing.T, limits string) *target {
 	g := stack.Gateway(t, stack.GatewayOptions{FPM: fpm, FPMLines: "max_connections = 8\nmax_idle = 8",
 		Limits: limits, Routes: routes(filepath.Join(dir, "conformance.php"), at.state)})
 	at.address = g.Listen
+	at.race = stack.RaceBuilt(stack.Binary(t))
 	at.memory = func() int64 { return resident(t, g.PID()) }
 	return at
 }
