@@ -83,9 +83,9 @@ func TestOnlyTheOvertakenAreCounted(t *testing.T) {
 		q.add(LaneHigh, "a")
 	}
 	q.next(1)
-	q.next(1) // beyond a's share, since nobody else waits
+	q.next(1) // beyond a's share, since no other request waits
 	if q.passed != 0 {
-		t.Errorf("%d counted though nobody else waited", q.passed)
+		t.Errorf("%d counted though no other request waited", q.passed)
 	}
 	q.add(LaneHigh, "b")
 	if w := q.next(1); w.owner.name != "b" {
