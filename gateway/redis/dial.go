@@ -60,7 +60,7 @@ func dialTLS(ctx context.Context, plain *net.Dialer, secure *redisurl.TLS, netwo
 	}
 	_ = conn.Close() // the handshake's error says why
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the TLS handshake had no answer: a port without TLS needs redis://: %w", err)
+		err = fmt.Errorf("the TLS handshake had no answer: %s: %w", needsPlain, err)
 	}
 	return nil, err
 }
@@ -143,6 +143,9 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool, names []string) err
 	return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: first}
 }
 
+// needsPlain is what to change when a server does not speak TLS.
+const needsPlain = "a port without TLS needs redis://"
+
 // explained adds what to change to an error of TLS.
 func explained(err error) error {
 	var (
@@ -158,7 +161,7 @@ func explained(err error) error {
 	case errors.As(err, &name):
 		advice = "write a name or an address that the certificate has into redis.url"
 	case errors.As(err, &record):
-		advice = "a port without TLS needs redis://"
+		advice = needsPlain
 	case errors.As(err, &op) && op.Op == "remote error" && (strings.Contains(op.Err.Error(), "certificate") || strings.Contains(op.Err.Error(), "handshake failure")):
 		advice = "Redis wants a certificate of the gateway that it trusts: rediss://…?cert=/path/of/cert.pem&key=/path/of/key.pem, or tls-auth-clients no in redis.conf"
 	default:

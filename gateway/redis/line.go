@@ -64,7 +64,7 @@ func (c *Client) Open(ctx context.Context) (*Line, error) {
 		c.cluster.ReloadState(ctx) // the anchor's node may have changed
 	}
 	if !c.secure && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
-		err = fmt.Errorf("%w: Redis ended the connection without an answer: a port of TLS needs rediss://", err)
+		err = fmt.Errorf("%w: Redis ended the connection without an answer, as its port for TLS does: that one needs rediss://", err)
 	}
 	return nil, err
 }

@@ -37,9 +37,22 @@ func (n node) wrapped(t *testing.T, resume, last string, headers ...string) *sta
 }
 
 // A Redis whose memory is full, and that evicts nothing, refuses what has to be stored.
-// Pushes that are not stored, and what connected clients and PHP say, go on.
 func TestAFullRedisRefusesWhatIsToBeStored(t *testing.T) {
 	row(t, "3.log-full", "3.log-failed", "9.redis-down", "9.busy")
+	refusesToStore(t, "OOM", []any{"maxmemory-policy", "noeviction", "maxmemory", "1"}, []any{"maxmemory", "0"})
+}
+
+// With min-replicas-to-write a master that has lost its replicas refuses likewise, as one
+// that does not know yet of a failover: no message id is kept in two masters.
+func TestAMasterWithoutReplicasRefusesWhatIsToBeStored(t *testing.T) {
+	row(t, "9.two-masters", "3.log-failed", "9.redis-down", "9.busy")
+	refusesToStore(t, "NOREPLICAS", []any{"min-replicas-to-write", "1"}, []any{"min-replicas-to-write", "0"})
+}
+
+// refusesToStore wants pushes that are not stored, and what connected clients and PHP say,
+// to go on while Redis, with these settings, answers an error to a write.
+func refusesToStore(t *testing.T, code string, refuse, accept []any) {
+	t.Helper()
 	server := stack.Redis(t, stack.RedisOptions{})
 	trace := stack.NewTrace(t)
 	one := keepingNode(t, "one", server.URL(), trace, "")
@@ -51,11 +64,12 @@ func TestAFullRedisRefusesWhatIsToBeStored(t *testing.T) {
 		c.Expect(want)
 	}
 	ask("k1", "runs", `{"re":"k1","data":"runs"}`)
-	server.Do(t, "config", "set", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	set := []any{"config", "set"}
+	server.Do(t, append(set, refuse...)...)
 
 	err := server.Client(t).Do(context.Background(), "xadd", "ws:log", "*", "to", "user:a", "data", "x").Err()
-	if err == nil || !strings.HasPrefix(err.Error(), "OOM ") {
-		t.Errorf("XADD answers %v, want OOM", err)
+	if err == nil || !strings.HasPrefix(err.Error(), code+" ") {
+		t.Errorf("XADD answers %v, want %s", err, code)
 	}
 	if status, body := one.Push(t, `{"to":"user:a","data":"x","durable":true}`); status != 503 {
 		t.Errorf("a durable push: got %d %s, want 503", status, body)
@@ -64,7 +78,7 @@ func TestAFullRedisRefusesWhatIsToBeStored(t *testing.T) {
 	ask("k1", "runs", `{"re":"k1","error":"busy"}`)
 	c.Send(`{"data":"WS-Publish: user:a\n\nstored"}`)
 	line := one.AwaitLog(t, "warn", "it is not stored")
-	if !strings.Contains(fmt.Sprint(line), "OOM") {
+	if !strings.Contains(fmt.Sprint(line), code) {
 		t.Errorf("the log does not name the cause: %v", line)
 	}
 	c.Send(`{"data":"\n\nreply"}`)
@@ -77,7 +91,7 @@ func TestAFullRedisRefusesWhatIsToBeStored(t *testing.T) {
 	equal(t, "/ready", one.Ready(), true)
 	stack.Wait(t, "the registry to be down", func() bool { return one.Metric(t, "wsfpm_registry_up") == 0 })
 
-	server.Do(t, "config", "set", "maxmemory", "0")
+	server.Do(t, append(set, accept...)...)
 	ask("k1", "runs", `{"re":"k1","data":"runs"}`)
 	ask("k2", "runs", `{"re":"k2","data":"runs"}`)
 	stack.Wait(t, "the registry to be up", func() bool { return one.Metric(t, "wsfpm_registry_up") == 1 })
