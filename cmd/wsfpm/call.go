@@ -149,6 +149,9 @@ func (c *callCmd) single(stdin io.Reader) (*gateway.Single, error) {
 	if len(c.State) > session.MaxState {
 		return nil, fmt.Errorf("--state has %d bytes, at most %d are allowed", len(c.State), session.MaxState)
 	}
+	if c.Code < 1000 || c.Code > 4999 {
+		return nil, fmt.Errorf("--code %d: a close code has 1000 to 4999", c.Code)
+	}
 	data, err := c.message(stdin)
 	if err != nil {
 		return nil, err

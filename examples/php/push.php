@@ -154,6 +154,7 @@ function publish(string $url, string $channel, string $payload): int
         [$host, $port] = [($tls ? 'tls://' : '') . $u['host'], $u['port'] ?? 6379];
         $target = ($tls ? '' : 'tcp://') . "$host:$port";
     }
+    $secure = $tls ?? false ? secure($u['query'] ?? '') : [];
     // A database number does not matter here: Pub/Sub is common to all of them.
     $auth = array_filter([rawurldecode($u['user'] ?? ''), rawurldecode($u['pass'] ?? '')], 'strlen');
     $auth = array_values($auth);
@@ -161,7 +162,7 @@ function publish(string $url, string $channel, string $payload): int
     if (extension_loaded('redis')) {
         try {
             $redis = new Redis();
-            $redis->connect($host, $port, 3.0);
+            $redis->connect($host, $port, 3.0, null, 0, 0, ...($secure === [] ? [] : [['stream' => $secure]]));
             $auth === [] || $redis->auth($auth);
             return (int) $redis->publish($channel, $payload);
         } catch (RedisException $e) {
@@ -169,10 +170,25 @@ function publish(string $url, string $channel, string $payload): int
         }
     }
 
-    $socket = @stream_socket_client($target, $code, $error, 3) ?: throw new RuntimeException("Redis at $target: $error");
+    $context = stream_context_create(['ssl' => $secure]);
+    $socket = @stream_socket_client($target, $code, $error, 3, STREAM_CLIENT_CONNECT, $context) ?: throw new RuntimeException("Redis at $target: $error");
     stream_set_timeout($socket, 3);
     $auth === [] || redis($socket, 'AUTH', ...$auth);
     return redis($socket, 'PUBLISH', $channel, $payload);
+}
+
+/** PHP's settings of TLS for the parameters of a rediss:// URL, which are those of the gateway's redis.url. */
+function secure(string $query): array
+{
+    parse_str($query, $given);
+    $secure = [];
+    foreach (['cacert' => 'cafile', 'cert' => 'local_cert', 'key' => 'local_pk'] as $name => $setting) {
+        if (isset($given[$name])) {
+            is_readable($given[$name]) || throw new RuntimeException("Redis: $name=$given[$name] cannot be read");
+            $secure[$setting] = $given[$name];
+        }
+    }
+    return in_array($given['skip_verify'] ?? '', ['1', 'true'], true) ? $secure + ['verify_peer' => false, 'verify_peer_name' => false] : $secure;
 }
 
 /** One Redis command over the wire: an array of strings goes out, a line comes back. */

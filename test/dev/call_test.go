@@ -147,6 +147,7 @@ func TestTheExitStatusOfACallIsForScripts(t *testing.T) {
 		"ws.php message --data x --user 'Ann,Lee'":          {2, "--user"},
 		"none.php connect":                                  {2, "there is no script " + dir + "/none.php"},
 		"ws.php message --data x --fpm unix:/nonexistent/s": {2, "failed (unavailable)"},
+		"ws.php disconnect --code 70000":                    {2, "--code 70000"},
 		"ws.php connect --path ws":                          {2, "want a path such as /ws/chat"},
 		"ws.php connect --path '/ws?a=b'":                   {2, "--query has the query"},
 		"ws.php message --data x --header 'Host: a.test'":   {0, `"HTTP_HOST":"a.test"`},

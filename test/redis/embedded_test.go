@@ -10,16 +10,22 @@ import (
 )
 
 // pushPHP runs examples/php/push.php, by phpredis or, without any extension,
-// by its own few lines of Redis's protocol.
+// by its own few lines of Redis's protocol. One node hears it.
 func pushPHP(t *testing.T, extensions bool, args ...string) {
+	t.Helper()
+	pushesPHP(t, "1 node", extensions, args...)
+}
+
+// pushesPHP is pushPHP with what is printed.
+func pushesPHP(t *testing.T, want string, extensions bool, args ...string) {
 	t.Helper()
 	command := []string{filepath.Join(stack.Root(t), "examples", "php", "push.php")}
 	if !extensions {
 		command = append([]string{"-n"}, command...)
 	}
 	out, err := exec.Command(stack.Tool(t, "php-cli", "php"), append(command, args...)...).CombinedOutput()
-	if err != nil || string(out) != "1 node\n" {
-		t.Errorf("push.php: got %q, %v, want 1 node", out, err)
+	if err != nil || string(out) != want+"\n" {
+		t.Errorf("push.php: got %q, %v, want %s", out, err, want)
 	}
 }
 

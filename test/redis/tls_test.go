@@ -54,6 +54,12 @@ func TestPushesOverTLS(t *testing.T) {
 	p := startPair(t, server, url, "")
 	equal(t, "nodes at all", server.Publish(t, "ws:all", "by another program"), 2)
 	p.expect("by another program")
+	for _, extensions := range []bool{true, false} {
+		for _, parameters := range []string{"cacert=" + ca.File, "skip_verify=true"} {
+			pushesPHP(t, "2 nodes", extensions, "--redis", "rediss://"+server.Addr+"?"+parameters, "all", parameters)
+			p.expect(parameters)
+		}
+	}
 	p.survive(t, url, server.Kill, func() { server.Start(t) })
 }
 
