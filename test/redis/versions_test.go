@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,18 +12,24 @@ import (
 	"wsfpm/test/stack"
 )
 
-// logless runs a node that does not read the log. WSFPM_OTHER_BINARY names the program of a
-// version from before the log; without it this version's runs, with the log shut, which is
-// the same to all others.
+// logless runs a node that does not read the log. WSFPM_OTHER_BINARY names the program of
+// another version; one that has a log, as this one, runs with it shut, which is the same to
+// all others.
 func logless(t *testing.T, url string) (n node, other bool) {
 	t.Helper()
 	binary := os.Getenv("WSFPM_OTHER_BINARY")
 	route := fmt.Sprintf("[[route]]\npath = \"/ws\"\nscript = %q\n", filepath.Join(shared.dir, "who.php"))
-	if binary == "" {
+	if binary == "" || hasLog(binary) {
 		route = "[durable]\nkeep = 0\n\n" + route + "resume = true\n"
 	}
 	return node{stack.Gateway(t, stack.GatewayOptions{Binary: binary, Node: "two", Drain: "100ms", FPM: shared.fpm, Redis: url,
 		Env: []string{"GORACE=atexit_sleep_ms=0"}, Routes: route})}, binary != ""
+}
+
+// hasLog reports whether the wsfpm that a file has knows the log.
+func hasLog(binary string) bool {
+	out, _ := exec.Command(binary, "push", "--help").CombinedOutput() // the text decides
+	return strings.Contains(string(out), "--durable")
 }
 
 // A node that reads the log runs beside one that does not, as in the first deploy with one.
