@@ -18,9 +18,6 @@ type Membership struct {
 	State    string
 }
 
-// Standing is the former name of [Membership].
-type Standing = Membership
-
 // With returns the membership after a command, which first leaves, then joins channels.
 // It returns ErrChannels if there would be more than maxChannels (0: no limit), or names
 // of more than [MaxChannelNames] bytes. It copies the command's texts: they may be parts of a
