@@ -22,8 +22,8 @@ final class Client
     private readonly Redis|Http $door;
 
     /**
-     * @param object|string $to a \Redis, a Predis\Client, a Closure that returns one, which is called again when that has broken, or a URL: redis://[user:password@]host[:port][/database], unix://[user:password@]/path/redis.sock,
-     *     http://host:port or http+unix:///path/admin.sock for the gateway's admin listener
+     * @param object|string $to a \Redis, a Predis\Client, a Closure that returns one, which is called again when that has broken, or a URL: redis://[user:password@]host[:port][/database], rediss:// for TLS, with the parameters of the gateway's redis.url,
+     *     unix://[user:password@]/path/redis.sock, http://host:port or http+unix:///path/admin.sock for the gateway's admin listener
      * @param string $prefix the gateway's redis.prefix
      * @param string $stream the gateway's durable.stream, "" for <prefix>log
      * @param string $token the gateway's admin_token, for HTTP

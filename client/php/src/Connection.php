@@ -18,6 +18,8 @@ final class Connection
     private const MAX_DEPTH = 8;
 
     private string $address;
+    /** @var array<string, mixed> PHP's settings of TLS */
+    private array $tls = [];
     /** @var list<list<string>> what each new connection begins with: AUTH, SELECT */
     private array $greeting = [];
     /** @var resource|null */
@@ -26,20 +28,22 @@ final class Connection
     private int $taken = 0;
     private float $deadline = 0.0;
 
-    /** @param string $url redis://[user:password@]host[:port][/database] or unix://[user:password@]/path[?db=N] */
+    /**
+     * @param string $url redis://[user:password@]host[:port][/database], rediss:// for TLS with the parameters of the gateway's redis.url, or
+     *     unix://[user:password@]/path[?db=N]
+     */
     public function __construct(#[\SensitiveParameter] string $url, private readonly float $timeout)
     {
-        if (str_starts_with($url, 'rediss://')) {
-            throw new Refused('TLS to Redis needs a library: give Client a \Redis (phpredis) or a Predis\Client');
-        }
         $parts = parse_url(preg_replace('/^unix:\/\/([^\/@]*@)?\//', 'unix://$1socket/', $url) ?? '');
-        if (!is_array($parts) || !in_array($parts['scheme'] ?? '', ['redis', 'unix'], true) || !isset($parts['host'])) {
-            throw new Refused('want a URL such as redis://127.0.0.1:6379/0 or unix:///run/redis/redis.sock');
+        if (!is_array($parts) || !in_array($parts['scheme'] ?? '', ['redis', 'rediss', 'unix'], true) || !isset($parts['host'])) {
+            throw new Refused('want a URL such as redis://127.0.0.1:6379/0, rediss:// for TLS, or unix:///run/redis/redis.sock');
         }
         parse_str($parts['query'] ?? '', $query);
         $path = rawurldecode($parts['path'] ?? '');
         $isUnix = $parts['scheme'] === 'unix';
-        $this->address = $isUnix ? "unix://$path" : "tcp://$parts[host]:" . ($parts['port'] ?? 6379);
+        $isTls = $parts['scheme'] === 'rediss';
+        $this->address = $isUnix ? "unix://$path" : ($isTls ? 'tls' : 'tcp') . "://$parts[host]:" . ($parts['port'] ?? 6379);
+        $this->tls = $isTls ? self::tls($query) : [];
         if (isset($parts['pass'])) {
             $user = rawurldecode($parts['user'] ?? '');
             $this->greeting[] = ['AUTH', ...($user === '' ? [] : [$user]), rawurldecode($parts['pass'])];
@@ -101,21 +105,46 @@ final class Connection
         return [$reply, strlen($resp) - strlen($connection->buffer)];
     }
 
-    /** Whether there is something to read before a command: Redis has closed the idle connection. */
+    /**
+     * @param array<string, mixed> $query of a rediss:// URL
+     * @return array<string, mixed> PHP's settings of TLS
+     */
+    private static function tls(#[\SensitiveParameter] array $query): array
+    {
+        $isAny = in_array($query['skip_verify'] ?? '', ['1', 'true'], true);
+        $settings = $isAny ? ['verify_peer' => false, 'verify_peer_name' => false] : [];
+        foreach (['cacert' => 'cafile', 'cert' => 'local_cert', 'key' => 'local_pk'] as $name => $setting) {
+            if (isset($query[$name])) {
+                is_string($query[$name]) && is_readable($query[$name]) || throw new Refused("$name of the URL: there is no such file, or PHP may not read it");
+                $settings[$setting] = $query[$name];
+            }
+        }
+        return $settings;
+    }
+
+    /** Whether there is something to read before a command, more than a ticket of TLS: Redis has closed the idle connection. */
     private function isStale(): bool
     {
         $readable = [$this->socket];
         $none = null;
-        return @stream_select($readable, $none, $none, 0) !== 0;
+        return @stream_select($readable, $none, $none, 0) !== 0 && (@fread($this->socket, 1) !== '' || feof($this->socket));
     }
 
     private function open(): void
     {
-        $code = 0;
-        $why = '';
-        $socket = @stream_socket_client($this->address, $code, $why, $this->timeout);
-        if ($socket === false) {
-            throw new Failed("Redis at $this->address cannot be reached: $why");
+        $reasons = [];
+        set_error_handler(static function (int $level, string $text) use (&$reasons): bool {
+            $reasons[] = preg_replace('/^\S+: |\s+/', ' ', $text);
+            return true;
+        });
+        try {
+            $context = stream_context_create(['ssl' => $this->tls]);
+            $socket = stream_socket_client($this->address, $code, $why, $this->timeout, STREAM_CLIENT_CONNECT, $context);
+        } finally {
+            restore_error_handler();
+        }
+        if ($socket === false) { // the reason of TLS is in a warning only
+            throw new Failed("Redis at $this->address cannot be reached: " . ($why ?: trim($reasons[0] ?? '')));
         }
         stream_set_blocking($socket, false);
         [$this->socket, $this->buffer] = [$socket, ''];
@@ -263,8 +292,11 @@ final class Connection
         if ($this->socket === null) {
             throw new Failed('the reply is cut off', true);
         }
-        $this->await(true);
         $text = @fread($this->socket, 65536);
+        if ($text === '' && !feof($this->socket)) { // only now: TLS may hold bytes of which the socket shows nothing
+            $this->await(true);
+            $text = @fread($this->socket, 65536);
+        }
         if ($text === false || $text === '' && feof($this->socket)) {
             throw new Failed('the connection to Redis broke', true);
         }
