@@ -89,6 +89,9 @@ func TestARowSaysWhatIsKnown(t *testing.T) {
 		{"the benchmark", goal{bench: []string{"memory"}}, map[string]string{
 			"bench/results/1.json": `{"targets":[{"what":"memory of one","median":7300,"unit":"bytes","met":true},{"what":"other","met":false}]}`,
 			"bench/results/2.json": `{"quick":true,"targets":[{"what":"memory of one","met":false}]}`}, "passed earlier", "memory of one 7300 bytes", ""},
+		{"a benchmark that was missed", goal{bench: []string{"memory", "time"}}, map[string]string{
+			"bench/results/1.json": `{"targets":[{"what":"time of one","median":9,"unit":"µs","met":false},{"what":"memory of one","median":7300,"unit":"bytes","met":true}]}`,
+		}, "missed earlier", "time of one 9 µs; memory of one 7300 bytes", ""},
 		{"an earlier page", goal{tests: []string{"pkg.TestA"}}, map[string]string{"docs/goals.md": "| <a id=\"G1\"></a> G1 | a | b | c | 42 things | passed | d |\n"}, "not run", "42 things", ""},
 		{"conformance", goal{tests: []string{"pkg.TestA"}, conformance: true}, map[string]string{"build/conformance.md": "| all | | 517 OK | |\n"}, "not run", "517 OK", ""},
 		{"later", goal{later: "soon"}, map[string]string{}, "later", "soon", ""},

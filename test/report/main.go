@@ -15,11 +15,12 @@
 // makes the table of wsfpm's goals: what is promised, which test holds it, what
 // figure was reached, and how to see it. It prints the table, writes it to
 // build/goals.md, and fails when a goal's test does not exist or has failed, when a
-// figure says that its goal was missed, or when docs/goals.md lacks a goal. With
-// -all FILE has the lines of all tests: then each goal's must be among them, those of
-// the soak aside. With -soak the table has only the goals with tests of the soak, is
-// build/soak.md, and -all wants those tests. With -write docs/goals.md is made anew.
-// A figure that this checkout has not measured is taken from there.
+// test's figure says that its goal was missed, or when docs/goals.md lacks a goal. A
+// benchmark that was missed is shown: it depends on the machine. With -all FILE has the
+// lines of all tests: then each goal's must be among them, those of the soak aside. With
+// -soak the table has only the goals with tests of the soak, is build/soak.md, and -all
+// wants those tests. With -write docs/goals.md is made anew. A figure that this checkout
+// has not measured, or that a benchmark has missed, is taken from there.
 package main
 
 import (
