@@ -106,7 +106,11 @@ func TestAReloadDoesNotEndThePromiseOfAHello(t *testing.T) {
 	if got := fmt.Sprint(h.attempts()); got != "[k7 1]" {
 		t.Errorf("PHP ran as attempts %s", got)
 	}
-	h.dialWrapped("/") // whose hello promises nothing
+	p = h.dial("/", wrappedClient)
+	_, hello, err := p.Read(within(t, patience))
+	if err != nil || strings.Contains(string(hello), "once") {
+		t.Errorf("got %q, %v, want a hello that promises nothing", hello, err)
+	}
 }
 
 // Its process may have been stopped while the message waited for a worker.

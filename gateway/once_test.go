@@ -50,7 +50,7 @@ func (h *harness) dialOnce() *peer {
 	h.t.Helper()
 	p := h.dial("/", wrappedClient)
 	_, hello, err := p.Read(within(h.t.(*testing.T), patience))
-	if err != nil || !strings.Contains(string(hello), `"once":{"for":120,"most":10,"user":"`) {
+	if err != nil || !strings.Contains(string(hello), `"once":{"for":120,"most":10}`) {
 		h.t.Fatalf("got %q, %v", hello, err)
 	}
 	return p

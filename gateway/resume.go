@@ -196,8 +196,11 @@ func placed(body []*session.Message, at session.Position) []*session.Message {
 
 func (c *connection) hello(how envelope.Resume) *session.Message {
 	h := envelope.Hello{Conn: c.id(), Resume: how, Ping: time.Duration(c.g.settings.Load().Limits.PingInterval)}
+	if c.user != "" {
+		h.User = once.User(c.user)
+	}
 	if c.runsOnce(c.user) {
-		h.Once, h.Most, h.User = time.Duration(c.rt.Once), mostOnce, once.User(c.user)
+		h.Once, h.Most = time.Duration(c.rt.Once), mostOnce
 	}
 	return h.Message()
 }

@@ -5,12 +5,13 @@ export function isFinal(code: number): boolean
  * Why a message has no reply:
  * - the server's word, such as "failed" or "busy";
  * - "unsure": the connection was lost, and the server may have handled the message;
+ * - "user": the page has come back as another user, such as after a login in another tab, and it was not sent;
  * - "unkept": it has, and the reply, which was lost, cannot be had again;
  * - "timeout": none came within send's timeout; the server may have handled it;
  * - "full": too much waits already, and it was not sent;
  * - "closed": the connection has ended for good.
  */
-export type Reason = 'failed' | 'unsure' | 'unkept' | 'timeout' | 'full' | 'closed' | (string & {})
+export type Reason = 'failed' | 'unsure' | 'user' | 'unkept' | 'timeout' | 'full' | 'closed' | (string & {})
 
 /** What the promise of a message without a reply is rejected with. */
 export class NoReply extends Error {

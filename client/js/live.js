@@ -37,6 +37,7 @@ export class Live {
   #o
   #last
   #was = ''
+  #user                     // stands for who the page was at its last hello; undefined: no one, or not known
   #ws = null
   #failures = 0
   #timer = 0
@@ -64,7 +65,7 @@ export class Live {
       if (this.#stopped) return reject(new NoReply('closed'))
       if (this.#waiting.size >= this.#o.most || this.#bytes + text.length > this.#o.bytes) return reject(new NoReply('full'))
       const timer = timeout && setTimeout(() => this.#fail(id, 'timeout'), timeout)
-      this.#waiting.set(id, { text, resolve, reject, part, timer, sent: false, tries: 0 })
+      this.#waiting.set(id, { text, resolve, reject, part, timer, sent: false, tries: 0, user: this.#user })
       this.#bytes += text.length
       this.#pump()
     })
@@ -143,9 +144,18 @@ export class Live {
     ws.quiet = hello.ping * 2500
     ws.placeless = hello.resume === 'off'
     ws.once = hello.once
+    const was = this.#user
+    const user = this.#user = hello.user
     for (const [id, message] of this.#waiting) {
-      // The ids are a user's: as a message of another one, after a login in another tab, it would run again.
-      if (message.tries && !(ws.once && ws.once.user === message.user && Date.now() < message.until)) this.#fail(id, 'unsure')
+      // After a login in another tab it would be what the other user says, and run again.
+      const other = message.user !== user && (message.user || message.tries)
+      if (message.tries && (other || !ws.once || Date.now() >= message.until)) this.#fail(id, 'unsure')
+      else if (other) this.#fail(id, 'user')
+    }
+    if (was && was !== user && hello.resume === 'ok') { // the page has the state of the other one
+      this.#last = ''
+      this.#on.gap?.()
+      return this.#again(ws, 1012, 0)
     }
     if (hello.resume !== 'ok') this.#last = ''   // connect's body brings a new one
     this.#on.state?.('open', hello.resume)
@@ -186,7 +196,7 @@ export class Live {
       message.sent = true
       message.tries++
       message.until ??= Date.now() + (ws.once?.for ?? 0) * 900 // ms: a little less, for the way there
-      message.user = ws.once?.user
+      message.user = this.#user
       ws.send(message.text)
       if (this.#o.plain) this.#take(id).resolve()
     }

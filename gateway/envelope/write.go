@@ -63,9 +63,9 @@ type Hello struct {
 	Conn   string        // the connection's id
 	Resume Resume        // whether messages that the client missed follow
 	Ping   time.Duration // the time between two messages that show that the connection works; 0: there are none
+	User   string        // stands for the client's user; "" without one
 	Once   time.Duration // for how long a message may be sent again; 0: it must not be
 	Most   int           // messages without a reply that the client may have sent, with Once
-	User   string        // stands for the user whose ids these are, with Once
 }
 
 // Resume is what a client may expect after its connect.
@@ -84,10 +84,12 @@ func (h Hello) Message() *session.Message {
 	b := appendString([]byte(`{"hello":{"conn":`), h.Conn)
 	b = appendString(append(b, `,"resume":`...), string(h.Resume))
 	b = strconv.AppendFloat(append(b, `,"ping":`...), h.Ping.Seconds(), 'f', -1, 64)
+	if h.User != "" {
+		b = appendString(append(b, `,"user":`...), h.User)
+	}
 	if h.Once > 0 {
 		b = strconv.AppendFloat(append(b, `,"once":{"for":`...), h.Once.Seconds(), 'f', -1, 64)
-		b = strconv.AppendInt(append(b, `,"most":`...), int64(h.Most), 10)
-		b = append(appendString(append(b, `,"user":`...), h.User), '}')
+		b = append(strconv.AppendInt(append(b, `,"most":`...), int64(h.Most), 10), '}')
 	}
 	return raw("", append(b, "}}"...))
 }
