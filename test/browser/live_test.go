@@ -3,6 +3,8 @@ package browser
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,4 +121,23 @@ server { listen LISTEN; root %s;
 			nodes[1-first].Kill()
 		}
 	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	login := func(user string) (cookie string) {
+		r, err := browser.Get(nginx.URL() + "/login.php?user=" + user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		return jar.Cookies(r.Request.URL)[0].String()
+	}
+	c := stack.Dial(t, nodes[first].URL+"/ws/chat", stack.DialOptions{Cookie: login("Ann"), Protocols: []string{"wsfpm.v1"}})
+	login("Bob") // in another tab
+	c.Next()     // the hello
+	c.Next()     // the history
+	c.Send(`{"id":"k1","data":"of Ann"}`)
+	c.Expect(`{"re":"k1","error":"failed"}`)
 }

@@ -123,6 +123,12 @@ func TestThePayment(t *testing.T) {
 	if got := paid(); got != "3" {
 		t.Errorf("%s payments, want 3", got)
 	}
+	s.session("bob") // of the same cookie, as after a login in another tab
+	c.Send(`{"id":"k6","data":{"amount":5}}`)
+	c.Expect(`{"re":"k6","error":"failed"}`)
+	s.login(`name|s:3:"out";`) // logged out
+	c.Send(`{"id":"k6","data":{"amount":5}}`)
+	c.Expect(`{"re":"k6","error":"failed"}`)
 }
 
 func TestEachWayToPublish(t *testing.T) {
