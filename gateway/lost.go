@@ -117,7 +117,8 @@ func (g *Gateway) connectionOf(l *registry.Lost) (*connection, error) {
 	return c, err
 }
 
-// changedRegistry returns the keys that need a restart because no registry runs.
+// changedRegistry returns the keys that need a restart because no registry runs. Without its beats,
+// once takes over what a dead node ran only when that is over for certain.
 func changedRegistry(old, next *config.Config) (keys []string) {
 	if old.NeedsRegistry() || !next.NeedsRegistry() {
 		return nil
@@ -127,6 +128,9 @@ func changedRegistry(old, next *config.Config) (keys []string) {
 	}
 	if slices.ContainsFunc(next.Routes, func(r *config.Route) bool { return r.Registry }) {
 		keys = append(keys, "route.registry")
+	}
+	if slices.ContainsFunc(next.Routes, func(r *config.Route) bool { return r.Once > 0 }) {
+		keys = append(keys, "route.once")
 	}
 	return keys
 }

@@ -113,6 +113,20 @@ func TestAReloadDoesNotEndThePromiseOfAHello(t *testing.T) {
 	}
 }
 
+// Without the beats, which begin with the process, other nodes do not learn of a death.
+func TestTheFirstOnceNeedsARestart(t *testing.T) {
+	store, _ := onceStore(t)
+	h := startOnce(t, store, echo, func(c *config.Config) { c.Routes[0].Once = 0 })
+	cfg := *h.settings.Load().Config
+	rt := *cfg.Routes[0]
+	rt.Once = config.Duration(2 * time.Minute)
+	cfg.Routes = []*config.Route{&rt}
+	keys, err := h.Reload(&cfg)
+	if err != nil || fmt.Sprint(keys) != "[route.once]" {
+		t.Errorf("got %v, %v, want route.once", keys, err)
+	}
+}
+
 // Its process may have been stopped while the message waited for a worker.
 func TestAMessageThatWasTakenOverIsNotSent(t *testing.T) {
 	store, _ := onceStore(t)

@@ -193,12 +193,12 @@ type Route struct {
 	StreamTimeout Duration `toml:"stream_timeout"`
 
 	// Registry keeps a record of each connection in Redis: if this node dies, another one
-	// runs the disconnect event. It needs Redis. Default: false.
+	// runs the disconnect event. It needs Redis. The first one needs a restart. Default: false.
 	Registry bool `toml:"registry"`
 
 	// Once is for how long a client of wsfpm.v1 with a user may send a message with an
 	// id again: PHP runs once, or is told of a second attempt. At least twice [Route.Timeout].
-	// It needs Redis 7. Default: 0, which keeps nothing.
+	// It needs Redis 7. The first one needs a restart. Default: 0, which keeps nothing.
 	Once Duration `toml:"once"`
 
 	// OnceAnswer is the largest answer that is kept for a message sent again.
