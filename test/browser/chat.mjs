@@ -45,6 +45,26 @@ try {
   await Promise.all([shot(ann, 'back-ann'), shot(bob, 'back-bob')]);
   console.log('ok he comes back by himself');
 
+  // While his node is away, Bob writes, and then logs in as Carol in another tab: Carol says nothing of his.
+  const gone = bob.waitForSelector('#state:not([data-state=open])', { state: 'attached' });
+  await ask('stop');
+  await gone;
+  await say(bob, 'Of Bob alone');
+  const second = await bob.context().newPage();
+  await second.goto(`${one}/room.php`);
+  await second.click('button[name=logout]');
+  await second.waitForURL('**/index.php');
+  await second.fill('#name', 'Carol');
+  await second.click('button.primary');
+  await second.waitForSelector('#state[data-state=open]');
+  await ask('start');
+  await bob.locator('#state[data-state=stopped]').waitFor({ state: 'attached', timeout: 45_000 });
+  await bob.locator('#banner-text', { hasText: 'you have logged in as someone else' }).waitFor();
+  await say(second, 'Of Carol');
+  await text(ann, 'Of Carol');
+  if (await ann.locator('#log', { hasText: 'Of Bob alone' }).count() > 0) throw new Error('Carol said what Bob had written');
+  console.log('ok a page of another person ends');
+
   // Ann logs out in another tab: with her next message the chat ends, for good.
   const tab = await ann.context().newPage();
   await tab.goto(`${one}/room.php`);

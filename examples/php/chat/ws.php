@@ -38,6 +38,11 @@ function connect(Store $store): void
         http_response_code(401);
         exit('log in first');
     }
+    if (($_GET['me'] ?? $me) !== $me) { // the page is another person's, and so is what it would send
+        header('WS-Accept: 1');
+        header('WS-Close: 4001 you have logged in as someone else'); // final: the page does not come back
+        return;
+    }
     $room = roomName($_GET['room'] ?? '');
     if ($room === null || !$store->open($room)) {
         $room = Store::FIRST_ROOMS[0];
@@ -113,6 +118,9 @@ function here(Store $store, Presence $presence, array $in): void
 function goodbye(Store $store, Presence $presence): void
 {
     $room = $_SERVER['WS_STATE'];
+    if ($room === '') { // connect has closed it
+        return;
+    }
     $list = $presence->of($room, $store->rooms());
     if ($list !== null && !isset($list['people'][$_SERVER['WS_USER']])) {
         commands([tellRoom($room, $list)]);

@@ -15,8 +15,8 @@ if (($argv[1] ?? '') === 'worker') {
     worker(new Store($argv[2]), $argv[3], $argv[4]);
     exit;
 }
-if (($argv[1] ?? '') === 'message') {
-    chatMessage($argv[2], $argv[3]);
+if (in_array($argv[1] ?? '', ['connect', 'message'], true)) {
+    chatEvent($argv[1], $argv[2], $argv[3]);
     exit;
 }
 
@@ -255,14 +255,16 @@ function logout(string $folder): void
 {
     mkdir($folder);
     $session = "$folder/sess_" . str_repeat('a', 32);
-    $sends = function () use ($folder): array {
-        [$code, $output] = run([PHP_BINARY, __FILE__, 'message', $folder, '{"type":"typing"}']);
+    $sends = function (string $event = 'message', string $what = '{"type":"typing"}') use ($folder): array {
+        [$code, $output] = run([PHP_BINARY, __FILE__, $event, $folder, $what]);
         return json_decode($output, true) ?? ["exit code $code: $output"];
     };
     file_put_contents($session, 'name|s:3:"Ann";');
     check($sends() === ['WS-Publish: channel:room.lobby; except=self; fast'], 'a message of a person who is logged in is published');
     file_put_contents($session, 'name|s:3:"Bob";');
     check($sends() === ['WS-Close: 4001 you have logged out'], 'another person in the same browser: closed with 4001');
+    check($sends('connect', 'room=lobby&me=Ann') === ['WS-Accept: 1', 'WS-Close: 4001 you have logged in as someone else'], 'a page of another person that comes back: closed with 4001');
+    check(($sends('connect', 'room=lobby&me=Bob')[0] ?? '') === 'WS-User: Bob', 'a page of the person who is logged in is let in');
     unlink($session);
     check($sends() === ['WS-Close: 4001 you have logged out'], 'logged out: closed with 4001, and nothing else');
 }
@@ -377,14 +379,16 @@ function finish(array $started): array
 }
 
 /**
- * Prints the headers that the chat sends to a message of Ann. PHP drops headers
- * on the command line, so ws.php runs in a namespace with a header() of its own.
+ * Prints the headers that the chat sends to a message of Ann, or to her page when it
+ * connects with a query. PHP drops headers on the command line, so ws.php runs in a
+ * namespace with a header() of its own.
  */
-function chatMessage(string $folder, string $message): void
+function chatEvent(string $event, string $folder, string $message): void
 {
     session_save_path($folder);
     $_COOKIE = [session_name() => str_repeat('a', 32)];
-    $_SERVER = ['WS_EVENT' => 'message', 'WS_USER' => 'Ann', 'WS_STATE' => 'lobby', 'CHAT_DIR' => $folder] + $_SERVER;
+    parse_str($event === 'connect' ? $message : '', $_GET);
+    $_SERVER = ['WS_EVENT' => $event, 'WS_RESUME' => 'ok', 'WS_USER' => 'Ann', 'WS_STATE' => 'lobby', 'CHAT_DIR' => $folder] + $_SERVER;
     $GLOBALS['sent'] = [];
     $chat = dirname(__DIR__) . '/chat';
     $script = strtr(file_get_contents("$chat/ws.php"), [

@@ -217,4 +217,4 @@ view.start({
   enter,
   retry: () => live.retry(),
 })
-const live = new Live(() => `${path}?room=${encodeURIComponent(room)}`, { message: receive, state })
+const live = new Live(() => `${path}?room=${encodeURIComponent(room)}&me=${encodeURIComponent(me)}`, { message: receive, state })
