@@ -13,7 +13,8 @@ type Store interface {
 	// Open connects a reader of its own.
 	Open(ctx context.Context) (Line, error)
 	// Append stores entries, each a list of names and values, all or none, and returns
-	// their ids. After an error that is not [redis.Refused] they may be stored.
+	// their ids. After an error that is neither [redis.Refused] nor [redis.NotSent] they may be
+	// stored.
 	Append(ctx context.Context, entries ...[]string) (ids []string, err error)
 }
 

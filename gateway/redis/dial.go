@@ -30,7 +30,7 @@ func dialer(secure *redisurl.TLS) func(ctx context.Context, network, addr string
 		conn, err := dialTLS(ctx, plain, secure, network, addr)
 		var op *net.OpError
 		if err != nil && !(errors.As(err, &op) && op.Op == "dial") {
-			err = &net.OpError{Op: "dial", Net: network, Addr: peer(addr), Err: explained(err)} // see NotSent
+			err = &net.OpError{Op: "dial", Net: network, Addr: peer(addr), Err: explained(err)} // as without TLS
 		}
 		return conn, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -31,20 +30,21 @@ type Round struct {
 
 // Append appends entries, each a list of names and values, to the stream of a key, in one
 // MULTI, and returns their ids. The entries are stored together or not at all. It waits
-// for the answer until ctx ends, for at most 3 s: after an error that is not [Refused] they
-// may be stored.
+// for the answer until ctx ends, for at most 3 s: after an error that is neither [Refused] nor
+// [NotSent] they may be stored.
 func (c *Client) Append(ctx context.Context, key string, entries ...[]string) (ids []string, err error) {
 	node, err := c.node(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, &unsent{err}
 	}
+	var id newID
 	pipe := node.TxPipeline()
 	if len(entries) == 1 {
 		pipe = node.Pipeline()
 	}
 	answers := make([]*goredis.Cmd, len(entries))
 	for i, fields := range entries {
-		args := []any{"xadd", key, "*"}
+		args := []any{"xadd", key, &id}
 		for _, f := range fields {
 			args = append(args, f)
 		}
@@ -52,6 +52,9 @@ func (c *Client) Append(ctx context.Context, key string, entries ...[]string) (i
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		c.misled(ctx, err)
+		if !id.written {
+			err = &unsent{err}
+		}
 		return nil, err
 	}
 	for _, a := range answers {
@@ -74,13 +77,6 @@ func (c *Client) misled(ctx context.Context, err error) {
 // Refused reports whether Redis answered with an error and has therefore done nothing. False:
 // the command may have been carried out.
 func Refused(err error) bool { return refused(err) != nil }
-
-// NotSent reports whether a command failed before a connection was made, so that Redis has
-// certainly done nothing.
-func NotSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
 
 // Reader reads a stream on a connection of its own. It never reconnects: after an error of
 // any method it is unusable. One goroutine may use it; Close may be called by any and
