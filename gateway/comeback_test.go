@@ -291,3 +291,25 @@ func TestAPositionOfANewStreamIsNotFromBeforeResumeWasSwitchedOn(t *testing.T) {
 	l.reached()
 	l.comesBack("?ws_last="+l.position(), "ok")
 }
+
+// The window of a log that was loading at the reload holds afterwards what was stored before it.
+func TestAPositionFromBeforeResumeWasSwitchedOnIsAGapAlsoIfTheLogWasLoading(t *testing.T) {
+	rows(t, "7.switched")
+	l := startLogged(t, func(c *config.Config) { c.Routes[0].Resume = false })
+	l.store("one")
+	tag, before, entries := l.log.tag, l.log.before, l.log.entries
+	*l.log = fakeLog{tag: tag}
+	l.reloaded(func(c *config.Config) { c.Routes[0].Resume = true })
+	l.comesBack("?ws_last="+entries[0].At.String(), "gap")
+	l.reloaded(func(c *config.Config) { c.Routes[0].MessageLimit = 5 })
+	*l.log = fakeLog{tag: tag, before: before, entries: entries}
+	one := l.position()
+	l.comesBack("", "new")
+	l.store("two")
+	two := l.position()
+	l.comesBack("?ws_last="+two, "ok")
+	l.comesBack("?ws_last="+one, "gap")
+	l.reloaded(func(c *config.Config) { c.Routes[0].MessageLimit = 6 })
+	l.comesBack("?ws_last="+two, "ok")
+	l.comesBack("?ws_last="+one, "gap")
+}

@@ -69,6 +69,9 @@ func (c *connection) beginConnect(ctx context.Context) {
 	default:
 		r.told = envelope.Gap
 	}
+	if c.resumes() {
+		c.rt.switchedAt(c.g.durable.Newest()) // before the client gets a position of its own
+	}
 	r.began = c.g.hub.Position(c.session)
 }
 
@@ -79,7 +82,8 @@ func (c *connection) knows(ctx context.Context, last session.Position) bool {
 	if last.IsZero() || !log.Await(ctx, last) || !c.g.hub.Knows(last) {
 		return false
 	}
-	if c.g.hub.Knows(c.rt.switched) && !last.After(c.rt.switched) { // else all that is held is newer
+	switched, noted := c.rt.switchedAt(log.Newest())
+	if !noted || c.g.hub.Knows(switched) && !last.After(switched) { // else all that is held is newer
 		return false
 	}
 	return log.Age(last) <= time.Duration(c.rt.ResumeAge)

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"wsfpm/gateway/cache"
@@ -36,8 +37,9 @@ type route struct {
 	parts    cacheParts
 
 	// switched is the newest position when a reload switched Resume on: what was published
-	// before is not in the log. Zero: it was on at the start, or the route is new.
-	switched session.Position
+	// before is not in the log. Nil: it was on at the start, or the route is new. The routes
+	// of later settings share it, see switchedAt.
+	switched *atomic.Pointer[session.Position]
 }
 
 // target is the script named by a handshake.
@@ -239,9 +241,27 @@ func (s *settings) follow(before *settings, now session.Position) {
 		if was := before.current(r); was.Resume { // a new route is its own predecessor
 			r.switched = was.switched
 		} else {
-			r.switched = now
+			r.switched = new(atomic.Pointer[session.Position])
+			r.switchedAt(now)
 		}
 	}
+}
+
+// switchedAt returns the position at which a reload switched Resume on, zero if none did. While
+// the log was loading there was none: then it is the newest one now, and known is false as
+// long as that is zero.
+func (r *route) switchedAt(newest session.Position) (at session.Position, known bool) {
+	if r.switched == nil {
+		return session.Position{}, true
+	}
+	if r.switched.Load() == nil && !newest.IsZero() {
+		now := newest // only this copy is on the heap
+		r.switched.CompareAndSwap(nil, &now)
+	}
+	if noted := r.switched.Load(); noted != nil {
+		return *noted, true
+	}
+	return session.Position{}, false
 }
 
 // limitsOf returns the limits of a route's sockets in these settings, even if they no
