@@ -40,7 +40,7 @@ func TestWhatWaitedForTheConnectionsOfOthersIsNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Pause()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	const appends = 8
 	var unsent atomic.Int64
