@@ -129,7 +129,7 @@ func (u *upstream) isGone() bool {
 // pool. It is safe for concurrent use.
 type passed struct {
 	events atomic.Int64
-	last   atomic.Int64 // the time of the last one, in nanoseconds; 0: events are taken
+	last   atomic.Pointer[time.Time] // the time of the last one; nil: events are taken
 }
 
 // passedQuiet is how long no event may have been passed on before the pool
@@ -139,12 +139,13 @@ const passedQuiet = 5 * time.Second
 // passedOn counts an event. It reports true for the first since the pool took events.
 func (p *passed) passedOn() (first bool) {
 	p.events.Add(1)
-	return p.last.Swap(time.Now().UnixNano()) == 0
+	now := time.Now()
+	return p.last.Swap(&now) == nil
 }
 
 // took notes that the pool took an event. It reports true for the first one when
 // none was passed on for passedQuiet.
 func (p *passed) took() (back bool) {
 	last := p.last.Load()
-	return last != 0 && time.Since(time.Unix(0, last)) > passedQuiet && p.last.CompareAndSwap(last, 0)
+	return last != nil && time.Since(*last) > passedQuiet && p.last.CompareAndSwap(last, nil)
 }

@@ -236,3 +236,11 @@ func TestAPoolAtItsLimitsIsLoggedNowAndThen(t *testing.T) {
 		}
 	})
 }
+
+func TestAPoolIsBackByAClockThatIsNotSet(t *testing.T) {
+	var p passed
+	p.passedOn()
+	if at := *p.last.Load(); at == at.Round(0) {
+		t.Errorf("%v is of the wall clock only", at)
+	}
+}

@@ -81,7 +81,7 @@ type Bus struct {
 	ended  <-chan struct{}
 	ending sync.WaitGroup // the goroutines
 	counts counts
-	joined atomic.Int64 // when a command that joins was last published, in Unix nanoseconds
+	joined atomic.Pointer[time.Time] // when a command that joins was last published; nil: never
 
 	mu     sync.Mutex // guards what follows
 	subs   *subscriptions
@@ -236,7 +236,8 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 		return ErrDown
 	}
 	if len(c.Join) > 0 {
-		b.joined.Store(time.Now().UnixNano())
+		now := time.Now()
+		b.joined.Store(&now)
 	}
 	prefix := b.cfg.Prefixes[0]
 	if isFrame(&c) {
@@ -257,7 +258,10 @@ func (b *Bus) publish(ctx context.Context, c session.Command) error {
 // For a while after a command that joins none can: a node may not have subscribed to
 // that channel yet, but always receives the channel for commands.
 func (b *Bus) fast(c session.Command) bool {
-	return time.Since(time.Unix(0, b.joined.Load())) > b.cfg.Confirm && len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
+	if joined := b.joined.Load(); joined != nil && time.Since(*joined) <= b.cfg.Confirm {
+		return false
+	}
+	return len(c.To) == 1 && c.To[0].Kind != session.KindSelf &&
 		len(c.Except)+len(c.Join)+len(c.Leave)+len(c.Purge) == 0 && c.Close == nil && c.Relay == nil &&
 		c.Message != nil && !c.Message.Binary() && int64(len(c.Message.Data())) <= b.cfg.PushLimit
 }

@@ -112,6 +112,22 @@ func TestPublishComesBackWhole(t *testing.T) {
 	}
 }
 
+// A clock that is set must neither end the time after a join early, nor make it hours.
+func TestTheTimeAfterAJoinIsByAClockThatIsNotSet(t *testing.T) {
+	server, _ := newServer(t)
+	b := newTestBus(t, Config{URL: "redis://" + server.Addr()})
+	mustJoin(t, b, session.User("7"))
+	if err := b.Publish(t.Context(), session.Command{To: []session.Address{session.User("7")}, Join: []string{"b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if at := *b.joined.Load(); at == at.Round(0) {
+		t.Errorf("%v is of the wall clock only", at)
+	}
+	if b.fast(text(session.User("7"), "hello")) {
+		t.Error("a push is plain text right after a join")
+	}
+}
+
 func TestBadPayloadsAreDropped(t *testing.T) {
 	server, other := newServer(t)
 	b := newTestBus(t, Config{
