@@ -94,31 +94,39 @@ func (a *Reply) Membership(from session.Membership, maxChannels int) (after sess
 	return from, nil
 }
 
+// The next ones, and Relay, read the same loop each with its own field: a function that is given the
+// field would move each answer from the stack to the heap.
+
 // Expires returns the end that the answer gives the connection's session, or nil if it does
 // not change it.
-func (a *Reply) Expires() *int64 {
-	return last(a, func(c *session.Command) *int64 { return c.Expires })
+func (a *Reply) Expires() (last *int64) {
+	for c := range a.own {
+		if c.Expires != nil {
+			last = c.Expires
+		}
+	}
+	return last
 }
 
 // NewState returns the state that the answer leaves the connection with, or nil if it does not
 // change it.
-func (a *Reply) NewState() *string {
-	return last(a, func(c *session.Command) *string { return c.State })
+func (a *Reply) NewState() (last *string) {
+	for c := range a.own {
+		if c.State != nil {
+			last = c.State
+		}
+	}
+	return last
 }
 
 // Closing returns the last close in the answer, or nil.
-func (a *Reply) Closing() *session.Close {
-	return last(a, func(c *session.Command) *session.Close { return c.Close })
-}
-
-// last returns the last value of a field of the commands for the connection itself, or nil.
-func last[T any](a *Reply, field func(*session.Command) *T) (found *T) {
+func (a *Reply) Closing() (last *session.Close) {
 	for c := range a.own {
-		if v := field(c); v != nil {
-			found = v
+		if c.Close != nil {
+			last = c.Close
 		}
 	}
-	return found
+	return last
 }
 
 // Head is the parsed header block of an answer.

@@ -315,3 +315,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// An answer is a kilobyte: on the heap it would be the largest allocation of a message.
+func TestWhatIsReadOfAReplyLeavesItOnTheStack(t *testing.T) {
+	own := session.Command{Close: &session.Close{Code: 1000}}
+	if n := testing.AllocsPerRun(100, func() {
+		a := Reply{Own: own}
+		if a.Expires() != nil || a.NewState() != nil || a.Relay() != nil || a.Closing() != own.Close {
+			t.Error("another value than the command's")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -19,8 +19,13 @@ const (
 )
 
 // Relay returns the last relay in the answer, or nil.
-func (a *Reply) Relay() *session.Relay {
-	return last(a, func(c *session.Command) *session.Relay { return c.Relay })
+func (a *Reply) Relay() (last *session.Relay) {
+	for c := range a.own {
+		if c.Relay != nil {
+			last = c.Relay
+		}
+	}
+	return last
 }
 
 // relay parses WS-Relay: nothing, which ends the relay; "php"; or an address and, after
