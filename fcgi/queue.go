@@ -11,7 +11,6 @@ type waiter struct {
 	granted chan grant
 	timer   *time.Timer
 	excess  bool // its owner had more than a share waiting when it arrived
-	parked  bool // it has been: its owner had its share
 
 	list       *fifo // that it waits in; nil after the grant
 	prev, next *waiter
@@ -44,7 +43,7 @@ type queue struct {
 	waiting [lanes]int // parked ones too
 	total   int
 	excess  int           // requests that do not delay others
-	passed  uint64        // requests that were parked while a later one of their lane was served
+	passed  uint64        // requests that left after a later one of their lane was served: they had been parked
 	served  [lanes]uint64 // the latest arrival that was served
 	owners  map[string]*owner
 	spare   []*owner // for reuse
@@ -84,7 +83,7 @@ func (q *queue) push(w *waiter, share int) {
 	q.lanes[w.lane].pushBack(w)
 	q.waiting[w.lane]++
 	q.total++
-	w.excess, w.parked = false, false
+	w.excess = false
 	if w.owner == nil {
 		return
 	}
@@ -162,7 +161,6 @@ func (q *queue) front(lane Lane, share int) *waiter {
 		}
 		l.remove(w)
 		w.owner.parked[lane].insert(w)
-		w.parked = true
 	}
 	return nil
 }
@@ -189,7 +187,7 @@ func (q *queue) remove(w *waiter, share int) {
 	w.list.remove(w)
 	q.waiting[w.lane]--
 	q.total--
-	if w.parked && w.number < q.served[w.lane] {
+	if w.number < q.served[w.lane] {
 		q.passed++
 	}
 	if w.owner != nil {
