@@ -60,7 +60,7 @@ func (g *Gateway) installLocked(cfg *config.Config) (*settings, error) {
 	g.pools = pools
 	before := g.settings.Load()
 	if before != nil && g.durable != nil {
-		next.follow(before, g.durable.Newest())
+		next.follow(before, g.durable.Newest)
 	}
 	g.settings.Store(next)
 	if before != nil {

@@ -70,7 +70,7 @@ func (c *connection) beginConnect(ctx context.Context) {
 		r.told = envelope.Gap
 	}
 	if c.resumes() {
-		c.rt.switchedAt(c.g.durable.Newest()) // before the client gets a position of its own
+		c.rt.switchedAt(c.g.durable.Newest) // before the client gets a position of its own
 	}
 	r.began = c.g.hub.Position(c.session)
 }
@@ -82,7 +82,7 @@ func (c *connection) knows(ctx context.Context, last session.Position) bool {
 	if last.IsZero() || !log.Await(ctx, last) || !c.g.hub.Knows(last) {
 		return false
 	}
-	switched, noted := c.rt.switchedAt(log.Newest())
+	switched, noted := c.rt.switchedAt(log.Newest)
 	if !noted || c.g.hub.Knows(switched) && !last.After(switched) { // else all that is held is newer
 		return false
 	}

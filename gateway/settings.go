@@ -236,32 +236,33 @@ func (s *settings) current(old *route) *route {
 }
 
 // follow notes which routes resume since now, the newest position of the log.
-func (s *settings) follow(before *settings, now session.Position) {
+func (s *settings) follow(before *settings, newest func() session.Position) {
 	for _, r := range s.routes {
 		if was := before.current(r); was.Resume { // a new route is its own predecessor
 			r.switched = was.switched
 		} else {
 			r.switched = new(atomic.Pointer[session.Position])
-			r.switchedAt(now)
+			r.switchedAt(newest)
 		}
 	}
 }
 
 // switchedAt returns the position at which a reload switched Resume on, zero if none did. While
-// the log was loading there was none: then it is the newest one now, and known is false as
-// long as that is zero.
-func (r *route) switchedAt(newest session.Position) (at session.Position, known bool) {
+// the log was loading there was none: then it is the newest one now, which is asked for only in
+// that case, and known is false as long as that is zero.
+func (r *route) switchedAt(newest func() session.Position) (at session.Position, known bool) {
 	if r.switched == nil {
 		return session.Position{}, true
-	}
-	if r.switched.Load() == nil && !newest.IsZero() {
-		now := newest // only this copy is on the heap
-		r.switched.CompareAndSwap(nil, &now)
 	}
 	if noted := r.switched.Load(); noted != nil {
 		return *noted, true
 	}
-	return session.Position{}, false
+	now := newest()
+	if now.IsZero() {
+		return now, false
+	}
+	r.switched.CompareAndSwap(nil, &now) // another one may have been first
+	return *r.switched.Load(), true
 }
 
 // limitsOf returns the limits of a route's sockets in these settings, even if they no
