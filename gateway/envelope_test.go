@@ -9,6 +9,7 @@ import (
 	"github.com/coder/websocket"
 
 	"wsfpm/gateway/config"
+	"wsfpm/gateway/once"
 	"wsfpm/session"
 	"wsfpm/test/fcgitest"
 )
@@ -26,11 +27,12 @@ func (h *harness) dialWrapped(path string) *peer {
 	if p.Subprotocol() != "wsfpm.v1" {
 		h.t.Fatalf("agreed on %q", p.Subprotocol())
 	}
-	id := h.seen("connect")
-	_, hello, err := p.Read(within(h.t.(*testing.T), patience))
-	if want := fmt.Sprintf(`{"hello":{"conn":"%s","resume":"off","ping":25`, id[len(id)-1]["WS_CONNECTION"]); err != nil || !strings.HasPrefix(string(hello), want) {
-		h.t.Fatalf("got %q, %v, want %s", hello, err, want)
+	seen := h.seen("connect")
+	id, user := seen[len(seen)-1]["WS_CONNECTION"], ""
+	if name := h.hub.Conn(id).Membership().User; name != "" {
+		user = fmt.Sprintf(`,"user":%q`, once.User(name))
 	}
+	p.want(fmt.Sprintf(`{"hello":{"conn":%q,"resume":"off","ping":25%s}}`, id, user))
 	return p
 }
 

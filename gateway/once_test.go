@@ -45,12 +45,12 @@ func startOnce(t *testing.T, store *redis.Once, s script, change func(*config.Co
 	}, func(o *Options) { o.Once = store })
 }
 
-// dialOnce connects a client of wsfpm.v1 and reads its hello.
+// dialOnce connects a client of wsfpm.v1 and reads its hello, whose once follows the text of user.
 func (h *harness) dialOnce() *peer {
 	h.t.Helper()
 	p := h.dial("/", wrappedClient)
 	_, hello, err := p.Read(within(h.t.(*testing.T), patience))
-	if err != nil || !strings.Contains(string(hello), `"once":{"for":120,"most":10}`) {
+	if err != nil || !strings.Contains(string(hello), `","once":{"for":120,"most":10}}}`) {
 		h.t.Fatalf("got %q, %v", hello, err)
 	}
 	return p

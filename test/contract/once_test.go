@@ -42,12 +42,12 @@ func paying(t *testing.T, route string, rows ...string) *world {
 		options: stack.GatewayOptions{Limits: "messages_per_second = 0"}}, rows...)
 }
 
-// payer connects a client of wsfpm.v1 and checks whether its hello lets it send again.
+// payer connects a client of wsfpm.v1 and checks whether its hello lets it send again: once follows the text of user.
 func (w *world) payer(query string, once bool) *stack.Client {
 	w.t.Helper()
 	c := w.dial(query, stack.DialOptions{Protocols: []string{"wsfpm.v1"}})
 	text := string(c.Next().Data)
-	if has := strings.Contains(text, `"once":{"for":4,"most":10}`); has != once {
+	if has := strings.Contains(text, `","once":{"for":4,"most":10}}}`); has != once {
 		w.t.Fatalf("hello %s: it lets the client send again: got %v, want %v", text, has, once)
 	}
 	return c
