@@ -142,12 +142,11 @@ func (e *evidence) row(g goal) row {
 		otherwise = cmp.Or(e.before[g.number], "not measured here")
 	}
 	r.figure = cmp.Or(r.figure, otherwise)
-	r.kept = r.figure
-	if r.state == benchMissed {
-		r.kept = otherwise
-	}
 	if len(r.bad) > 0 {
-		r.state, r.kept = "FAILED", otherwise
+		r.state = "FAILED"
+	}
+	if r.kept = r.figure; r.state == "FAILED" || r.state == benchMissed {
+		r.kept = otherwise
 	}
 	return r
 }
@@ -222,20 +221,18 @@ func (e *evidence) measured(r *row) {
 		r.figure = e.conformance
 	}
 	var list []string
+	state := "passed earlier"
 	for _, b := range e.bench {
 		if !b.matches(r.bench) {
 			continue
 		}
 		list = append(list, b.String())
-		if r.state != benchMissed {
-			r.state = "passed earlier"
-		}
 		if !b.Met {
-			r.state = benchMissed
+			state = benchMissed
 		}
 	}
 	if len(list) > 0 {
-		r.figure = strings.Join(list, "; ")
+		r.state, r.figure = state, strings.Join(list, "; ")
 	}
 }
 
