@@ -144,7 +144,7 @@ function encode(array $command): string
 function publish(string $url, string $channel, string $payload): int
 {
     if (preg_match('~^unix://(?:(?<user>[^:@/]*):(?<pass>[^@/]*)@)?(?<path>/[^?]+)~', $url, $u)) { // parse_url() refuses these
-        [$host, $port, $target] = [$u['path'], 0, "unix://$u[path]"];
+        [$host, $port, $target, $secure] = [$u['path'], 0, "unix://$u[path]", []];
     } else {
         $u = parse_url($url) ?: [];
         $tls = ($u['scheme'] ?? '') === 'rediss';
@@ -153,8 +153,8 @@ function publish(string $url, string $channel, string $payload): int
         }
         [$host, $port] = [($tls ? 'tls://' : '') . $u['host'], $u['port'] ?? 6379];
         $target = ($tls ? '' : 'tcp://') . "$host:$port";
+        $secure = $tls ? secure($u['query'] ?? '') : [];
     }
-    $secure = $tls ?? false ? secure($u['query'] ?? '') : [];
     // A database number does not matter here: Pub/Sub is common to all of them.
     $auth = array_filter([rawurldecode($u['user'] ?? ''), rawurldecode($u['pass'] ?? '')], 'strlen');
     $auth = array_values($auth);

@@ -11,7 +11,7 @@ import (
 	"wsfpm/test/stack"
 )
 
-// What the page was asked to send while it was away was the other user's: it would be paid for by this one.
+// A page that comes back as bob must not send what ann has written while it was away: bob would pay for it.
 func TestThePageSendsNothingOfAnotherUser(t *testing.T) {
 	stack.Integration(t)
 	contract.Row(t, "9.owner")

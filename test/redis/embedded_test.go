@@ -10,14 +10,8 @@ import (
 )
 
 // pushPHP runs examples/php/push.php, by phpredis or, without any extension,
-// by its own few lines of Redis's protocol. One node hears it.
-func pushPHP(t *testing.T, extensions bool, args ...string) {
-	t.Helper()
-	pushesPHP(t, "1 node", extensions, args...)
-}
-
-// pushesPHP is pushPHP with what is printed.
-func pushesPHP(t *testing.T, want string, extensions bool, args ...string) {
+// by its own few lines of Redis's protocol. It prints how many nodes have heard it.
+func pushPHP(t *testing.T, want string, extensions bool, args ...string) {
 	t.Helper()
 	command := []string{filepath.Join(stack.Root(t), "examples", "php", "push.php")}
 	if !extensions {
@@ -36,10 +30,10 @@ func TestTheEmbeddedServerTakesPushesOfAnybody(t *testing.T) {
 	c := n.dial(t, "WS-Join: hall", "WS-User: 42")
 	url := "redis://" + address
 	pushes := map[string]func(text string){
-		"push.php with phpredis":      func(text string) { pushPHP(t, true, "--redis", url, "user:42", text) },
-		"push.php without extensions": func(text string) { pushPHP(t, false, "--redis", url, "channel:hall", text) },
+		"push.php with phpredis":      func(text string) { pushPHP(t, "1 node", true, "--redis", url, "user:42", text) },
+		"push.php without extensions": func(text string) { pushPHP(t, "1 node", false, "--redis", url, "channel:hall", text) },
 		"push.php, a command": func(text string) {
-			pushPHP(t, false, "--redis", url, "--json", `{"to":["user:42","channel:hall"],"data":"`+text+`"}`)
+			pushPHP(t, "1 node", false, "--redis", url, "--json", `{"to":["user:42","channel:hall"],"data":"`+text+`"}`)
 		},
 		"redis-cli":                       func(text string) { redisCLI(t, address, "publish", "ws:all", text) },
 		"wsfpm push by URL":               func(text string) { wsfpmPush(t, "--redis", url, "conn:"+c.id, text) },

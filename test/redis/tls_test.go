@@ -56,7 +56,7 @@ func TestPushesOverTLS(t *testing.T) {
 	p.expect("by another program")
 	for _, extensions := range []bool{true, false} {
 		for _, parameters := range []string{"cacert=" + ca.File, "skip_verify=true"} {
-			pushesPHP(t, "2 nodes", extensions, "--redis", "rediss://"+server.Addr+"?"+parameters, "all", parameters)
+			pushPHP(t, "2 nodes", extensions, "--redis", "rediss://"+server.Addr+"?"+parameters, "all", parameters)
 			p.expect(parameters)
 		}
 	}

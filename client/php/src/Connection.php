@@ -41,9 +41,12 @@ final class Connection
         parse_str($parts['query'] ?? '', $query);
         $path = rawurldecode($parts['path'] ?? '');
         $isUnix = $parts['scheme'] === 'unix';
-        $isTls = $parts['scheme'] === 'rediss';
-        $this->address = $isUnix ? "unix://$path" : ($isTls ? 'tls' : 'tcp') . "://$parts[host]:" . ($parts['port'] ?? 6379);
-        $this->tls = $isTls ? self::tls($query) : [];
+        $server = "$parts[host]:" . ($parts['port'] ?? 6379);
+        [$this->address, $this->tls] = match ($parts['scheme']) {
+            'unix' => ["unix://$path", []],
+            'redis' => ["tcp://$server", []],
+            'rediss' => ["tls://$server", self::tls($query)],
+        };
         if (isset($parts['pass'])) {
             $user = rawurldecode($parts['user'] ?? '');
             $this->greeting[] = ['AUTH', ...($user === '' ? [] : [$user]), rawurldecode($parts['pass'])];
